@@ -1,0 +1,1 @@
+//! What steps hand to each other: typed, content-addressed, on disk.

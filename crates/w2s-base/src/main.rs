@@ -1,0 +1,3 @@
+//! The `w2s-base` stage binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tasks, splits, generated worlds and tokenizers.

@@ -1,0 +1,3 @@
+//! The `w2s-data` stage binary.
+
+fn main() {}

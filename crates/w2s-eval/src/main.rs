@@ -1,0 +1,3 @@
+//! The `w2s-eval` stage binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The decoder: configurations, weights, packed batches, log-probabilities.

@@ -1,0 +1,1 @@
+//! Losses for learning from a weaker teacher: tensors in, tensors out.

@@ -1,0 +1,1 @@
+//! Fused operations for language models, each with a plain-burn fallback.

@@ -1,0 +1,1 @@
+//! The shell every stage binary shares: flags, cache, progress, exit codes.

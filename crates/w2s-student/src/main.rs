@@ -1,0 +1,3 @@
+//! The `w2s-student` stage binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `w2s-teacher` stage binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One optimisation loop: schedule, accumulation, metrics, exact resume.
