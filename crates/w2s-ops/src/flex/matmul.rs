@@ -1,0 +1,144 @@
+//! Matrix products through the `gemm` crate, in any combination of layouts, without a copy.
+
+use super::{Values, dims2, filled, tensor};
+use burn::backend::flex::FlexTensor;
+use gemm::Parallelism;
+
+/// Multiply-adds below which one thread is faster than two.
+const PARALLEL_FROM: usize = 1 << 20;
+
+/// A matrix in a slice, by its strides.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// `rows` rows of `columns` values, each row `stride` values after the one before.
+    pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(rows == 0 || columns == 0 || (rows - 1) * stride + columns <= values.len());
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride: stride,
+            column_stride: 1,
+        }
+    }
+
+    /// Rows one after the other.
+    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(values, rows, columns, columns)
+    }
+
+    /// The transpose of this matrix.
+    pub fn t(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// Whether a product replaces or adds to what stands in its output.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Into {
+    Replace,
+    Add,
+}
+
+/// `out (+)= scale * a b`, rows of `out` being `stride` apart.
+pub fn product(
+    out: &mut [f32],
+    stride: usize,
+    into: Into,
+    scale: f32,
+    a: Matrix,
+    b: Matrix,
+    parallel: bool,
+) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(k, b.rows, "inner dimensions differ");
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!((m - 1) * stride + n <= out.len());
+    let parallelism = if parallel && m * n * k >= PARALLEL_FROM {
+        Parallelism::Rayon(rayon::current_num_threads())
+    } else {
+        Parallelism::None
+    };
+    // SAFETY: `Matrix` and the assertion above keep every address inside its slice, and `out` is borrowed mutably, so
+    // it overlaps neither input. With `Replace` the output is not read.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            stride as isize,
+            into == Into::Add,
+            a.values.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.values.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+fn full(a: Matrix, b: Matrix) -> FlexTensor {
+    let (m, n) = (a.rows, b.columns);
+    let values = filled(m * n, |out| {
+        if a.columns == 0 {
+            out.fill(0.0);
+        }
+        product(out, n, Into::Replace, 1.0, a, b, true);
+    });
+    tensor(values, [m, n])
+}
+
+/// `x wᵀ`.
+pub fn linear(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+    let ([tokens, input], [output, _]) = (dims2(x), dims2(weight));
+    let (x, weight) = (Values::of(x), Values::of(weight));
+    full(
+        Matrix::new(&x, tokens, input),
+        Matrix::new(&weight, output, input).t(),
+    )
+}
+
+/// `dy w`.
+pub fn linear_backward_x(dy: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+    let ([tokens, output], [_, input]) = (dims2(dy), dims2(weight));
+    let (dy, weight) = (Values::of(dy), Values::of(weight));
+    full(
+        Matrix::new(&dy, tokens, output),
+        Matrix::new(&weight, output, input),
+    )
+}
+
+/// `dyᵀ x`.
+pub fn linear_backward_weight(dy: &FlexTensor, x: &FlexTensor) -> FlexTensor {
+    let ([tokens, output], [_, input]) = (dims2(dy), dims2(x));
+    let (dy, x) = (Values::of(dy), Values::of(x));
+    full(
+        Matrix::new(&dy, tokens, output).t(),
+        Matrix::new(&x, tokens, input),
+    )
+}
