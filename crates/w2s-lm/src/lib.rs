@@ -1,1 +1,37 @@
-//! The decoder: configurations, weights, packed batches, log-probabilities.
+//! Decoder language models: configurations, weights, batches without padding, heads.
+//!
+//! A [`ModelFolder`] is an ordinary Hugging Face folder of the Llama family (SmolLM2, TinyLlama, Llama 3) or of GPT-2;
+//! it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that [`DecoderConfig`] describes. Text
+//! becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row. [`device()`] turns a name from a
+//! command line into a place to compute.
+//!
+//! ```
+//! use w2s_lm::{Batch, DecoderConfig, LanguageModel, device};
+//!
+//! let device = device("flex")?;
+//! let config = DecoderConfig::preset("nano", 100).expect("nano is a preset");
+//! let model = LanguageModel::init(&config, 0, &device);
+//! let batch = Batch::pack([&[1, 2, 3][..], &[4, 5]]);
+//! let log_probs = model.log_probs(&batch);
+//! assert_eq!((log_probs[0].len(), log_probs[1].len()), (2, 1));
+//! # Ok::<(), w2s_lm::LmError>(())
+//! ```
+#![deny(missing_docs)]
+
+mod batch;
+mod config;
+mod decoder;
+mod device;
+mod error;
+mod folder;
+mod tokenizer;
+
+pub use batch::{Batch, by_token_budget};
+pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
+pub use decoder::{
+    Attention, Block, Classifier, Decoder, Embedding, LanguageModel, Linear, Mlp, Norm,
+};
+pub use device::device;
+pub use error::LmError;
+pub use folder::{ClassifierSettings, ModelFolder, save_classifier, save_language_model};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,98 @@
+//! A whole artifact, opened for reading.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::codec;
+use crate::error::StoreError;
+use crate::manifest::Manifest;
+use crate::record::{Document, Example, Label, Prediction, Record};
+use crate::reference::{ArtifactRef, Kind};
+
+/// The training log in a checkpoint folder, one JSON object a line.
+const METRICS_FILE: &str = "metrics.jsonl";
+
+/// An artifact whose files were hashed when it was opened.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// Its name.
+    pub reference: ArtifactRef,
+    /// What it is and how it was made.
+    pub manifest: Manifest,
+    /// Its folder.
+    pub path: PathBuf,
+}
+
+impl Artifact {
+    /// The path of a file of the artifact.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The records, each checked against the promises of its type.
+    pub fn records<T: Record>(&self) -> Result<Vec<T>, StoreError> {
+        if self.reference.kind != T::KIND {
+            return Err(StoreError::WrongKind {
+                name: self.reference.short(),
+                found: self.reference.kind.to_string(),
+                wanted: T::KIND,
+            });
+        }
+        codec::read(&self.file(T::FILE))
+    }
+
+    /// The rows of the artifact as JSON objects: its records, the training log of a checkpoint, the numbers of a report.
+    pub fn records_json(&self) -> Result<Box<dyn Iterator<Item = Value>>, StoreError> {
+        match self.reference.kind {
+            Kind::Corpus => self.as_json::<Document>(),
+            Kind::Examples => self.as_json::<Example>(),
+            Kind::Labels => self.as_json::<Label>(),
+            Kind::Predictions => self.as_json::<Prediction>(),
+            Kind::Checkpoint => self.json_lines(METRICS_FILE),
+            Kind::Report => self.json_whole("report.json"),
+        }
+    }
+
+    /// The first `limit` rows of [`records_json`](Self::records_json).
+    pub fn rows_json(&self, limit: usize) -> Result<Vec<Value>, StoreError> {
+        Ok(self.records_json()?.take(limit).collect())
+    }
+
+    fn as_json<T: Record + 'static>(&self) -> Result<Box<dyn Iterator<Item = Value>>, StoreError> {
+        let records = self.records::<T>()?;
+        // Records are plain structs with string keys, which always have a JSON form.
+        Ok(Box::new(records.into_iter().map(|record| {
+            serde_json::to_value(record).unwrap_or(Value::Null)
+        })))
+    }
+
+    /// The objects of a file of JSON lines; an imported checkpoint has no training log and so no rows.
+    fn json_lines(&self, name: &str) -> Result<Box<dyn Iterator<Item = Value>>, StoreError> {
+        let path = self.file(name);
+        if !path.exists() {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let text = std::fs::read_to_string(&path).map_err(StoreError::io("read", &path))?;
+        let mut rows = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            rows.push(
+                serde_json::from_str(line).map_err(|error| StoreError::Corrupt {
+                    path: path.clone(),
+                    reason: format!("line {}: {error}", index + 1),
+                })?,
+            );
+        }
+        Ok(Box::new(rows.into_iter()))
+    }
+
+    fn json_whole(&self, name: &str) -> Result<Box<dyn Iterator<Item = Value>>, StoreError> {
+        let path = self.file(name);
+        let text = std::fs::read(&path).map_err(StoreError::io("read", &path))?;
+        let value: Value = serde_json::from_slice(&text).map_err(|error| StoreError::Corrupt {
+            path,
+            reason: error.to_string(),
+        })?;
+        Ok(Box::new(std::iter::once(value)))
+    }
+}

@@ -1,0 +1,126 @@
+//! What can be wrong with a model folder or a device name.
+
+use std::path::{Path, PathBuf};
+
+/// Why a model cannot be read, written or placed.
+#[derive(Debug, thiserror::Error)]
+pub enum LmError {
+    /// A file cannot be read or written.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    File {
+        /// What was tried: `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is there but does not say what it should.
+    #[error("`{}` is not usable: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The model needs something that is not implemented.
+    #[error("`{}` asks for {what}, which w2s does not implement", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it asks for.
+        what: String,
+    },
+    /// The folder holds no weights that can be read.
+    #[error("model folder `{}` has no `model.safetensors`{}", path.display(), pickle_note(*pickle))]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+        /// Whether it holds pickle files instead.
+        pickle: bool,
+    },
+    /// A tensor that the configuration calls for is not in the files.
+    #[error("`{}` has no tensor `{name}`, which its config.json calls for", path.display())]
+    MissingTensor {
+        /// The folder.
+        path: PathBuf,
+        /// The tensor's name in the file.
+        name: String,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error("tensor `{name}` of `{}` is {found:?}, but its config.json says {expected:?}", path.display())]
+    Misshapen {
+        /// The folder.
+        path: PathBuf,
+        /// The tensor's name in the file.
+        name: String,
+        /// Its shape in the file.
+        found: Vec<usize>,
+        /// Its shape by the configuration.
+        expected: Vec<usize>,
+    },
+    /// The tokenizer has ids that the embedding has no row for.
+    #[error("the tokenizer of `{}` has {tokens} tokens, but the embedding has {rows} rows", path.display())]
+    Vocabulary {
+        /// The folder.
+        path: PathBuf,
+        /// The highest token id plus one.
+        tokens: usize,
+        /// Rows of the embedding.
+        rows: usize,
+    },
+    /// A text does not encode.
+    #[error("cannot tokenize a text: {0}")]
+    Tokenize(String),
+    /// A device that this build or this program does not know.
+    #[error("{0}")]
+    Device(String, Option<String>),
+}
+
+fn pickle_note(pickle: bool) -> &'static str {
+    if pickle {
+        " (its pickle weights are not read: they can run code)"
+    } else {
+        ""
+    }
+}
+
+impl LmError {
+    /// The next thing to try, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoWeights { pickle: true, .. } => Some(
+                "convert the weights in Python: `AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)`"
+                    .into(),
+            ),
+            Self::NoWeights { .. } => {
+                Some("name the folder that holds config.json, model.safetensors and tokenizer.json".into())
+            }
+            Self::Device(_, hint) => hint.clone(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::File {
+            action: "read",
+            path: path.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::File {
+            action: "write",
+            path: path.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn malformed(path: &Path, reason: impl ToString) -> Self {
+        Self::Malformed {
+            path: path.into(),
+            reason: reason.to_string(),
+        }
+    }
+}
