@@ -1,3 +1,17 @@
-//! The `w2s-data` stage binary.
+//! The `w2s-data` stage binary: corpora to pretrain on and examples to learn from.
 
-fn main() {}
+use std::process::ExitCode;
+
+use w2s_data::{Corpus, TaskOperation};
+use w2s_stage::Stage;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let stage = Stage::new(
+        "data",
+        "Makes corpora to pretrain on and examples to learn from",
+    );
+    w2s_stage::main(stage.operation::<Corpus>().operation::<TaskOperation>())
+}

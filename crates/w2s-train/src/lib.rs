@@ -1,1 +1,28 @@
-//! One optimisation loop: schedule, accumulation, metrics, exact resume.
+//! One optimisation loop for every method.
+//!
+//! A method says what is learned as an [`Objective`]; a [`Plan`] says which rows make which batch; [`fit`] does the rest:
+//! AdamW under a [`Schedule`], clipping, accumulation that equals the large batch, one line of metrics a step, early
+//! stopping on a held-out score, and a saved state from which a killed run goes on to the same bytes.
+//!
+//! ```
+//! use w2s_train::{Decay, Plan, Schedule};
+//!
+//! let plan = Plan::by_examples(100, 32, 2, 0);
+//! let schedule = Schedule { peak: 1e-3, warmup_fraction: 0.25, decay: Decay::Cosine };
+//! assert_eq!(plan.steps(), 8);
+//! assert_eq!(schedule.learning_rate(1, plan.steps()), 1e-3);
+//! ```
+#![deny(missing_docs)]
+
+mod error;
+mod fit;
+mod plan;
+mod schedule;
+mod state;
+
+pub use error::TrainError;
+pub use fit::{
+    EarlyStopping, FitSummary, Fitted, Flow, Loss, Metrics, Objective, StepInfo, TrainConfig, fit,
+};
+pub use plan::Plan;
+pub use schedule::{Decay, Schedule};

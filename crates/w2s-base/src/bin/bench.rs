@@ -1,0 +1,171 @@
+//! Tokens per second of a forward pass and of a full training step, for `cargo xtask bench`.
+//!
+//! The same work as PyTorch's side of the comparison: a Llama-style decoder with random weights; forward is all logits
+//! without gradients; a training step is forward, mean next-token cross entropy over all positions, backward, AdamW.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use w2s_lm::{Batch, DecoderConfig, LanguageModel};
+use w2s_train::{Decay, Flow, Loss, Objective, Plan, Schedule, StepInfo, TrainConfig, TrainError, fit};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures one model shape; prints one JSON line.
+#[derive(Parser)]
+struct Args {
+    /// Blocks.
+    #[arg(long, default_value_t = 6)]
+    layers: usize,
+    /// Width.
+    #[arg(long, default_value_t = 256)]
+    dim: usize,
+    /// Query heads.
+    #[arg(long, default_value_t = 4)]
+    heads: usize,
+    /// Key and value heads [default: as many as --heads]
+    #[arg(long)]
+    kv_heads: Option<usize>,
+    /// Feed-forward width.
+    #[arg(long, default_value_t = 688)]
+    ffn: usize,
+    /// Vocabulary.
+    #[arg(long, default_value_t = 4096)]
+    vocab: usize,
+    /// Sequences.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Predicted tokens a sequence.
+    #[arg(long, default_value_t = 128)]
+    seq: usize,
+    /// The output projection is the embedding.
+    #[arg(long)]
+    tied: bool,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Timed rounds.
+    #[arg(long, default_value_t = 5)]
+    repeat: usize,
+    /// Device.
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// `forward`, `train` or both.
+    #[arg(long, default_value = "both")]
+    work: String,
+}
+
+struct Fixed {
+    batch: Batch,
+}
+
+impl Objective<LanguageModel> for Fixed {
+    fn loss(&mut self, model: &LanguageModel, _: &[usize], _: StepInfo) -> Result<Loss, TrainError> {
+        Ok(Loss {
+            value: model.next_token_loss(&self.batch, 1.0),
+            tokens: self.batch.tokens(),
+        })
+    }
+}
+
+fn median(mut seconds: Vec<f64>) -> (f64, f64) {
+    seconds.sort_by(f64::total_cmp);
+    (seconds[seconds.len() / 2], seconds[0])
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(args.threads)
+        .build_global()
+        .context("cannot start the threads")?;
+    let mut config = DecoderConfig::scratch(
+        args.vocab,
+        args.layers,
+        args.dim,
+        args.heads,
+        args.ffn,
+        args.seq + 1,
+    );
+    config.kv_heads = args.kv_heads.unwrap_or(args.heads);
+    config.tied = args.tied;
+    let device = w2s_lm::device(&args.device)?;
+    let model = LanguageModel::init(&config, 0, &device);
+    let sequences: Vec<Vec<u32>> = (0..args.batch)
+        .map(|b| {
+            (0..=args.seq)
+                .map(|t| ((b * 7919 + t * 104_729) % args.vocab) as u32)
+                .collect()
+        })
+        .collect();
+    // One token more than is predicted, so that every one of `seq` positions has a target.
+    let inputs = Batch::pack(sequences.iter().map(|s| &s[..args.seq]));
+    let batch = Batch::pack(sequences.iter().map(Vec::as_slice));
+    let tokens = (args.batch * args.seq) as f64;
+
+    let mut result = json!({
+        "layers": args.layers, "dim": args.dim, "heads": args.heads, "ffn": args.ffn, "vocab": args.vocab,
+        "batch": args.batch, "seq": args.seq, "threads": args.threads,
+    });
+    if args.work != "train" {
+        let rows: Vec<usize> = (0..inputs.tokens()).collect();
+        let forward = || {
+            let start = Instant::now();
+            let logits = model.logits(&inputs, &rows);
+            let sum: f32 = logits.sum().into_scalar();
+            assert!(sum.is_finite());
+            start.elapsed().as_secs_f64()
+        };
+        forward();
+        let (mid, best) = median((0..args.repeat).map(|_| forward()).collect());
+        result["forward_tokens_per_s"] = json!(tokens / mid);
+        result["forward_tokens_per_s_best"] = json!(tokens / best);
+    }
+    if args.work != "forward" {
+        let folder = std::env::temp_dir().join(format!("w2s-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let train = TrainConfig {
+            schedule: Schedule {
+                peak: 1e-4,
+                warmup_fraction: 0.0,
+                decay: Decay::Constant,
+            },
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.01,
+            clip: None,
+            micro_batch: None,
+            early_stopping: None,
+            state_dir: folder.clone(),
+            metrics_file: folder.join("metrics.jsonl"),
+            save_every: Duration::MAX,
+        };
+        let plan = Plan::by_examples(1, 1, args.repeat + 1, 0);
+        let mut last = Instant::now();
+        let mut seconds = Vec::new();
+        let fitted = fit(model, &mut Fixed { batch }, &plan, &train, &mut |_| {
+            seconds.push(last.elapsed().as_secs_f64());
+            last = Instant::now();
+            Flow::Continue
+        });
+        std::fs::remove_dir_all(&folder)?;
+        fitted?;
+        let (mid, best) = median(seconds.split_off(1));
+        result["train_tokens_per_s"] = json!(tokens / mid);
+        result["train_tokens_per_s_best"] = json!(tokens / best);
+        result["train_ms_per_step"] = json!(mid * 1e3);
+    }
+    result["peak_rss_mib"] = json!(peak_rss_mib());
+    println!("{result}");
+    Ok(())
+}
+
+/// Peak resident memory of this process in MiB, where the system tells.
+fn peak_rss_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
+}

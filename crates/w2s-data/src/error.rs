@@ -1,0 +1,207 @@
+//! What can be wrong with a data set, its description or the wishes for its split. Each error names its subject (file,
+//! line, column, split) and both values; [`DataError::hint`] says what to do next.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Where a record stands in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file as it was named.
+    pub file: Arc<Path>,
+    /// The line of a text file or the row of a Parquet file, counted from 1.
+    pub number: u64,
+    /// Whether `number` counts rows, because the file has no lines.
+    pub is_row: bool,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let between = if self.is_row { ": row " } else { ":" };
+        write!(f, "{}{between}{}", self.file.display(), self.number)
+    }
+}
+
+/// Everything that stops this crate, in words for the person who typed the command.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file system refused.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The extension of the file names no format that is read here.
+    #[error("{}: files of the kind `{}` cannot be read; known: .jsonl, .json (one object a line), .csv, .tsv, .parquet, .txt",
+        path.display(), path.extension().map_or("no extension".into(), |e| format!(".{}", e.to_string_lossy())))]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder without a file that can be read.
+    #[error("{}: the folder holds no .jsonl, .csv, .tsv or .parquet file", path.display())]
+    NoFiles {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file has no records.
+    #[error("{}: no records", path.display())]
+    NoRecords {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The record does not follow its format.
+    #[error("{place}: {problem}")]
+    Malformed {
+        /// Which record.
+        place: Place,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The Parquet reader refused.
+    #[error("{}: not a readable Parquet file: {problem}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        problem: String,
+    },
+    /// A column that is asked for is not there.
+    #[error("{at}: no column `{column}`; there are {}", quoted(present))]
+    MissingColumn {
+        /// The file, with the line if lines can differ.
+        at: String,
+        /// The column asked for.
+        column: String,
+        /// The columns there are.
+        present: Vec<String>,
+    },
+    /// A value that is neither text nor number nor true/false.
+    #[error("{place}: column `{column}` holds {found}; text, a number or true/false is needed")]
+    Value {
+        /// Which record.
+        place: Place,
+        /// Which column.
+        column: String,
+        /// What it holds.
+        found: String,
+    },
+    /// A label that the task maps to no class.
+    #[error(
+        "{place}: column `{column}` has the label `{value}`, known are {}",
+        quoted(known)
+    )]
+    UnknownLabel {
+        /// Which record.
+        place: Place,
+        /// The label column.
+        column: String,
+        /// What it holds.
+        value: String,
+        /// What the task knows.
+        known: Vec<String>,
+    },
+    /// The task description is not in order.
+    #[error("task `{task}`: {problem}")]
+    Task {
+        /// Its name or file.
+        task: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is no such task.
+    #[error("no task `{name}`; there are {}", quoted(known))]
+    UnknownTask {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+        /// The closest of them, if one is close.
+        nearest: Option<String>,
+    },
+    /// A split that got no row.
+    #[error("split `{split}` is empty: {history}")]
+    EmptySplit {
+        /// gold, transfer or test.
+        split: String,
+        /// Where the rows went.
+        history: String,
+    },
+    /// A split with one class cannot teach or test anything.
+    #[error(
+        "split `{split}` has only the class `{class}` in its {rows} rows; the task has {}",
+        quoted(classes)
+    )]
+    OneClass {
+        /// gold, transfer or test.
+        split: String,
+        /// The class it has.
+        class: String,
+        /// How many rows.
+        rows: usize,
+        /// The classes of the task.
+        classes: Vec<String>,
+    },
+    /// A split asks for more rows than there are.
+    #[error("split `{split}` needs {needed} rows and {usable} are usable ({detail})")]
+    TooFewRows {
+        /// gold, transfer or test.
+        split: String,
+        /// Asked for.
+        needed: usize,
+        /// Found.
+        usable: usize,
+        /// Rows by class, or where the rest went.
+        detail: String,
+    },
+    /// A setting outside its range, or settings that exclude each other.
+    #[error("{0}")]
+    Parameter(String),
+    /// The tokenizer could not be trained or written.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+}
+
+impl DataError {
+    /// What to type or change next, if there is a good answer.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::MissingColumn { .. } => {
+                Some("name the columns of this file in a task description and pass it with `--task path/to/task.toml`".into())
+            }
+            Self::UnknownLabel { value, .. } => Some(format!(
+                "add `{value}` to `[label] values` of the task description, or to `unlabelled` if it marks rows without a label"
+            )),
+            Self::UnknownTask { nearest: Some(name), .. } => Some(format!("did you mean `--task {name}`?")),
+            Self::UnknownTask { .. } => Some("a description of your own is passed by its path: `--task path/to/task.toml`".into()),
+            Self::TooFewRows { split, .. } => {
+                Some(format!("lower `--{split}-rows`, or loosen `--min-words`, `--max-words`, `--ends-with` and `--shared-run`"))
+            }
+            Self::EmptySplit { .. } => {
+                Some("loosen `--min-words`, `--max-words`, `--ends-with` and `--shared-run`, or give more rows".into())
+            }
+            Self::Malformed { place, .. } if place.file.extension().is_some_and(|e| e == "tsv") => {
+                Some("if quotation marks are part of the text, say `tsv_quoting = false` in the task description".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `a`, `b`, `c`: how names are listed in messages.
+pub(crate) fn quoted(names: &[String]) -> String {
+    if names.is_empty() {
+        return "none".into();
+    }
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

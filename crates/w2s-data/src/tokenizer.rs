@@ -1,0 +1,274 @@
+//! Tokenizers trained on a corpus, written as `tokenizer.json` and `tokenizer_config.json`, which Hugging Face libraries
+//! open. The same texts give the same bytes.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokenizers::{
+    AddedToken, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer, SplitDelimiterBehavior, Tokenizer,
+    decoders::wordpiece::WordPiece,
+    models::{
+        TrainerWrapper,
+        bpe::{BPE, BpeTrainer},
+        wordlevel::WordLevel,
+    },
+    normalizers::utils::Lowercase,
+    pre_tokenizers::{
+        PreTokenizerWrapper, byte_level::ByteLevel, punctuation::Punctuation, sequence::Sequence,
+        whitespace::WhitespaceSplit,
+    },
+};
+
+use crate::error::DataError;
+
+/// Begins a document.
+pub const BOS: &str = "<|bos|>";
+/// Ends a document.
+pub const EOS: &str = "<|eos|>";
+/// Stands for a word that is not in the vocabulary.
+pub const UNK: &str = "<|unk|>";
+/// Fills a batch; nothing here needs it, other libraries do.
+pub const PAD: &str = "<|pad|>";
+/// The special tokens; their order is their ids.
+pub const SPECIAL: [&str; 4] = [BOS, EOS, UNK, PAD];
+
+/// How text is cut into tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerKind {
+    /// Lower-case words and punctuation marks: for generated worlds
+    Word,
+    /// Byte pairs, which spell any text: for real text
+    Bpe,
+}
+
+impl TokenizerKind {
+    /// The fewest tokens a vocabulary can have: the special ones and one word, or all bytes.
+    pub fn least_vocabulary(self) -> usize {
+        match self {
+            Self::Word => SPECIAL.len() + 1,
+            Self::Bpe => SPECIAL.len() + 256,
+        }
+    }
+}
+
+/// Trains a tokenizer of at most `vocabulary` tokens, the special ones included.
+pub fn train<S: AsRef<str> + Sync>(
+    kind: TokenizerKind,
+    texts: &[S],
+    vocabulary: usize,
+) -> Result<Tokenizer, DataError> {
+    let least = kind.least_vocabulary();
+    if vocabulary < least {
+        return Err(DataError::Parameter(format!(
+            "--vocabulary {vocabulary}: this tokenizer needs {least} tokens or more"
+        )));
+    }
+    let trained = match kind {
+        TokenizerKind::Word => words(texts, vocabulary),
+        TokenizerKind::Bpe => byte_pairs(texts, vocabulary),
+    };
+    trained.map_err(|error| DataError::Tokenizer(error.to_string()))
+}
+
+fn special_tokens() -> Vec<AddedToken> {
+    SPECIAL
+        .iter()
+        .map(|token| AddedToken::from(*token, true))
+        .collect()
+}
+
+fn words<S: AsRef<str>>(texts: &[S], vocabulary: usize) -> tokenizers::Result<Tokenizer> {
+    let pre_tokenizer = Sequence::new(vec![
+        PreTokenizerWrapper::WhitespaceSplit(WhitespaceSplit),
+        PreTokenizerWrapper::Punctuation(Punctuation::new(SplitDelimiterBehavior::Isolated)),
+    ]);
+    let mut pieces: HashMap<&str, u64> = HashMap::new();
+    for piece in texts
+        .iter()
+        .flat_map(|text| text.as_ref().split_whitespace())
+    {
+        *pieces.entry(piece).or_default() += 1;
+    }
+    // Both steps work inside a piece, so each different piece needs them once, not each time it occurs.
+    let mut counts: HashMap<String, u64> = HashMap::new();
+    for (piece, count) in pieces {
+        let mut normalized = NormalizedString::from(piece);
+        Lowercase.normalize(&mut normalized)?;
+        let mut split = PreTokenizedString::from(normalized);
+        pre_tokenizer.pre_tokenize(&mut split)?;
+        for (word, ..) in split.get_splits(OffsetReferential::Original, OffsetType::Byte) {
+            *counts.entry(word.into()).or_default() += count;
+        }
+    }
+    let mut ranked: Vec<_> = counts.into_iter().collect();
+    ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let ranked = ranked.into_iter().map(|(word, _)| word);
+    let vocab = SPECIAL
+        .iter()
+        .map(|token| token.to_string())
+        .chain(ranked)
+        .take(vocabulary)
+        .zip(0..);
+
+    let model = WordLevel::builder()
+        .vocab(vocab.collect())
+        .unk_token(UNK.into())
+        .build()?;
+    let mut tokenizer = Tokenizer::new(model);
+    // `The` and `the` are one word: a small model cannot afford to learn both.
+    tokenizer.with_normalizer(Some(Lowercase))?;
+    tokenizer.with_pre_tokenizer(Some(pre_tokenizer));
+    // Puts spaces between words and none before punctuation; no word has the prefix.
+    tokenizer.with_decoder(Some(WordPiece::new("##".into(), true)));
+    tokenizer.add_special_tokens(special_tokens())?;
+    Ok(tokenizer)
+}
+
+fn byte_pairs<S: AsRef<str> + Sync>(
+    texts: &[S],
+    vocabulary: usize,
+) -> tokenizers::Result<Tokenizer> {
+    let mut tokenizer = Tokenizer::new(BPE::builder().unk_token(UNK.into()).build()?);
+    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+    tokenizer.with_decoder(Some(ByteLevel::new(false, true, true)));
+    let trainer = BpeTrainer::builder()
+        .vocab_size(vocabulary)
+        .show_progress(false)
+        .special_tokens(special_tokens())
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+        .build();
+    tokenizer.train(
+        &mut TrainerWrapper::from(trainer),
+        texts.iter().map(AsRef::as_ref),
+    )?;
+    Ok(tokenizer)
+}
+
+/// The two files by name, as transformers' `PreTrainedTokenizerFast` reads them.
+pub fn files(tokenizer: &Tokenizer) -> Result<[(&'static str, String); 2], DataError> {
+    let whole = tokenizer
+        .to_string(true)
+        .map_err(|error| DataError::Tokenizer(error.to_string()))?;
+    let config = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": BOS,
+        "eos_token": EOS,
+        "unk_token": UNK,
+        "pad_token": PAD,
+        "clean_up_tokenization_spaces": false,
+    });
+    Ok([
+        ("tokenizer.json", whole + "\n"),
+        ("tokenizer_config.json", format!("{config:#}\n")),
+    ])
+}
+
+/// Writes `tokenizer.json` and `tokenizer_config.json` into the folder.
+pub fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), DataError> {
+    for (name, content) in files(tokenizer)? {
+        let path = folder.join(name);
+        fs::write(&path, content).map_err(|source| DataError::Io { path, source })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [&str; 3] = [
+        "The moru was tasvel, but not kirin.",
+        "So kirin! The lobe was not tasvel.",
+        "the moru.",
+    ];
+
+    #[test]
+    fn words_are_ranked_by_frequency_then_spelling() {
+        let tokenizer = train(TokenizerKind::Word, &TEXTS, 100).unwrap();
+        let tokens: Vec<_> = (0..tokenizer.get_vocab_size(true) as u32)
+            .map(|id| tokenizer.id_to_token(id).unwrap())
+            .collect();
+        let expected = [
+            BOS, EOS, UNK, PAD, ".", "the", "kirin", "moru", "not", "tasvel", "was", "!", ",",
+            "but", "lobe", "so",
+        ];
+        assert_eq!(tokens, expected);
+        let encoded = tokenizer
+            .encode("The moru, never kirin!<|eos|>", false)
+            .unwrap();
+        assert_eq!(encoded.get_ids(), [5, 7, 12, 2, 6, 11, 1]);
+        assert_eq!(
+            tokenizer.decode(encoded.get_ids(), true).unwrap(),
+            "the moru, kirin!"
+        );
+        assert_eq!(
+            train(TokenizerKind::Word, &TEXTS, 6)
+                .unwrap()
+                .get_vocab_size(true),
+            6
+        );
+    }
+
+    #[test]
+    fn byte_pairs_spell_anything() {
+        let tokenizer = train(TokenizerKind::Bpe, &TEXTS, 280).unwrap();
+        let text = "The moru was tasvel — très ☃ 100 %!";
+        let encoded = tokenizer.encode(text, false).unwrap();
+        assert!(!encoded.get_ids().contains(&2));
+        assert_eq!(tokenizer.decode(encoded.get_ids(), true).unwrap(), text);
+        assert_eq!(tokenizer.get_vocab_size(true), 280);
+        assert_eq!(
+            SPECIAL.map(|token| tokenizer.token_to_id(token)),
+            [Some(0), Some(1), Some(2), Some(3)]
+        );
+    }
+
+    #[test]
+    fn the_same_corpus_gives_the_same_bytes() {
+        let world = crate::ReviewsWorld::default().build(3).unwrap();
+        let texts: Vec<_> = world.documents().take(300).collect();
+        for (kind, vocabulary) in [(TokenizerKind::Word, 4096), (TokenizerKind::Bpe, 600)] {
+            let first = files(&train(kind, &texts, vocabulary).unwrap()).unwrap();
+            for _ in 0..3 {
+                assert_eq!(
+                    files(&train(kind, &texts, vocabulary).unwrap()).unwrap(),
+                    first
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn written_files_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokenizer = train(TokenizerKind::Word, &TEXTS, 100).unwrap();
+        write(&tokenizer, folder.path()).unwrap();
+        let read = Tokenizer::from_file(folder.path().join("tokenizer.json")).unwrap();
+        let ids = |tokenizer: &Tokenizer| {
+            tokenizer
+                .encode(TEXTS[0], false)
+                .unwrap()
+                .get_ids()
+                .to_vec()
+        };
+        assert_eq!(ids(&read), ids(&tokenizer));
+        let config = fs::read_to_string(folder.path().join("tokenizer_config.json")).unwrap();
+        assert!(
+            config.contains("\"tokenizer_class\": \"PreTrainedTokenizerFast\""),
+            "{config}"
+        );
+    }
+
+    #[test]
+    fn too_small_a_vocabulary_is_refused() {
+        let error = train(TokenizerKind::Bpe, &TEXTS, 100).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--vocabulary 100: this tokenizer needs 260 tokens or more"
+        );
+    }
+}

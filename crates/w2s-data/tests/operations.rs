@@ -1,0 +1,330 @@
+//! The operations as a stage runs them: same flags same bytes, keys that change when they must, and messages for bad input.
+#![cfg(feature = "cli")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Parser;
+use w2s_artifact::{Artifact, Document, Example, Split};
+use w2s_data::{Corpus, SplitPlan, TaskOperation};
+use w2s_stage::{Operation, RunOptions};
+
+#[derive(Parser)]
+struct Line<T: clap::Args> {
+    #[command(flatten)]
+    operation: T,
+}
+
+fn parse<T: clap::Args>(flags: &[&str]) -> Result<T, clap::Error> {
+    Ok(Line::try_parse_from([&["w2s-data"], flags].concat())?.operation)
+}
+
+fn run<T: Operation>(store: &Path, flags: &[&str]) -> anyhow::Result<Artifact> {
+    Ok(w2s_stage::run("data", &parse::<T>(flags)?, &RunOptions::new(store))?.artifact)
+}
+
+fn key<T: Operation>(store: &Path, flags: &[&str]) -> String {
+    let operation = parse::<T>(flags).unwrap();
+    w2s_stage::plan("data", &operation, &RunOptions::new(store))
+        .unwrap()
+        .reference
+        .to_string()
+}
+
+/// The causes of a failure, one a line, without the folder.
+fn failure<T: Operation>(folder: &Path, flags: &[&str]) -> String {
+    let error = run::<T>(&folder.join("store"), flags).unwrap_err();
+    let text: Vec<_> = error.chain().map(ToString::to_string).collect();
+    text.join("\n")
+        .replace(&format!("{}/", folder.display()), "")
+}
+
+fn fixture(name: &str) -> String {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../data/fixtures", name]
+        .iter()
+        .collect();
+    path.display().to_string()
+}
+
+const SMALL: [&str; 8] = [
+    "--world",
+    "reviews",
+    "--gold-rows",
+    "100",
+    "--transfer-rows",
+    "150",
+    "--test-rows",
+    "80",
+];
+
+#[test]
+fn a_corpus_holds_documents_and_their_tokenizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--world", "reviews", "--documents", "400"];
+    let artifact = run::<Corpus>(folder.path(), &flags).unwrap();
+    let documents: Vec<Document> = artifact.records().unwrap();
+    assert_eq!(documents.len(), 400);
+    assert_eq!(artifact.manifest.summary["tokenizer"], "word");
+    assert!(
+        artifact.file("tokenizer.json").is_file()
+            && artifact.file("tokenizer_config.json").is_file()
+    );
+    // Elsewhere, later, the same flags give the same bytes.
+    let other = tempfile::tempdir().unwrap();
+    let again = run::<Corpus>(other.path(), &flags).unwrap();
+    assert_eq!(again.reference, artifact.reference);
+    assert_eq!(
+        serde_json::to_value(&again.manifest.files).unwrap(),
+        serde_json::to_value(&artifact.manifest.files).unwrap()
+    );
+}
+
+#[test]
+fn own_text_makes_a_corpus() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.csv");
+    fs::write(
+        &path,
+        "id,body\n1,A first text.\n2, \n3,A first text.\n4,Another one.\n",
+    )
+    .unwrap();
+    let path = path.display().to_string();
+    let flags = [
+        "--source",
+        &path,
+        "--text-column",
+        "body",
+        "--vocabulary",
+        "300",
+    ];
+    let artifact = run::<Corpus>(&folder.path().join("store"), &flags).unwrap();
+    let texts: Vec<_> = artifact
+        .records::<Document>()
+        .unwrap()
+        .into_iter()
+        .map(|document| document.text)
+        .collect();
+    assert_eq!(texts, ["A first text.", "Another one."]);
+    let summary = &artifact.manifest.summary;
+    assert_eq!(
+        (
+            &summary["dropped"]["empty"],
+            &summary["dropped"]["duplicate"]
+        ),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(summary["tokenizer"], "bpe");
+    assert_eq!(
+        failure::<Corpus>(folder.path(), &["--source", &path]),
+        "own.csv: no column `text`; there are `id`, `body`"
+    );
+}
+
+#[test]
+fn a_world_task_keeps_its_test_rows_over_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |seed: &str, split: Split| -> Vec<(u64, u32, String)> {
+        let artifact =
+            run::<TaskOperation>(folder.path(), &[&SMALL[..], &["--seed", seed]].concat()).unwrap();
+        let rows: Vec<Example> = artifact.records().unwrap();
+        rows.into_iter()
+            .filter(|row| row.split == split)
+            .map(|row| (row.id, row.label, row.text))
+            .collect()
+    };
+    assert_eq!(rows("0", Split::Test), rows("1", Split::Test));
+    assert_eq!(rows("0", Split::Test).len(), 80);
+    assert_eq!(rows("0", Split::Gold).len(), 100);
+    assert_ne!(rows("0", Split::Gold), rows("1", Split::Gold));
+    let texts = |split| {
+        rows("0", split)
+            .into_iter()
+            .map(|(_, _, text)| text)
+            .collect::<std::collections::HashSet<_>>()
+    };
+    assert!(texts(Split::Gold).is_disjoint(&texts(Split::Transfer)));
+    assert!(texts(Split::Test).is_disjoint(&texts(Split::Transfer)));
+}
+
+#[test]
+fn a_summary_holds_plan_classes_and_landmarks() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = [&SMALL[..], &["--label-noise", "0.2"]].concat();
+    let artifact = run::<TaskOperation>(folder.path(), &flags).unwrap();
+    let summary = &artifact.manifest.summary;
+    assert_eq!(summary["task"], "reviews");
+    assert_eq!(
+        summary["classes"],
+        serde_json::json!(["negative", "positive"])
+    );
+    assert_eq!(summary["rows"], 330);
+    assert_eq!(
+        summary["plan"]["splits"]["test"]["per_class"],
+        serde_json::json!([40, 40])
+    );
+    assert_eq!(summary["readers"]["complete"], 1.0);
+    let plan: SplitPlan = serde_json::from_value(summary["plan"].clone()).unwrap();
+    assert!((5..40).contains(&plan.noisy_labels), "{plan}");
+    assert_eq!(plan.source_rows, 20_080);
+}
+
+#[test]
+fn keys_change_with_what_shapes_the_rows_and_only_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sst2 = fixture("sst2.tsv");
+    let of = |flags: &[&str]| key::<TaskOperation>(folder.path(), flags);
+    let plain = of(&["--task", "sst2", "--source", &sst2]);
+    assert_eq!(
+        plain,
+        of(&["--task", "sst2", "--source", &sst2, "--seed", "0"])
+    );
+    // Knobs of a world that is not made.
+    assert_eq!(
+        plain,
+        of(&["--task", "sst2", "--source", &sst2, "--negation", "0.5"])
+    );
+    assert_ne!(
+        plain,
+        of(&["--task", "sst2", "--source", &sst2, "--seed", "1"])
+    );
+    assert_ne!(
+        plain,
+        of(&["--task", "sst2", "--source", &fixture("sst2.parquet")])
+    );
+    assert_ne!(
+        of(&SMALL),
+        of(&[&SMALL[..], &["--rare-share", "0.6"]].concat())
+    );
+    let copy = folder.path().join("sst2.toml");
+    let description: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../data/tasks/sst2.toml"]
+        .iter()
+        .collect();
+    let description = fs::read_to_string(description).unwrap();
+    fs::write(&copy, &description).unwrap();
+    let copy = copy.display().to_string();
+    let own = of(&["--task", &copy, "--source", &sst2]);
+    fs::write(&copy, description + "\n# changed\n").unwrap();
+    assert_ne!(own, of(&["--task", &copy, "--source", &sst2]));
+}
+
+#[test]
+fn a_file_with_its_own_test_file_and_rows_divided_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, rows: &[(&str, u32)]| {
+        let lines: Vec<_> = rows
+            .iter()
+            .map(|(text, label)| format!("{text} \t{label}\n"))
+            .collect();
+        fs::write(
+            folder.path().join(name),
+            format!("sentence\tlabel\n{}", lines.concat()),
+        )
+        .unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let store = folder.path().join("store");
+    let texts = |flags: &[&str]| {
+        let artifact =
+            run::<TaskOperation>(&store, &[&["--task", "sst2"], flags].concat()).unwrap();
+        let rows: Vec<Example> = artifact.records().unwrap();
+        rows.into_iter()
+            .map(|row| (row.split, row.label, row.text))
+            .collect::<Vec<_>>()
+    };
+    let (a, b) = (
+        write("a.tsv", &[("a1", 1), ("a0", 0)]),
+        write("b.tsv", &[("b0", 0), ("b1", 1)]),
+    );
+    let c = write("c.tsv", &[("c1", 1), ("c0", 0), ("c2", 0)]);
+    let row = |split, label, text: &str| (split, label, text.to_string());
+    assert_eq!(
+        texts(&[
+            "--gold-source",
+            &a,
+            "--transfer-source",
+            &b,
+            "--test-source",
+            &c
+        ]),
+        [
+            row(Split::Gold, 1, "a1"),
+            row(Split::Gold, 0, "a0"),
+            row(Split::Transfer, 0, "b0"),
+            row(Split::Transfer, 1, "b1"),
+            row(Split::Test, 1, "c1"),
+            row(Split::Test, 0, "c0"),
+            row(Split::Test, 0, "c2"),
+        ]
+    );
+    let cut = texts(&["--source", &fixture("sst2.tsv"), "--test-source", &c]);
+    assert_eq!(cut.iter().filter(|row| row.0 == Split::Test).count(), 2);
+    assert!(
+        cut.iter()
+            .filter(|row| row.0 == Split::Test)
+            .all(|row| row.2.starts_with('c'))
+    );
+}
+
+#[test]
+fn bad_input_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        fs::write(folder.path().join(name), content).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let task = |flags: &[&str]| failure::<TaskOperation>(folder.path(), flags);
+    let file = write(
+        "bad.jsonl",
+        "{\"sentence\": \"fine\", \"label\": 1}\n{\"sentence\": \"bad, \"label\": 0}\n",
+    );
+    assert_eq!(
+        task(&["--task", "sst2", "--source", &file]),
+        "bad.jsonl:2: malformed JSON at character 21: expected `,` or `}`"
+    );
+    let file = write("columns.csv", "text,label\na,1\n");
+    assert_eq!(
+        task(&["--task", "sst2", "--source", &file]),
+        "columns.csv: no column `sentence`; there are `text`, `label`"
+    );
+    let file = write("label.csv", "sentence,label\na,1\nb,2\n");
+    assert_eq!(
+        task(&["--task", "sst2", "--source", &file]),
+        "label.csv:3: column `label` has the label `2`, known are `0`, `1`"
+    );
+    let file = write("one.csv", "sentence,label\na,1\nb,1\nc,1\n");
+    assert_eq!(
+        task(&["--task", "sst2", "--source", &file]),
+        "split `test` has only the class `positive` in its 3 rows; the task has `negative`, `positive`"
+    );
+    let file = write("short.csv", "sentence,label\na,1\nb,0\n");
+    assert_eq!(
+        task(&["--task", "sst2", "--source", &file, "--min-words", "3"]),
+        "split `test` is empty: 2 rows read, 2 filtered"
+    );
+    assert_eq!(
+        task(&["--task", "sts2", "--source", &file]),
+        "no task `sts2`; there are `amazon_polarity`, `boolq`, `cosmos_qa`, `sciq`, `sst2`"
+    );
+    assert_eq!(
+        task(&["--task", "sst2"]),
+        "the task `sst2` has no rows to read"
+    );
+    assert_eq!(
+        task(&["--task", "sst2", "--source", "none.csv"]),
+        "--source cannot be read\ncannot read none.csv\nNo such file or directory (os error 2)"
+    );
+    assert_eq!(
+        task(&["--world", "reviews", "--gold-rows", "30000"]),
+        "split `gold` needs 30000 rows and 20000 are usable (negative 10000, positive 10000)"
+    );
+    assert_eq!(
+        task(&["--world", "reviews", "--negation", "2"]),
+        "--negation 2: a share between 0 and 1 is needed"
+    );
+    assert!(parse::<TaskOperation>(&[]).is_err());
+    assert!(parse::<TaskOperation>(&["--task", "sst2", "--world", "reviews"]).is_err());
+    assert!(parse::<TaskOperation>(&["--task", "sst2", "--gold-source", &file]).is_err());
+    assert!(parse::<Corpus>(&[]).is_err());
+}

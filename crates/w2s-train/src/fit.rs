@@ -1,0 +1,379 @@
+//! The loop.
+
+use crate::state::{Best, Cursor, Moments, Saved, Values, add_gradients, norm, take_gradients};
+use crate::{Plan, Schedule, TrainError};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use w2s_ops::AdamW;
+
+/// Settings of a run that do not depend on what is learned.
+#[derive(Clone, Debug)]
+pub struct TrainConfig {
+    /// Learning rates.
+    pub schedule: Schedule,
+    /// Decay rate of the first moment.
+    pub beta1: f64,
+    /// Decay rate of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay (AdamW); 0 is Adam.
+    pub weight_decay: f64,
+    /// Gradients longer than this are scaled down to it; `None` leaves them.
+    pub clip: Option<f64>,
+    /// Rows that are computed at once; a larger batch is accumulated from several passes.
+    pub micro_batch: Option<usize>,
+    /// Held-out evaluations per epoch, and how many may pass without a better one; `None` trains to the end.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Where the state for resuming is kept.
+    pub state_dir: PathBuf,
+    /// Where metrics are written, one JSON line a step.
+    pub metrics_file: PathBuf,
+    /// Seconds between two saves of the state.
+    pub save_every: Duration,
+}
+
+/// When to stop before the end. The best parameters seen are the result.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EarlyStopping {
+    /// Evaluations per epoch.
+    pub evaluations_per_epoch: usize,
+    /// Evaluations without a better score after which training stops.
+    pub patience: usize,
+}
+
+/// Where a step stands in its run.
+#[derive(Clone, Copy, Debug)]
+pub struct StepInfo<'a> {
+    /// From 0.
+    pub step: usize,
+    /// Of how many.
+    pub steps: usize,
+    /// All rows of this step, of which a micro-batch is a part.
+    pub batch: &'a [usize],
+}
+
+impl StepInfo<'_> {
+    /// `step / steps`, the fraction that loss schedules are written in.
+    pub fn fraction(&self) -> f64 {
+        self.step as f64 / self.steps as f64
+    }
+}
+
+/// A part of a step's loss.
+pub struct Loss {
+    /// The share of these rows in the mean over the batch, `[1]`: the parts of a step add up to its loss.
+    pub value: Tensor<1>,
+    /// Tokens that were computed.
+    pub tokens: usize,
+}
+
+/// What is learned: a loss over rows that only the objective knows.
+pub trait Objective<M> {
+    /// Called once a step, only if its rows are computed in several passes: here a loss that depends on statistics of
+    /// the whole batch takes them, from a forward pass without gradients.
+    fn prepare(
+        &mut self,
+        _model: &M,
+        _passes: &[&[usize]],
+        _info: StepInfo,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// The share of `rows` in the loss of the step.
+    fn loss(&mut self, model: &M, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError>;
+
+    /// A held-out score, higher is better, for early stopping. It must come from what the learner may see: weak labels,
+    /// never gold ones.
+    fn held_out(&mut self, _model: &M) -> Option<f64> {
+        None
+    }
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Steps done.
+    pub step: usize,
+    /// Epochs done.
+    pub epoch: f64,
+    /// Loss of this step's batch.
+    pub loss: f64,
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Length of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Tokens computed since the start.
+    pub tokens: u64,
+    /// Seconds of training since the start, over all resumptions.
+    pub seconds: f64,
+    /// Held-out score, where one was taken.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held_out: Option<f64>,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Save the state and stop.
+    Stop,
+}
+
+/// A trained model.
+#[derive(Debug)]
+pub struct Fitted<M> {
+    /// The model, without autodiff; the best by held-out score where one was taken.
+    pub model: M,
+    /// What happened.
+    pub summary: FitSummary,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FitSummary {
+    /// Steps taken.
+    pub steps: usize,
+    /// Tokens computed, held-out evaluations apart.
+    pub tokens: u64,
+    /// Seconds of training.
+    pub train_seconds: f64,
+    /// Tokens a second.
+    pub tokens_per_second: f64,
+    /// Mean loss over the last tenth of the steps.
+    pub final_loss: f64,
+    /// The step whose parameters are the result, where early stopping chose it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub best_step: Option<usize>,
+    /// Its held-out score.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub best_held_out: Option<f64>,
+}
+
+struct MetricsLog {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl MetricsLog {
+    /// Opens the log and forgets lines after the saved state.
+    fn open(path: PathBuf, bytes: u64) -> Result<Self, TrainError> {
+        let open = || {
+            let mut file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .read(true)
+                .open(&path)?;
+            file.set_len(bytes)?;
+            file.seek(SeekFrom::Start(bytes))?;
+            Ok(file)
+        };
+        let file = open().map_err(|e: std::io::Error| TrainError::state(&path, e))?;
+        Ok(Self { file, path, bytes })
+    }
+
+    fn write(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
+        let mut line = serde_json::to_string(metrics).expect("metrics serialize");
+        line.push('\n');
+        self.bytes += line.len() as u64;
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|e| TrainError::state(&self.path, e))
+    }
+
+    fn final_loss(&self, steps: usize) -> Result<f64, TrainError> {
+        let text =
+            std::fs::read_to_string(&self.path).map_err(|e| TrainError::state(&self.path, e))?;
+        let losses: Vec<f64> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Metrics>(line).ok())
+            .map(|m| m.loss)
+            .collect();
+        let tail = &losses[losses.len().saturating_sub(steps.div_ceil(10))..];
+        Ok(tail.iter().sum::<f64>() / tail.len().max(1) as f64)
+    }
+}
+
+/// Trains `model` over `plan`, going on from a saved state where there is one.
+///
+/// The same seed, plan and machine give the same bytes, interrupted or not: a saved state holds parameters, moments and
+/// the position in the plan, and nothing else varies. `watch` sees the metrics of each step and may stop the run.
+///
+/// # Errors
+///
+/// [`TrainError::NonFinite`] if a loss or a gradient is not finite: nothing of that step is kept.
+/// [`TrainError::Stopped`] if `watch` stopped it: the state is saved.
+pub fn fit<M: Module>(
+    model: M,
+    objective: &mut impl Objective<M>,
+    plan: &Plan,
+    config: &TrainConfig,
+    watch: &mut dyn FnMut(&Metrics) -> Flow,
+) -> Result<Fitted<M>, TrainError> {
+    let steps = plan.steps();
+    let mut model = model.train();
+    let device = model.devices().first().cloned().unwrap_or_default();
+    let state_file = config.state_dir.join("state.safetensors");
+    let mut best_values = None;
+    let (mut cursor, mut moments) =
+        match Saved::read(&state_file, &device.clone().without_autodiff()) {
+            Some(saved) => {
+                tracing::info!("going on from step {} of {steps}", saved.cursor.step);
+                model = saved.parameters.restore(model);
+                best_values = saved.best;
+                (saved.cursor, saved.moments)
+            }
+            None => (Cursor::default(), Moments::zeros(&model)),
+        };
+    let mut log = MetricsLog::open(config.metrics_file.clone(), cursor.metrics_bytes)?;
+    let started = Instant::now();
+    let before = cursor.seconds;
+    let mut saved_at = Instant::now();
+    let mut save_cost = Duration::ZERO;
+    let evaluations = evaluation_steps(plan, config.early_stopping);
+
+    while cursor.step < steps {
+        if let Some(stop) = config.early_stopping
+            && cursor.stale >= stop.patience
+        {
+            break;
+        }
+        let info = StepInfo {
+            step: cursor.step,
+            steps,
+            batch: plan.batch(cursor.step),
+        };
+        let passes: Vec<&[usize]> = match config.micro_batch {
+            Some(size) => info.batch.chunks(size).collect(),
+            None => vec![info.batch],
+        };
+        if passes.len() > 1 {
+            objective.prepare(&model, &passes, info)?;
+        }
+        let (mut loss, mut gradients) = (0.0, None);
+        for rows in passes {
+            let part = objective.loss(&model, rows, info)?;
+            cursor.tokens += part.tokens as u64;
+            let value: f32 = part.value.clone().into_scalar();
+            loss += f64::from(value);
+            let mut grads = part.value.backward();
+            let taken = take_gradients(&model, &mut grads);
+            match &mut gradients {
+                None => gradients = Some(taken),
+                Some(sum) => add_gradients(sum, taken),
+            }
+        }
+        let gradients = gradients.expect("a batch has at least one row");
+        let grad_norm = norm(&gradients);
+        if !loss.is_finite() || !grad_norm.is_finite() {
+            return Err(TrainError::NonFinite {
+                step: cursor.step + 1,
+                loss,
+                grad_norm,
+            });
+        }
+        let gradient_scale = match config.clip {
+            Some(clip) if grad_norm > clip => clip / grad_norm,
+            _ => 1.0,
+        };
+        let learning_rate = config.schedule.learning_rate(cursor.step, steps);
+        let settings = AdamW {
+            learning_rate: learning_rate as f32,
+            beta1: config.beta1 as f32,
+            beta2: config.beta2 as f32,
+            eps: config.eps as f32,
+            weight_decay: config.weight_decay as f32,
+            step: cursor.step as u32 + 1,
+            gradient_scale: gradient_scale as f32,
+        };
+        model = moments.update(model, gradients, settings);
+        cursor.step += 1;
+
+        let held_out = if evaluations.contains(&cursor.step) {
+            objective.held_out(&model.valid())
+        } else {
+            None
+        };
+        if let Some(score) = held_out {
+            if cursor.best.as_ref().is_none_or(|best| score > best.score) {
+                cursor.best = Some(Best {
+                    step: cursor.step,
+                    score,
+                });
+                cursor.stale = 0;
+                best_values = Some(Values::of(&model));
+            } else {
+                cursor.stale += 1;
+            }
+        }
+        cursor.seconds = before + started.elapsed().as_secs_f64();
+        let metrics = Metrics {
+            step: cursor.step,
+            epoch: plan.epoch(cursor.step),
+            loss,
+            lr: learning_rate,
+            grad_norm,
+            tokens: cursor.tokens,
+            seconds: cursor.seconds,
+            held_out,
+        };
+        log.write(&metrics)?;
+        cursor.metrics_bytes = log.bytes;
+        let flow = watch(&metrics);
+        // Saving a large model takes seconds: it may cost a twentieth of the time at most.
+        let due = saved_at.elapsed() >= config.save_every.max(save_cost * 20);
+        if cursor.step < steps && (flow == Flow::Stop || due) {
+            let start = Instant::now();
+            Saved::write(
+                &state_file,
+                &cursor,
+                &Values::of(&model),
+                &moments,
+                best_values.as_ref(),
+            )?;
+            saved_at = Instant::now();
+            save_cost = saved_at - start;
+        }
+        if flow == Flow::Stop && cursor.step < steps {
+            return Err(TrainError::Stopped {
+                step: cursor.step,
+                steps,
+            });
+        }
+    }
+    if let Some(values) = best_values {
+        model = values.restore(model);
+    }
+    Ok(Fitted {
+        model: model.valid(),
+        summary: FitSummary {
+            steps: cursor.step,
+            tokens: cursor.tokens,
+            train_seconds: cursor.seconds,
+            tokens_per_second: cursor.tokens as f64 / cursor.seconds.max(1e-9),
+            final_loss: log.final_loss(cursor.step)?,
+            best_step: cursor.best.as_ref().map(|b| b.step),
+            best_held_out: cursor.best.as_ref().map(|b| b.score),
+        },
+    })
+}
+
+/// The steps after which the held-out score is taken.
+fn evaluation_steps(plan: &Plan, early_stopping: Option<EarlyStopping>) -> Vec<usize> {
+    let Some(stop) = early_stopping else {
+        return Vec::new();
+    };
+    let total = (plan.epoch(plan.steps()).round() as usize * stop.evaluations_per_epoch).max(1);
+    (1..=total)
+        .map(|i| (i * plan.steps()).div_ceil(total))
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! What was typed: the flags of every command, nothing decided yet.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs weak-to-strong experiments from recipes, and looks at what they leave behind.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a recipe: build the stages, check every step, run what is not cached, print the table.
+    Pipeline(Pipeline),
+    /// List the recipes: what each shows, what it needs, how long it takes.
+    Recipes(Recipes),
+    /// Print an artifact's manifest and its first rows.
+    Show(Show),
+    /// Write an artifact's records as JSON lines, CSV or Parquet.
+    Export(Export),
+    /// Check the code: format, clippy, tests, documentation.
+    Check(Check),
+}
+
+/// Flags of `pipeline`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 a step failed, 2 the recipe or a flag is wrong, 130 interrupted (state \
+                        saved: the same command goes on)."
+)]
+pub struct Pipeline {
+    /// A recipe's name (see `cargo xtask recipes`) or the path of a .toml file.
+    #[arg(default_value = "weak-to-strong")]
+    pub recipe: String,
+
+    /// Print what would run and why; run nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Run this step and everything after it again, cached or not (`weak`, or `weak[seed=0]`).
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<String>,
+
+    /// Override a key of a step (`naive.epochs=3`), or a matrix variable (`matrix.seed=[0]`); repeatable.
+    #[arg(long, value_name = "STEP.KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Give a value to a variable of the recipe; repeatable.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub var: Vec<String>,
+
+    /// Where to compute: flex (CPU), or cuda:0, vulkan, ... when built with --features.
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+
+    /// The folder that keeps artifacts, logs and reports.
+    #[arg(long, env = "W2S_STORE", default_value = ".w2s", value_name = "FOLDER")]
+    pub store: PathBuf,
+
+    /// How many independent steps run side by side; the threads are divided among them.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub jobs: u16,
+
+    /// Cargo features for the stage binaries: cuda, vulkan, metal, wgpu.
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    pub features: Vec<String>,
+
+    /// Threads for all steps together [default: all cores].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub threads: Option<u16>,
+
+    /// Use the stage binaries as they are, without asking cargo.
+    #[arg(long)]
+    pub no_build: bool,
+
+    /// Print each step's command line.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Flags of `recipes`.
+#[derive(Debug, Args)]
+pub struct Recipes {
+    /// Only this recipe, with its variables and steps.
+    pub recipe: Option<String>,
+}
+
+/// Flags of `show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// `kind/hex` (the first hex digits do), or the path of an artifact's folder.
+    pub artifact: String,
+
+    /// How many rows to print.
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub rows: usize,
+
+    /// The folder that keeps artifacts, logs and reports.
+    #[arg(long, env = "W2S_STORE", default_value = ".w2s", value_name = "FOLDER")]
+    pub store: PathBuf,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// `kind/hex` (the first hex digits do), or the path of an artifact's folder.
+    pub artifact: String,
+
+    /// The format to write.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    pub format: Format,
+
+    /// The file to write [default: standard output].
+    #[arg(long, short, value_name = "FILE", required_if_eq("format", "parquet"))]
+    pub output: Option<PathBuf>,
+
+    /// The folder that keeps artifacts, logs and reports.
+    #[arg(long, env = "W2S_STORE", default_value = ".w2s", value_name = "FOLDER")]
+    pub store: PathBuf,
+
+    /// Use the stage binaries as they are, without asking cargo (Parquet is written by `w2s-data`).
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// What `export` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a header.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Only these: format, clippy, tests, docs.
+    #[arg(value_enum)]
+    pub only: Vec<Part>,
+}
+
+/// The parts of `check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// `cargo fmt --check`.
+    Format,
+    /// `cargo clippy` with warnings as errors.
+    Clippy,
+    /// `cargo test` in the release profile.
+    Tests,
+    /// `cargo doc` with warnings as errors.
+    Docs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_default_recipe_is_weak_to_strong() {
+        let Command::Pipeline(pipeline) = Cli::parse_from(["xtask", "pipeline"]).command else {
+            panic!("`pipeline` parses as another command");
+        };
+        assert_eq!(
+            (pipeline.recipe.as_str(), pipeline.jobs),
+            ("weak-to-strong", 1)
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! `cargo xtask export`: records for people who work in Python.
+//!
+//! JSON lines and CSV are written here. Parquet is written by `w2s-data`, which reads it too: it would be most of what
+//! this program has to compile.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::build;
+use crate::cli::{Export, Format};
+use crate::complaint::{Complaint, OrComplain, Result};
+use crate::process::{self, Watched};
+use crate::show::open;
+
+/// Writes an artifact's records.
+pub fn export(arguments: &Export) -> Result<()> {
+    let artifact = open(&arguments.store, &arguments.artifact)?;
+    if arguments.format == Format::Parquet {
+        return parquet(arguments, &artifact.reference.to_string());
+    }
+    let rows = artifact.records_json()?;
+    let written = match &arguments.output {
+        Some(path) => {
+            let file =
+                File::create(path).or_complain(|| format!("cannot write {}", path.display()))?;
+            write(rows, arguments.format, BufWriter::new(file))
+        }
+        None => quiet_pipe(write(
+            rows,
+            arguments.format,
+            BufWriter::new(io::stdout().lock()),
+        )),
+    };
+    written.or_complain(|| match &arguments.output {
+        Some(path) => format!("cannot write {}", path.display()),
+        None => "cannot write to standard output".to_owned(),
+    })
+}
+
+/// Prints a text; a reader that has seen enough (`| head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    quiet_pipe(io::stdout().lock().write_all(text.as_bytes()))
+        .or_complain(|| "cannot write to standard output".to_owned())
+}
+
+fn quiet_pipe(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn write(rows: impl Iterator<Item = Value>, format: Format, mut out: impl Write) -> io::Result<()> {
+    match format {
+        Format::Csv => csv(rows, &mut out)?,
+        Format::Jsonl | Format::Parquet => {
+            for row in rows {
+                serde_json::to_writer(&mut out, &row)?;
+                out.write_all(b"\n")?;
+            }
+        }
+    }
+    out.flush()
+}
+
+/// A list of numbers becomes one column a number: `probabilities` becomes `probabilities_0`, `probabilities_1`. A row
+/// that lacks a column, as lines of a training log do, has an empty cell there.
+fn csv(rows: impl Iterator<Item = Value>, out: &mut impl Write) -> io::Result<()> {
+    let rows: Vec<Vec<(String, String)>> = rows.map(|row| columns(&row)).collect();
+    let mut header: Vec<&str> = Vec::new();
+    for (name, _) in rows.iter().flatten() {
+        if !header.contains(&name.as_str()) {
+            header.push(name);
+        }
+    }
+    let mut writer = csv::Writer::from_writer(out);
+    if !header.is_empty() {
+        writer.write_record(&header)?;
+    }
+    for row in &rows {
+        let cells = header.iter().map(|name| {
+            let cell = row.iter().find(|(column, _)| column == name);
+            cell.map_or("", |(_, cell)| cell.as_str())
+        });
+        writer.write_record(cells)?;
+    }
+    writer.flush()
+}
+
+fn columns(row: &Value) -> Vec<(String, String)> {
+    let plain = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let mut columns = Vec::new();
+    for (name, value) in row.as_object().into_iter().flatten() {
+        match value {
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                columns.extend(items.map(|(index, item)| (format!("{name}_{index}"), plain(item))));
+            }
+            value => columns.push((name.clone(), plain(value))),
+        }
+    }
+    columns
+}
+
+fn parquet(arguments: &Export, reference: &str) -> Result<()> {
+    let Some(output) = &arguments.output else {
+        return Err(
+            Complaint::usage("Parquet cannot be written to standard output")
+                .hint("add --output FILE"),
+        );
+    };
+    let mut command = Command::new(build::stage("data", arguments.no_build)?);
+    command
+        .args(["export", reference, "--format", "parquet", "--output"])
+        .arg(output)
+        .arg("--store")
+        .arg(&arguments.store)
+        .stdout(Stdio::null());
+    let status = Watched::start(&mut command)
+        .and_then(Watched::wait)
+        .or_complain(|| "cannot start w2s-data".to_owned())?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Complaint::failed(format!(
+        "w2s-data could not write {}: {}",
+        shown(output),
+        process::describe(status)
+    )))
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn written(format: Format, rows: Vec<Value>) -> String {
+        let mut out = Vec::new();
+        write(rows.into_iter(), format, &mut out).expect("memory takes everything");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn json_lines_are_the_records() {
+        let rows = vec![
+            json!({"id": 1, "text": "a \"b\""}),
+            json!({"id": 2, "text": ""}),
+        ];
+        assert_eq!(
+            written(Format::Jsonl, rows),
+            "{\"id\":1,\"text\":\"a \\\"b\\\"\"}\n{\"id\":2,\"text\":\"\"}\n"
+        );
+    }
+
+    #[test]
+    fn csv_spreads_lists_and_quotes_text() {
+        let rows = vec![
+            json!({"id": 1, "probabilities": [0.25, 0.75], "text": "a, b"}),
+            json!({"id": 2, "probabilities": [1.0, 0.0], "text": null, "late": true}),
+        ];
+        assert_eq!(
+            written(Format::Csv, rows),
+            "id,probabilities_0,probabilities_1,text,late\n1,0.25,0.75,\"a, b\",\n2,1.0,0.0,,true\n"
+        );
+    }
+}

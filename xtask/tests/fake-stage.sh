@@ -1,0 +1,92 @@
+#!/bin/sh
+# A stage binary that computes nothing and obeys the protocol: `describe`, `--check`, a run. The tests link it under the
+# name of every stage. What it did is appended to `events` in the store; files in the store change its behaviour:
+# `slow` makes every step wait until that file is gone, and `fail-<step>` makes a step fail.
+set -eu
+stage=$(basename "$0")
+stage=${stage#w2s-}
+if [ "$1" = describe ]; then
+    cat "$(dirname "$0")/$stage.json"
+    exit 0
+fi
+operation=$1
+shift
+if [ "$operation" = export ]; then
+    echo "$*" >"$5"
+    exit 0
+fi
+
+store='' step='' threads='' device=flex check='' force='' refuse=''
+parameters="$stage $operation"
+while [ $# -gt 0 ]; do
+    case $1 in
+    --store) store=$2 && shift ;;
+    --step) step=$2 && shift ;;
+    --threads) threads=$2 && shift ;;
+    --device) device=$2 && shift ;;
+    --check) check=1 ;;
+    --force) force=1 ;;
+    --refuse) refuse=1 ;;
+    *) parameters="$parameters $1" ;;
+    esac
+    shift
+done
+
+case $operation in
+task) kind=examples ;;
+label) kind=labels ;;
+finetune | train) kind=checkpoint ;;
+predict) kind=predictions ;;
+report) kind=report ;;
+esac
+key=$(printf '%08x%056d' "$(printf %s "$parameters" | cksum | cut -d ' ' -f 1)" 0)
+folder=$store/artifacts/$kind/$key
+cached=false
+[ -f "$folder/manifest.json" ] && [ -z "$force" ] && cached=true
+
+if [ -n "$check" ]; then
+    if [ -n "$refuse" ]; then
+        printf 'error: the source is empty\n  caused by: it has 0 bytes\nhint: fill it\n' >&2
+        exit 1
+    fi
+    reason='never made'
+    $cached && reason='made before'
+    echo "{\"artifact\":\"$kind/$key\",\"cached\":$cached,\"reason\":\"$reason\"}"
+    exit 0
+fi
+
+signals=0
+trap 'signals=1; echo "signal $step" >>"$store/events"' INT TERM
+echo "start $step threads=$threads device=$device force=$force" >>"$store/events"
+if [ -f "$store/fail-$step" ]; then
+    for line in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do echo "line $line" >&2; done
+    echo "error: the loss is NaN" >&2
+    exit 1
+fi
+echo "working on $step" >&2
+while [ -f "$store/slow" ] && [ $signals = 0 ]; do sleep 0.05; done
+if [ $signals = 1 ]; then
+    # A second signal would come now.
+    sleep 0.3
+    echo "saved $step" >>"$store/events"
+    exit 130
+fi
+mkdir -p "$folder"
+if [ "$kind" = report ]; then
+    cat >"$folder/report.json" <<REPORT
+{"recipe": "small", "seeds": [0, 1],
+ "arms": [
+  {"arm": "weak", "role": "weak", "accuracy": {"mean": 0.75, "ci95": [0.7, 0.8], "per_seed": [0.7, 0.8], "n": 600}},
+  {"arm": "naive", "role": "student", "accuracy": {"mean": 0.8, "ci95": [0.75, 0.85], "per_seed": [0.8, 0.8], "n": 600}}],
+ "pgr": [{"arm": "naive", "value": 0.5, "ci95": [0.25, 0.75], "gap_significant": true, "per_seed": [0.5, 0.5]}],
+ "steps": [{"step": "data[seed=0]", "seconds": 12.5, "cached": false}]}
+REPORT
+    echo '# report' >"$folder/report.md"
+fi
+cat >"$folder/manifest.json" <<MANIFEST
+{"format": 1, "kind": "$kind", "key": "$key", "stage": "$stage", "operation": "$operation", "operation_version": 1,
+ "step": "$step", "parameters": {}, "inputs": [], "summary": {"rows": 1200}, "tool_version": "0.1.0", "device": "flex",
+ "threads": 1, "started": "2026-01-01T00:00:00Z", "seconds": 1.5, "files": []}
+MANIFEST
+echo "end $step" >>"$store/events"
+echo "{\"artifact\":\"$kind/$key\",\"path\":\"$folder\",\"cached\":$cached,\"seconds\":0.1,\"summary\":{\"rows\":1200}}"
