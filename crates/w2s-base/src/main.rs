@@ -1,3 +1,17 @@
 //! The `w2s-base` stage binary.
 
-fn main() {}
+use std::process::ExitCode;
+use w2s_base::{Import, Pretrain};
+use w2s_stage::Stage;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    w2s_stage::main(
+        Stage::new("base", "Base models: pretrained here, or imported")
+            .operation::<Pretrain>()
+            .operation::<Import>()
+            .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
+    )
+}

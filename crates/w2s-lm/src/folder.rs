@@ -1,36 +1,17 @@
 //! Hugging Face model folders: what they publish opens here, what is trained here opens in transformers.
 
 use crate::decoder::{Classifier, LanguageModel};
-use crate::{Decoder, DecoderConfig, Family, LmError};
+use crate::{ClassifierSettings, Decoder, DecoderConfig, Family, LmError};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-
-/// What a classifier needs beside its weights; kept under `w2s` in `config.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassifierSettings {
-    /// The prompt around a text; `{text}` stands for it.
-    pub template: String,
-    /// Class names in the order of the head's rows.
-    pub classes: Vec<String>,
-    /// Longest text in tokens; longer ones are dropped.
-    pub max_tokens: usize,
-}
-
-impl ClassifierSettings {
-    /// A text inside the prompt.
-    pub fn prompt(&self, text: &str) -> String {
-        self.template.replace("{text}", text)
-    }
-}
 
 /// A model folder whose `config.json` has been read.
 #[derive(Clone, Debug)]

@@ -19,6 +19,7 @@
 #![deny(missing_docs)]
 
 mod batch;
+mod classify;
 mod config;
 mod decoder;
 mod device;
@@ -27,11 +28,12 @@ mod folder;
 mod tokenizer;
 
 pub use batch::{Batch, by_token_budget};
+pub use classify::{ClassifierSettings, Encoded, TooLong};
 pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
 pub use decoder::{
     Attention, Block, Classifier, Decoder, Embedding, LanguageModel, Linear, Mlp, Norm,
 };
 pub use device::device;
 pub use error::LmError;
-pub use folder::{ClassifierSettings, ModelFolder, save_classifier, save_language_model};
+pub use folder::{ModelFolder, save_classifier, save_language_model};
 pub use tokenizer::Tokenizer;

@@ -14,12 +14,14 @@
 //! ```
 #![deny(missing_docs)]
 
+mod args;
 mod error;
 mod fit;
 mod plan;
 mod schedule;
 mod state;
 
+pub use args::TrainArgs;
 pub use error::TrainError;
 pub use fit::{
     EarlyStopping, FitSummary, Fitted, Flow, Loss, Metrics, Objective, StepInfo, TrainConfig, fit,

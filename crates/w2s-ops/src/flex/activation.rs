@@ -1,7 +1,7 @@
 //! SwiGLU and GELU with their products.
 
 use super::simd::{sigmoid, tanh};
-use super::{Values, by_rows, dims2, filled, simd, tensor};
+use super::{by_rows, dims2, filled, simd, tensor, values};
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 use std::f32::consts::FRAC_2_PI;
@@ -11,14 +11,19 @@ const BLOCK: usize = super::TASK;
 /// `silu(gate) * up`.
 pub fn swiglu(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
     let dims = dims2(gate);
-    let (gate, up) = (Values::of(gate), Values::of(up));
+    values!(gate, up);
     let out = filled(gate.len(), |out| {
-        by_rows(out, 1, |first, out| {
-            let (gate, up) = (&gate[first..][..out.len()], &up[first..][..out.len()]);
-            for i in 0..out.len() {
-                out[i] = gate[i] * sigmoid(gate[i]) * up[i];
-            }
-        });
+        by_rows(
+            out,
+            1,
+            #[inline(always)]
+            |first, out| {
+                let (gate, up) = (&gate[first..][..out.len()], &up[first..][..out.len()]);
+                for i in 0..out.len() {
+                    out[i] = gate[i] * sigmoid(gate[i]) * up[i];
+                }
+            },
+        );
     });
     tensor(out, dims)
 }
@@ -30,7 +35,7 @@ pub fn swiglu_backward(
     up: &FlexTensor,
 ) -> (FlexTensor, FlexTensor) {
     let dims = dims2(gate);
-    let (dy, gate, up) = (Values::of(dy), Values::of(gate), Values::of(up));
+    values!(dy, gate, up);
     let mut d_up = Vec::new();
     let d_gate = filled(gate.len(), |d_gate| {
         d_up = filled(gate.len(), |d_up| {
@@ -67,14 +72,19 @@ fn inner_tanh(x: f32) -> f32 {
 /// GELU, tanh form.
 pub fn gelu_tanh(x: &FlexTensor) -> FlexTensor {
     let dims = dims2(x);
-    let x = Values::of(x);
+    values!(x);
     let out = filled(x.len(), |out| {
-        by_rows(out, 1, |first, out| {
-            let x = &x[first..][..out.len()];
-            for i in 0..out.len() {
-                out[i] = 0.5 * x[i] * (1.0 + inner_tanh(x[i]));
-            }
-        });
+        by_rows(
+            out,
+            1,
+            #[inline(always)]
+            |first, out| {
+                let x = &x[first..][..out.len()];
+                for i in 0..out.len() {
+                    out[i] = 0.5 * x[i] * (1.0 + inner_tanh(x[i]));
+                }
+            },
+        );
     });
     tensor(out, dims)
 }
@@ -82,16 +92,21 @@ pub fn gelu_tanh(x: &FlexTensor) -> FlexTensor {
 /// Gradient of [`gelu_tanh`].
 pub fn gelu_tanh_backward(dy: &FlexTensor, x: &FlexTensor) -> FlexTensor {
     let dims = dims2(x);
-    let (dy, x) = (Values::of(dy), Values::of(x));
+    values!(dy, x);
     let out = filled(x.len(), |out| {
-        by_rows(out, 1, |first, out| {
-            let (dy, x) = (&dy[first..][..out.len()], &x[first..][..out.len()]);
-            for i in 0..out.len() {
-                let t = inner_tanh(x[i]);
-                let slope = FRAC_2_PI.sqrt() * (3.0 * 0.044715 * x[i]).mul_add(x[i], 1.0);
-                out[i] = dy[i] * 0.5 * (x[i] * (1.0 - t * t)).mul_add(slope, 1.0 + t);
-            }
-        });
+        by_rows(
+            out,
+            1,
+            #[inline(always)]
+            |first, out| {
+                let (dy, x) = (&dy[first..][..out.len()], &x[first..][..out.len()]);
+                for i in 0..out.len() {
+                    let t = inner_tanh(x[i]);
+                    let slope = FRAC_2_PI.sqrt() * (3.0 * 0.044715 * x[i]).mul_add(x[i], 1.0);
+                    out[i] = dy[i] * 0.5 * (x[i] * (1.0 - t * t)).mul_add(slope, 1.0 + t);
+                }
+            },
+        );
     });
     tensor(out, dims)
 }

@@ -6,7 +6,7 @@
 
 use super::matmul::{Into, Matrix, product};
 use super::simd::exp;
-use super::{Values, dims2, filled, simd, tensor};
+use super::{dims2, filled, simd, tensor, values};
 use crate::{AttentionSpec, Rotary};
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
@@ -150,7 +150,7 @@ pub fn forward(
     spec: &AttentionSpec,
 ) -> (FlexTensor, Arc<[f32]>) {
     let l = layout(q, k, spec);
-    let (q, k, v) = (Values::of(q), Values::of(k), Values::of(v));
+    values!(q, k, v);
     let rotary = spec.rotary.as_ref();
     let scale = (l.head as f32).sqrt().recip();
     let mut log_sums = vec![0f32; spec.heads * l.tokens];
@@ -266,8 +266,8 @@ pub fn backward(
     spec: &AttentionSpec,
 ) -> [FlexTensor; 3] {
     let l = layout(q, k, spec);
-    let (q, k, v) = (Values::of(q), Values::of(k), Values::of(v));
-    let (dy, out) = (Values::of(dy), Values::of(out));
+    values!(q, k, v);
+    values!(dy, out);
     let rotary = spec.rotary.as_ref();
     let scale = (l.head as f32).sqrt().recip();
     let (mut dk, mut dv) = (Vec::new(), Vec::new());

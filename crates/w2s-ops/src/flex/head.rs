@@ -2,7 +2,7 @@
 
 use super::matmul::{Into, Matrix, product};
 use super::simd::exp;
-use super::{Values, dims2, filled, simd, tensor};
+use super::{Values, dims2, filled, simd, tensor, values};
 use crate::Targets;
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
@@ -65,7 +65,7 @@ fn check(targets: &Targets, rows: usize, vocab: usize) {
 fn log_probs(hidden: &FlexTensor, weight: &FlexTensor, targets: &Targets) -> Vec<f32> {
     let ([rows, dim], [vocab, _]) = (dims2(hidden), dims2(weight));
     check(targets, rows, vocab);
-    let (hidden, weight) = (Values::of(hidden), Values::of(weight));
+    values!(hidden, weight);
     let mut out = vec![0f32; rows];
     for_chunks(&hidden, &weight, [rows, dim], vocab, |first, n, logits| {
         out[first..first + n]
@@ -113,7 +113,7 @@ fn gradients(
 ) -> (Vec<f32>, FlexTensor, FlexTensor) {
     let ([rows, dim], [vocab, _]) = (dims2(hidden), dims2(weight));
     check(targets, rows, vocab);
-    let (hidden, weight) = (Values::of(hidden), Values::of(weight));
+    values!(hidden, weight);
     let mut out = vec![0f32; rows];
     let mut d_weight = Vec::new();
     let d_hidden = filled(rows * dim, |d_hidden| {

@@ -1,6 +1,6 @@
 //! Matrix products through the `gemm` crate, in any combination of layouts, without a copy.
 
-use super::{Values, dims2, filled, tensor};
+use super::{dims2, filled, tensor, values};
 use burn::backend::flex::FlexTensor;
 use gemm::Parallelism;
 
@@ -116,7 +116,7 @@ fn full(a: Matrix, b: Matrix) -> FlexTensor {
 /// `x wᵀ`.
 pub fn linear(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
     let ([tokens, input], [output, _]) = (dims2(x), dims2(weight));
-    let (x, weight) = (Values::of(x), Values::of(weight));
+    values!(x, weight);
     full(
         Matrix::new(&x, tokens, input),
         Matrix::new(&weight, output, input).t(),
@@ -126,7 +126,7 @@ pub fn linear(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
 /// `dy w`.
 pub fn linear_backward_x(dy: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
     let ([tokens, output], [_, input]) = (dims2(dy), dims2(weight));
-    let (dy, weight) = (Values::of(dy), Values::of(weight));
+    values!(dy, weight);
     full(
         Matrix::new(&dy, tokens, output),
         Matrix::new(&weight, output, input),
@@ -136,7 +136,7 @@ pub fn linear_backward_x(dy: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
 /// `dyᵀ x`.
 pub fn linear_backward_weight(dy: &FlexTensor, x: &FlexTensor) -> FlexTensor {
     let ([tokens, output], [_, input]) = (dims2(dy), dims2(x));
-    let (dy, x) = (Values::of(dy), Values::of(x));
+    values!(dy, x);
     full(
         Matrix::new(&dy, tokens, output).t(),
         Matrix::new(&x, tokens, input),

@@ -36,6 +36,18 @@ impl std::ops::Deref for Values {
     }
 }
 
+/// Shadows tensors by their values, each as a plain slice: looking into the tensor at every access would cost more than
+/// the arithmetic.
+macro_rules! values {
+    ($($name:ident),+) => {
+        $(
+            let $name = crate::flex::Values::of($name);
+            let $name: &[f32] = &$name;
+        )+
+    };
+}
+use values;
+
 fn dims2(tensor: &FlexTensor) -> [usize; 2] {
     let shape = tensor.shape();
     [shape[0], shape[1]]
@@ -86,10 +98,15 @@ pub fn scaled(mut x: FlexTensor, factor: f32) -> FlexTensor {
     if factor == 1.0 {
         return x;
     }
-    by_rows(x.storage_mut(), 1, |_, block| {
-        for v in block {
-            *v *= factor;
-        }
-    });
+    by_rows(
+        x.storage_mut(),
+        1,
+        #[inline(always)]
+        |_, block| {
+            for v in block {
+                *v *= factor;
+            }
+        },
+    );
     x
 }

@@ -1,6 +1,6 @@
 //! Normalisation of rows.
 
-use super::{TASK, Values, dims2, filled, simd, tensor};
+use super::{TASK, dims2, filled, simd, tensor, values};
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn block(width: usize) -> usize {
 /// Normalised rows, and the inverse root mean square of each.
 pub fn rms_norm(x: &FlexTensor, weight: &FlexTensor, eps: f32) -> (FlexTensor, Arc<[f32]>) {
     let [rows, width] = dims2(x);
-    let (x, weight) = (Values::of(x), Values::of(weight));
+    values!(x, weight);
     let mut inverse = vec![0f32; rows];
     let step = block(width);
     let out = filled(rows * width, |out| {
@@ -58,7 +58,7 @@ pub fn rms_norm_backward(
     inverse: &[f32],
 ) -> (FlexTensor, FlexTensor) {
     let [rows, width] = dims2(x);
-    let (dy, x, weight) = (Values::of(dy), Values::of(x), Values::of(weight));
+    values!(dy, x, weight);
     let step = block(width);
     let mut parts = Vec::new();
     let dx = filled(rows * width, |dx| {
@@ -103,7 +103,7 @@ pub fn layer_norm(
     eps: f32,
 ) -> (FlexTensor, Arc<[[f32; 2]]>) {
     let [rows, width] = dims2(x);
-    let (x, weight, bias) = (Values::of(x), Values::of(weight), Values::of(bias));
+    values!(x, weight, bias);
     let mut moments = vec![[0f32; 2]; rows];
     let step = block(width);
     let out = filled(rows * width, |out| {
@@ -141,7 +141,7 @@ pub fn layer_norm_backward(
     moments: &[[f32; 2]],
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let [rows, width] = dims2(x);
-    let (dy, x, weight) = (Values::of(dy), Values::of(x), Values::of(weight));
+    values!(dy, x, weight);
     let step = block(width);
     let mut parts = Vec::new();
     let dx = filled(rows * width, |dx| {

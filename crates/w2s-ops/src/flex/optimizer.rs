@@ -1,6 +1,6 @@
 //! The optimiser's passes over parameters.
 
-use super::{TASK, Values, simd, tensor};
+use super::{TASK, simd, tensor, values};
 use crate::AdamW;
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
@@ -18,7 +18,7 @@ pub fn adamw(
     if !parameter.is_contiguous() {
         parameter = parameter.to_contiguous();
     }
-    let gradient = Values::of(gradient);
+    values!(gradient);
     let (step, root_scale) = s.bias_corrected();
     let keep = 1.0 - s.learning_rate * s.weight_decay;
     parameter
@@ -48,7 +48,7 @@ pub fn adamw(
 
 /// Sum of squares, `[1]`, in blocks whose sums are added in double precision.
 pub fn sum_squares(x: &FlexTensor) -> FlexTensor {
-    let x = Values::of(x);
+    values!(x);
     let parts: Vec<f64> = x
         .par_chunks(BLOCK)
         .map(|block| {

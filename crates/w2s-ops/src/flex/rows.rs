@@ -1,23 +1,28 @@
 //! Rows by index, and their gradient.
 
-use super::{TASK, Values, by_rows, dims2, filled, tensor};
+use super::{TASK, by_rows, dims2, filled, tensor, values};
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 /// Copies the rows `rows` of `table`.
 pub fn gather(table: &FlexTensor, rows: &[usize]) -> FlexTensor {
     let [height, width] = dims2(table);
-    let table = Values::of(table);
+    values!(table);
     if let Some(&bad) = rows.iter().find(|&&r| r >= height) {
         panic!("row {bad} of a table with {height} rows");
     }
     let out = filled(rows.len() * width, |out| {
-        by_rows(out, width, |first, block| {
-            for (i, out) in block.chunks_exact_mut(width).enumerate() {
-                let row = rows[first + i];
-                out.copy_from_slice(&table[row * width..][..width]);
-            }
-        });
+        by_rows(
+            out,
+            width,
+            #[inline(always)]
+            |first, block| {
+                for (i, out) in block.chunks_exact_mut(width).enumerate() {
+                    let row = rows[first + i];
+                    out.copy_from_slice(&table[row * width..][..width]);
+                }
+            },
+        );
     });
     tensor(out, [rows.len(), width])
 }
@@ -25,7 +30,7 @@ pub fn gather(table: &FlexTensor, rows: &[usize]) -> FlexTensor {
 /// Adds each row of `dy` to row `rows[i]` of a zeroed `[height, width]` table.
 pub fn scatter_add(dy: &FlexTensor, rows: &[usize], height: usize) -> FlexTensor {
     let [_, width] = dims2(dy);
-    let dy = Values::of(dy);
+    values!(dy);
     let mut order: Vec<usize> = (0..rows.len()).collect();
     // A stable sort keeps the order of additions, and so the rounding, the same for any number of threads.
     order.sort_by_key(|&i| rows[i]);

@@ -1,0 +1,69 @@
+//! Taking over a published model folder.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::path::Path;
+use w2s_lm::{LmError, ModelFolder, Tokenizer};
+
+/// Copies a model folder into `dir` after reading all of it: configuration, every tensor, tokenizer.
+///
+/// # Errors
+///
+/// [`LmError`] if the folder holds something that cannot be read or is not implemented.
+pub fn import(folder: &Path, dir: &Path) -> Result<Value> {
+    let opened = ModelFolder::open(folder)?;
+    let tokenizer = Tokenizer::load(folder)?;
+    tokenizer.fits(opened.config().vocabulary)?;
+    let model = opened.language_model(&w2s_lm::device("flex")?)?;
+    let parameters = burn::module::Module::num_params(&model);
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .map_err(|source| LmError::File {
+            action: "read",
+            path: folder.into(),
+            source,
+        })?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| wanted(name))
+        .collect();
+    names.sort_unstable();
+    for name in &names {
+        std::fs::copy(folder.join(name), dir.join(name))
+            .with_context(|| format!("cannot copy `{}`", folder.join(name).display()))?;
+    }
+    Ok(json!({
+        "parameters": parameters,
+        "vocabulary": opened.config().vocabulary,
+        "layers": opened.config().layers,
+        "files": names,
+    }))
+}
+
+/// Configuration, weights and tokenizer; nothing that another tool left beside them.
+fn wanted(name: &str) -> bool {
+    const NAMES: [&str; 10] = [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors.index.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.json",
+        "merges.txt",
+        "chat_template.jinja",
+    ];
+    NAMES.contains(&name) || (name.starts_with("model") && name.ends_with(".safetensors"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pickle_and_clutter_stay_behind() {
+        assert!(wanted("model-00001-of-00002.safetensors"));
+        assert!(wanted("tokenizer.json"));
+        assert!(!wanted("pytorch_model.bin"));
+        assert!(!wanted("optimizer.safetensors"));
+    }
+}

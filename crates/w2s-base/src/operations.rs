@@ -1,0 +1,167 @@
+//! The operations of the binary.
+
+use crate::Pretraining;
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use w2s_artifact::{Document, Kind};
+use w2s_lm::{DecoderConfig, LmError, PRESETS, Tokenizer};
+use w2s_stage::{ArtifactArg, HintExt, Inputs, Interrupted, Operation, Step};
+use w2s_train::{Flow, TrainArgs, TrainError};
+
+/// Pretrains a decoder from scratch.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+pub struct Pretrain {
+    /// Corpus to learn
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub corpus: ArtifactArg,
+    /// Size of the decoder: nano, micro, mini, small; the five sizes below change it
+    #[arg(long, default_value = "mini", value_name = "NAME")]
+    pub preset: String,
+    /// Blocks
+    #[arg(long, value_name = "N")]
+    pub layers: Option<usize>,
+    /// Width of hidden states
+    #[arg(long, value_name = "N")]
+    pub dim: Option<usize>,
+    /// Query heads
+    #[arg(long, value_name = "N")]
+    pub heads: Option<usize>,
+    /// Key and value heads
+    #[arg(long, value_name = "N")]
+    pub kv_heads: Option<usize>,
+    /// Width of the feed-forward part
+    #[arg(long, value_name = "N")]
+    pub ffn: Option<usize>,
+    /// Longest document in tokens; longer ones are dropped and counted
+    #[arg(long, default_value_t = 512, value_name = "N")]
+    pub positions: usize,
+    /// Documents to read, from the first [default: all]
+    #[arg(long, value_name = "N")]
+    pub documents: Option<usize>,
+    /// Tokens in a batch
+    #[arg(long, default_value_t = 4096, value_name = "N")]
+    pub batch_tokens: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(missing_docs, reason = "a doc comment on a flattened field replaces the command's about")]
+    pub train: TrainArgs,
+}
+
+impl Pretrain {
+    fn config(&self, vocabulary: usize) -> Result<DecoderConfig> {
+        let Some(mut config) = DecoderConfig::preset(&self.preset, vocabulary) else {
+            bail!("unknown preset `{}`; there are {}", self.preset, PRESETS.join(", "));
+        };
+        config.layers = self.layers.unwrap_or(config.layers);
+        config.dim = self.dim.unwrap_or(config.dim);
+        config.heads = self.heads.unwrap_or(config.heads);
+        config.kv_heads = self.kv_heads.unwrap_or(config.heads);
+        config.ffn = self.ffn.unwrap_or(config.ffn);
+        config.positions = self.positions;
+        if config.heads == 0 || !config.dim.is_multiple_of(2 * config.heads) {
+            bail!("--dim {} is not an even number for each of {} heads", config.dim, config.heads);
+        }
+        config.head_dim = config.dim / config.heads;
+        if config.kv_heads == 0 || !config.heads.is_multiple_of(config.kv_heads) {
+            bail!("--kv-heads {} does not divide {} heads", config.kv_heads, config.heads);
+        }
+        Ok(config)
+    }
+}
+
+impl Operation for Pretrain {
+    const NAME: &'static str = "pretrain";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Checkpoint;
+    const ABOUT: &'static str = "Pretrains a decoder from scratch on a corpus";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("corpus", &self.corpus).of(Kind::Corpus);
+    }
+
+    fn check(&self) -> Result<()> {
+        self.train.check().map_err(anyhow::Error::msg)?;
+        if self.batch_tokens == 0 {
+            bail!("--batch-tokens is 0; it must be above zero");
+        }
+        self.config(1).map(|_| ())
+    }
+
+    fn run(&self, step: &Step) -> Result<Value> {
+        let corpus = step.artifact("corpus")?;
+        let tokenizer = hinted(Tokenizer::load(&corpus.path))?;
+        let documents = corpus.records::<Document>()?;
+        let wanted = self.documents.unwrap_or(documents.len());
+        if wanted > documents.len() {
+            bail!("--documents is {wanted}, but {} has {}", corpus.reference.short(), documents.len());
+        }
+        let what = Pretraining {
+            config: self.config(tokenizer.size())?,
+            batch_tokens: self.batch_tokens,
+            train: self.train.clone(),
+        };
+        let mut progress = None;
+        let done = crate::pretrain(
+            documents[..wanted].iter().map(|d| d.text.as_str()),
+            &tokenizer,
+            &what,
+            &hinted(w2s_lm::device(step.device()))?,
+            step.dir(),
+            &step.scratch()?,
+            &mut |metrics, steps| {
+                let progress = progress.get_or_insert_with(|| step.progress(steps as u64, "step"));
+                progress.set(metrics.step as u64);
+                let rate = metrics.tokens as f64 / metrics.seconds;
+                progress.message(format!("loss {:.4}, {rate:.0} tokens/s", metrics.loss));
+                if step.interrupted() { Flow::Stop } else { Flow::Continue }
+            },
+        );
+        match done {
+            Ok(done) => Ok(json!(done)),
+            Err(error) if matches!(error.downcast_ref(), Some(TrainError::Stopped { .. })) => {
+                Err(Interrupted.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Takes over a published model folder.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+pub struct Import {
+    /// Hugging Face folder of the Llama family or GPT-2: config.json, safetensors, tokenizer.json
+    #[arg(long, value_name = "FOLDER")]
+    #[serde(skip)]
+    pub model: PathBuf,
+}
+
+impl Operation for Import {
+    const NAME: &'static str = "import";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Checkpoint;
+    const ABOUT: &'static str = "Checks a Hugging Face model folder and takes it over";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.file("model", &self.model);
+    }
+
+    fn run(&self, step: &Step) -> Result<Value> {
+        match crate::import(&self.model, step.dir()) {
+            Ok(summary) => Ok(summary),
+            Err(error) => match error.downcast_ref::<LmError>().and_then(LmError::hint) {
+                Some(hint) => Err(error).hint(hint),
+                None => Err(error),
+            },
+        }
+    }
+}
+
+/// Keeps an error's own advice on what to type next.
+fn hinted<T>(result: Result<T, LmError>) -> Result<T> {
+    match result.as_ref().err().and_then(LmError::hint) {
+        Some(hint) => result.hint(hint),
+        None => Ok(result?),
+    }
+}

@@ -1,0 +1,95 @@
+//! The flags of every training operation.
+
+use crate::{Decay, EarlyStopping, Schedule, TrainConfig};
+use serde::Serialize;
+use std::path::Path;
+use std::time::Duration;
+
+/// How to train, the same for every method; flags and key of every training operation.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct TrainArgs {
+    /// Passes over the rows
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 2, value_name = "N"))]
+    pub epochs: usize,
+    /// Peak learning rate
+    #[cfg_attr(feature = "cli", arg(long, value_name = "RATE"))]
+    pub lr: f64,
+    /// How the learning rate falls: cosine, linear, constant
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Decay::Cosine, value_name = "NAME"))]
+    pub schedule: Decay,
+    /// Part of the steps over which the learning rate rises, 0 to 1
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
+    pub warmup: f64,
+    /// Decoupled weight decay (AdamW); 0 is Adam
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "RATE"))]
+    pub weight_decay: f64,
+    /// Decay rate of Adam's second moment
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.999, value_name = "RATE"))]
+    pub beta2: f64,
+    /// Scale gradients longer than this down to it [default: never]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "LENGTH"))]
+    pub clip: Option<f64>,
+    /// Rows computed at once; a larger batch is accumulated, to the same result up to rounding [default: the batch]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub micro_batch: Option<usize>,
+    /// Seed of the order of rows, and of new weights
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, value_name = "N"))]
+    pub seed: u64,
+    /// Seconds between two saves of the state; not part of the key
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 10.0, value_name = "SECONDS"))]
+    #[serde(skip)]
+    pub save_seconds: f64,
+}
+
+impl TrainArgs {
+    /// Refuses values that cannot train: the message names the flag.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = |name: &str, value: f64| {
+            (value > 0.0 && value.is_finite())
+                .then_some(())
+                .ok_or_else(|| format!("--{name} is {value}; it must be above zero"))
+        };
+        let part = |name: &str, value: f64| {
+            (0.0..=1.0)
+                .contains(&value)
+                .then_some(())
+                .ok_or_else(|| format!("--{name} is {value}; it must lie between 0 and 1"))
+        };
+        positive("epochs", self.epochs as f64)?;
+        positive("lr", self.lr)?;
+        part("warmup", self.warmup)?;
+        part("beta2", self.beta2)?;
+        if self.weight_decay < 0.0 {
+            return Err(format!("--weight-decay is {}; it must not be negative", self.weight_decay));
+        }
+        if let Some(clip) = self.clip {
+            positive("clip", clip)?;
+        }
+        if self.micro_batch == Some(0) {
+            return Err("--micro-batch is 0; it must be above zero".into());
+        }
+        positive("save-seconds", self.save_seconds)
+    }
+
+    /// The settings of a run that keeps its state in `state_dir` and its metrics beside the result in `dir`.
+    pub fn config(&self, dir: &Path, state_dir: &Path, early_stopping: Option<EarlyStopping>) -> TrainConfig {
+        TrainConfig {
+            schedule: Schedule {
+                peak: self.lr,
+                warmup_fraction: self.warmup,
+                decay: self.schedule,
+            },
+            beta1: 0.9,
+            beta2: self.beta2,
+            eps: 1e-8,
+            weight_decay: self.weight_decay,
+            clip: self.clip,
+            micro_batch: self.micro_batch,
+            early_stopping,
+            state_dir: state_dir.into(),
+            metrics_file: dir.join("metrics.jsonl"),
+            save_every: Duration::from_secs_f64(self.save_seconds),
+        }
+    }
+}
