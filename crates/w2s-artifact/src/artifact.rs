@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::codec;
 use crate::error::StoreError;
 use crate::manifest::Manifest;
-use crate::record::{Document, Example, Label, Prediction, Record};
+use crate::record::{Document, Example, Label, Prediction, Record, Split};
 use crate::reference::{ArtifactRef, Kind};
 
 /// The training log in a checkpoint folder, one JSON object a line.
@@ -40,6 +40,29 @@ impl Artifact {
             });
         }
         codec::read(&self.file(T::FILE))
+    }
+
+    /// The examples of one split, in their order; an empty split is an error.
+    pub fn examples(&self, split: Split) -> Result<Vec<Example>, StoreError> {
+        let mut examples = self.records::<Example>()?;
+        examples.retain(|example| example.split == split);
+        if examples.is_empty() {
+            return Err(StoreError::EmptySplit {
+                name: self.reference.short(),
+                split,
+            });
+        }
+        Ok(examples)
+    }
+
+    /// The class names of examples, in the order of their numbers.
+    pub fn classes(&self) -> Result<Vec<String>, StoreError> {
+        serde_json::from_value(self.manifest.summary["classes"].clone()).map_err(|error| {
+            StoreError::Corrupt {
+                path: self.file("manifest.json"),
+                reason: format!("its summary names no classes: {error}"),
+            }
+        })
     }
 
     /// The rows of the artifact as JSON objects: its records, the training log of a checkpoint, the numbers of a report.

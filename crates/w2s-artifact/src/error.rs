@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::record::Split;
 use crate::reference::{ArtifactRef, Kind};
 
 /// An error of the store or of a file in it.
@@ -83,6 +84,14 @@ pub enum StoreError {
         /// What was asked for.
         wanted: Kind,
     },
+    /// A split without rows where rows are needed.
+    #[error("{name} has no rows in split `{split}`")]
+    EmptySplit {
+        /// The examples.
+        name: String,
+        /// The split.
+        split: Split,
+    },
     /// The bytes of a file do not follow its format.
     #[error("{} is corrupt: {reason}", path.display())]
     Corrupt {
@@ -146,6 +155,7 @@ impl StoreError {
             Self::TooOld { .. } => Some("run the step that made it again".into()),
             Self::TooNew { .. } => Some("update w2s, or name another store with `--store PATH`".into()),
             Self::Corrupt { .. } => Some("run the step that made it again with `--force`".into()),
+            Self::EmptySplit { .. } => Some("look at the split plan with `cargo xtask show`, and make the examples with other sizes".into()),
             Self::WrongKind { .. } | Self::InvalidRecord { .. } | Self::Unstorable { .. } => None,
         }
     }

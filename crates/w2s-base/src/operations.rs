@@ -5,9 +5,9 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use w2s_artifact::{Document, Kind};
-use w2s_lm::{DecoderConfig, LmError, PRESETS, Tokenizer};
-use w2s_stage::{ArtifactArg, HintExt, Inputs, Interrupted, Operation, Step};
-use w2s_train::{Flow, TrainArgs, TrainError};
+use w2s_lm::{DecoderConfig, PRESETS, Tokenizer};
+use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
+use w2s_train::TrainArgs;
 
 /// Pretrains a decoder from scratch.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -45,14 +45,21 @@ pub struct Pretrain {
     pub batch_tokens: usize,
     #[command(flatten)]
     #[serde(flatten)]
-    #[expect(missing_docs, reason = "a doc comment on a flattened field replaces the command's about")]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
     pub train: TrainArgs,
 }
 
 impl Pretrain {
     fn config(&self, vocabulary: usize) -> Result<DecoderConfig> {
         let Some(mut config) = DecoderConfig::preset(&self.preset, vocabulary) else {
-            bail!("unknown preset `{}`; there are {}", self.preset, PRESETS.join(", "));
+            bail!(
+                "unknown preset `{}`; there are {}",
+                self.preset,
+                PRESETS.join(", ")
+            );
         };
         config.layers = self.layers.unwrap_or(config.layers);
         config.dim = self.dim.unwrap_or(config.dim);
@@ -61,11 +68,19 @@ impl Pretrain {
         config.ffn = self.ffn.unwrap_or(config.ffn);
         config.positions = self.positions;
         if config.heads == 0 || !config.dim.is_multiple_of(2 * config.heads) {
-            bail!("--dim {} is not an even number for each of {} heads", config.dim, config.heads);
+            bail!(
+                "--dim {} is not an even number for each of {} heads",
+                config.dim,
+                config.heads
+            );
         }
         config.head_dim = config.dim / config.heads;
         if config.kv_heads == 0 || !config.heads.is_multiple_of(config.kv_heads) {
-            bail!("--kv-heads {} does not divide {} heads", config.kv_heads, config.heads);
+            bail!(
+                "--kv-heads {} does not divide {} heads",
+                config.kv_heads,
+                config.heads
+            );
         }
         Ok(config)
     }
@@ -91,40 +106,32 @@ impl Operation for Pretrain {
 
     fn run(&self, step: &Step) -> Result<Value> {
         let corpus = step.artifact("corpus")?;
-        let tokenizer = hinted(Tokenizer::load(&corpus.path))?;
+        let tokenizer = Tokenizer::load(&corpus.path)?;
         let documents = corpus.records::<Document>()?;
         let wanted = self.documents.unwrap_or(documents.len());
         if wanted > documents.len() {
-            bail!("--documents is {wanted}, but {} has {}", corpus.reference.short(), documents.len());
+            bail!(
+                "--documents is {wanted}, but {} has {}",
+                corpus.reference.short(),
+                documents.len()
+            );
         }
         let what = Pretraining {
             config: self.config(tokenizer.size())?,
             batch_tokens: self.batch_tokens,
             train: self.train.clone(),
         };
-        let mut progress = None;
+        let mut watch = step.watch("step");
         let done = crate::pretrain(
             documents[..wanted].iter().map(|d| d.text.as_str()),
             &tokenizer,
             &what,
-            &hinted(w2s_lm::device(step.device()))?,
+            &w2s_lm::device(step.device())?,
             step.dir(),
             &step.scratch()?,
-            &mut |metrics, steps| {
-                let progress = progress.get_or_insert_with(|| step.progress(steps as u64, "step"));
-                progress.set(metrics.step as u64);
-                let rate = metrics.tokens as f64 / metrics.seconds;
-                progress.message(format!("loss {:.4}, {rate:.0} tokens/s", metrics.loss));
-                if step.interrupted() { Flow::Stop } else { Flow::Continue }
-            },
-        );
-        match done {
-            Ok(done) => Ok(json!(done)),
-            Err(error) if matches!(error.downcast_ref(), Some(TrainError::Stopped { .. })) => {
-                Err(Interrupted.into())
-            }
-            Err(error) => Err(error),
-        }
+            &mut |metrics, steps| watch(metrics.step as u64, steps as u64, metrics.line()),
+        )?;
+        Ok(json!(done))
     }
 }
 
@@ -148,20 +155,6 @@ impl Operation for Import {
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
-        match crate::import(&self.model, step.dir()) {
-            Ok(summary) => Ok(summary),
-            Err(error) => match error.downcast_ref::<LmError>().and_then(LmError::hint) {
-                Some(hint) => Err(error).hint(hint),
-                None => Err(error),
-            },
-        }
-    }
-}
-
-/// Keeps an error's own advice on what to type next.
-fn hinted<T>(result: Result<T, LmError>) -> Result<T> {
-    match result.as_ref().err().and_then(LmError::hint) {
-        Some(hint) => result.hint(hint),
-        None => Ok(result?),
+        crate::import(&self.model, step.dir())
     }
 }

@@ -4,7 +4,9 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use std::path::Path;
 use w2s_lm::{Batch, DecoderConfig, LanguageModel, Tokenizer, save_language_model};
-use w2s_train::{FitSummary, Flow, Loss, Metrics, Objective, Plan, StepInfo, TrainArgs, TrainConfig, TrainError, fit};
+use w2s_train::{
+    FitSummary, Loss, Objective, Plan, StepInfo, TrainArgs, TrainConfig, TrainError, Watch, fit,
+};
 
 /// What to pretrain, and on how many tokens at once.
 #[derive(Clone, Debug)]
@@ -33,7 +35,12 @@ impl Documents {
 }
 
 impl Objective<LanguageModel> for Documents {
-    fn loss(&mut self, model: &LanguageModel, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError> {
+    fn loss(
+        &mut self,
+        model: &LanguageModel,
+        rows: &[usize],
+        info: StepInfo,
+    ) -> Result<Loss, TrainError> {
         let batch = self.batch(rows);
         let share = self.predicted(rows) as f32 / self.predicted(info.batch) as f32;
         Ok(Loss {
@@ -66,7 +73,7 @@ pub fn pretrain<'a>(
     device: &Device,
     dir: &Path,
     state_dir: &Path,
-    watch: &mut dyn FnMut(&Metrics, usize) -> Flow,
+    watch: Watch,
 ) -> Result<Pretrained> {
     let mut config = what.config.clone();
     config.bos = tokenizer.token("<|bos|>");
@@ -78,20 +85,34 @@ pub fn pretrain<'a>(
     let sequences: Vec<Vec<u32>> = tokenizer
         .encode_all(texts)?
         .into_iter()
-        .map(|ids| config.bos.into_iter().chain(ids).chain(config.eos).collect::<Vec<u32>>())
+        .map(|ids| {
+            config
+                .bos
+                .into_iter()
+                .chain(ids)
+                .chain(config.eos)
+                .collect::<Vec<u32>>()
+        })
         .filter(|ids| ids.len() > 1 && ids.len() <= config.positions)
         .collect();
     if sequences.is_empty() {
-        bail!("none of {count} documents has between 2 and {} tokens", config.positions);
+        bail!(
+            "none of {count} documents has between 2 and {} tokens",
+            config.positions
+        );
     }
     let dropped = count - sequences.len();
     let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
-    let plan = Plan::by_tokens(&lengths, what.batch_tokens, what.train.epochs, what.train.seed);
+    let plan = Plan::by_tokens(
+        &lengths,
+        what.batch_tokens,
+        what.train.epochs,
+        what.train.seed,
+    );
     let model = LanguageModel::init(&config, what.train.seed, device);
     let parameters = burn::module::Module::num_params(&model);
-    let settings: TrainConfig = what.train.config(dir, state_dir, None);
-    let steps = plan.steps();
-    let fitted = fit(model, &mut Documents { sequences }, &plan, &settings, &mut |m| watch(m, steps))?;
+    let settings: TrainConfig = what.train.config(dir, state_dir);
+    let fitted = fit(model, &mut Documents { sequences }, &plan, &settings, watch)?;
     save_language_model(&fitted.model, dir)?;
     tokenizer.save(dir).context("cannot copy the tokenizer")?;
     Ok(Pretrained {

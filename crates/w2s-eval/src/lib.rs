@@ -43,6 +43,9 @@ pub mod baselines;
 
 pub mod report;
 
+mod predict;
+pub use predict::{Predicted, predict};
+
 #[cfg(feature = "cli")]
 pub mod operation;
 

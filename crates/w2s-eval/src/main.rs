@@ -1,3 +1,18 @@
 //! The `w2s-eval` stage binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use w2s_eval::operation::{PredictOperation, ReportOperation};
+use w2s_stage::Stage;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    w2s_stage::main(
+        Stage::new("eval", "Predictions on the test split, and the report")
+            .operation::<PredictOperation>()
+            .operation::<ReportOperation>()
+            .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
+    )
+}

@@ -1,9 +1,11 @@
 //! Texts for a classifier: prompt, token limit, probabilities.
 
-use crate::{Batch, Classifier, LmError, Tokenizer, by_token_budget};
+use crate::{Batch, Classifier, LmError, ModelFolder, Tokenizer, by_token_budget};
 use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// What happens to a text that has more tokens than a classifier reads.
@@ -23,7 +25,9 @@ impl FromStr for TooLong {
         match text {
             "drop" => Ok(Self::Drop),
             "truncate" => Ok(Self::Truncate),
-            other => Err(format!("unknown choice `{other}`; there are drop, truncate")),
+            other => Err(format!(
+                "unknown choice `{other}`; there are drop, truncate"
+            )),
         }
     }
 }
@@ -96,6 +100,174 @@ impl ClassifierSettings {
     }
 }
 
+/// How a classifier reads texts and where its head starts; flags and key of every operation that trains one.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct ClassifierArgs {
+    /// Prompt around a text, which `{text}` stands for; `\\n` is a line break
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, default_value = "{text}", value_name = "TEXT")
+    )]
+    pub template: String,
+    /// Start the head from the unembedding rows of these words, one a class in their order [default: zeros]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "WORD"))]
+    pub label_words: Vec<String>,
+    /// Longest prompt in tokens [default: the model's positions]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub max_tokens: Option<usize>,
+    /// What happens to longer ones: drop, truncate; counted either way
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = TooLong::Drop, value_name = "CHOICE"))]
+    pub too_long: TooLong,
+}
+
+impl ClassifierArgs {
+    /// Refuses a template without a place for the text.
+    pub fn check(&self) -> Result<(), String> {
+        if !self.template.contains("{text}") {
+            return Err(format!("--template `{}` has no `{{text}}`", self.template));
+        }
+        if self.max_tokens == Some(0) {
+            return Err("--max-tokens is 0; it must be above zero".into());
+        }
+        Ok(())
+    }
+
+    /// A classifier on the decoder of a model folder, its tokenizer, and the settings to save with it.
+    ///
+    /// # Errors
+    ///
+    /// Besides what a folder can have wrong: a number of label words that is not the number of classes, or a word that is
+    /// not one token.
+    pub fn start(
+        &self,
+        folder: &Path,
+        classes: &[String],
+        device: &Device,
+    ) -> Result<(Classifier, Tokenizer, ClassifierSettings), LmError> {
+        let opened = ModelFolder::open(folder)?;
+        let tokenizer = Tokenizer::load(folder)?;
+        tokenizer.fits(opened.config().vocabulary)?;
+        let words = self.label_tokens(&tokenizer, classes)?;
+        let model = opened.language_model(device)?;
+        let positions = model.model.max_tokens();
+        let settings = ClassifierSettings {
+            template: self.template.replace("\\n", "\n"),
+            classes: classes.to_vec(),
+            max_tokens: self.max_tokens.unwrap_or(positions).min(positions),
+            too_long: self.too_long,
+        };
+        let classifier = match words {
+            None => Classifier::zero_head(model.model, classes.len(), device),
+            Some(words) => Classifier::word_head(model, &words, device),
+        };
+        Ok((classifier, tokenizer, settings))
+    }
+
+    fn label_tokens(
+        &self,
+        tokenizer: &Tokenizer,
+        classes: &[String],
+    ) -> Result<Option<Vec<u32>>, LmError> {
+        if self.label_words.is_empty() {
+            return Ok(None);
+        }
+        if self.label_words.len() != classes.len() {
+            return Err(LmError::LabelWords(format!(
+                "{} label words for {} classes ({})",
+                self.label_words.len(),
+                classes.len(),
+                classes.join(", ")
+            )));
+        }
+        let token = |word: &String| {
+            let ids = tokenizer.encode(word)?;
+            match ids[..] {
+                [id] => Ok(id),
+                _ => Err(LmError::LabelWords(format!(
+                    "label word `{word}` is {} tokens, not one",
+                    ids.len()
+                ))),
+            }
+        };
+        self.label_words
+            .iter()
+            .map(token)
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+}
+
+/// Sequences with a target distribution each: what a classifier is trained on.
+#[derive(Clone, Debug)]
+pub struct LabelledRows {
+    /// Token ids.
+    pub sequences: Vec<Vec<u32>>,
+    /// One probability a class, for each sequence.
+    pub targets: Vec<Vec<f32>>,
+}
+
+impl LabelledRows {
+    /// Some rows as a batch.
+    pub fn batch(&self, rows: &[usize]) -> Batch {
+        Batch::pack(rows.iter().map(|&r| &self.sequences[r][..]))
+    }
+
+    /// The targets of some rows, `[rows, classes]`.
+    pub fn targets(&self, rows: &[usize], device: &Device) -> Tensor<2> {
+        let classes = self.targets.first().map_or(0, Vec::len);
+        let values: Vec<f32> = rows
+            .iter()
+            .flat_map(|&r| self.targets[r].iter().copied())
+            .collect();
+        Tensor::from_data(TensorData::new(values, [rows.len(), classes]), device)
+    }
+
+    /// How often a model's most probable class is the most probable target, over all rows.
+    pub fn agreement(&self, model: &Classifier) -> f64 {
+        let probabilities = model
+            .probabilities(&self.sequences, 4096, &mut |_| true)
+            .expect("nothing stops it");
+        let agreeing = probabilities
+            .iter()
+            .zip(&self.targets)
+            .filter(|(p, t)| argmax(p) == argmax(t))
+            .count();
+        agreeing as f64 / self.sequences.len().max(1) as f64
+    }
+
+    /// Takes every `1 / part`-th row out, for held-out scores.
+    pub fn split_off(self, part: f64) -> (Self, Self) {
+        let (mut kept, mut held) = (Self::empty(), Self::empty());
+        let rows = self.sequences.into_iter().zip(self.targets);
+        for (i, (sequence, target)) in rows.enumerate() {
+            let ends_a_part = ((i + 1) as f64 * part).floor() > (i as f64 * part).floor();
+            let side = if ends_a_part { &mut held } else { &mut kept };
+            side.sequences.push(sequence);
+            side.targets.push(target);
+        }
+        (kept, held)
+    }
+
+    fn empty() -> Self {
+        Self {
+            sequences: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+}
+
+/// The place of the largest value; the first of equal ones.
+pub fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &value) in values.iter().enumerate() {
+        if value > values[best] {
+            best = i;
+        }
+    }
+    best
+}
+
 impl Classifier {
     /// Probabilities of the classes for each sequence, computed in batches of similar lengths; `each` hears how many
     /// sequences a batch had and may stop by returning `false`, upon which the result is `None`.
@@ -121,5 +293,27 @@ impl Classifier {
             }
         }
         Some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_held_out_evenly() {
+        let rows = LabelledRows {
+            sequences: (0..10).map(|i| vec![i]).collect(),
+            targets: vec![vec![1.0, 0.0]; 10],
+        };
+        let (kept, held) = rows.split_off(0.2);
+        assert_eq!(held.sequences, [[4], [9]]);
+        assert_eq!(kept.sequences.len(), 8);
+    }
+
+    #[test]
+    fn the_first_of_equal_values_is_largest() {
+        assert_eq!(argmax(&[0.5, 0.5]), 0);
+        assert_eq!(argmax(&[0.1, 0.7, 0.2]), 1);
     }
 }

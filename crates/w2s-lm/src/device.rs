@@ -10,21 +10,17 @@ pub fn device(name: &str) -> Result<Device, LmError> {
     let (backend, index) = match name.split_once(':') {
         None => (name, None),
         Some((backend, index)) => {
-            let number: usize = index.parse().map_err(|_| {
-                LmError::Device(
-                    format!("device `{name}` has no number after the colon"),
-                    None,
-                )
+            let number = index.parse::<usize>().map_err(|_| {
+                LmError::Device(format!("device `{name}` has no number after the colon"))
             })?;
             (backend, Some(number))
         }
     };
     match backend {
         "flex" if index.is_none() => Ok(Device::flex()),
-        "flex" => Err(LmError::Device(
-            format!("device `{name}`: `flex` is the CPU and takes no index"),
-            Some("set the number of threads with --threads".into()),
-        )),
+        "flex" => Err(LmError::Device(format!(
+            "device `{name}`: `flex` is the CPU and takes no index\nhint: set the number of threads with --threads"
+        ))),
         #[cfg(feature = "cuda")]
         "cuda" => Ok(Device::cuda(index.unwrap_or(0))),
         #[cfg(feature = "vulkan")]
@@ -33,18 +29,15 @@ pub fn device(name: &str) -> Result<Device, LmError> {
         "metal" => Ok(Device::metal(kind(index))),
         #[cfg(feature = "wgpu")]
         "wgpu" => Ok(Device::wgpu(kind(index))),
-        known if NAMES.contains(&known) => Err(LmError::Device(
-            format!(
-                "device `{name}` needs the cargo feature `{known}`, which this build does not have"
-            ),
-            Some(format!(
-                "`cargo xtask pipeline --features {known} --device {name}`, or build the stages with `cargo build --release --features {known}`"
-            )),
-        )),
-        _ => Err(LmError::Device(
-            format!("unknown device `{name}`; there are {}", NAMES.join(", ")),
-            None,
-        )),
+        known if NAMES.contains(&known) => Err(LmError::Device(format!(
+            "device `{name}` needs the cargo feature `{known}`, which this build does not have\n\
+             hint: `cargo xtask pipeline --features {known} --device {name}`, or build the stages with \
+             `cargo build --release --features {known}`"
+        ))),
+        _ => Err(LmError::Device(format!(
+            "unknown device `{name}`; there are {}",
+            NAMES.join(", ")
+        ))),
     }
 }
 
@@ -77,16 +70,11 @@ mod tests {
     #[test]
     #[cfg(not(feature = "cuda"))]
     fn a_device_that_is_not_compiled_in_says_what_to_type() {
-        let error = device("cuda:0").unwrap_err();
         assert_eq!(
-            error.to_string(),
-            "device `cuda:0` needs the cargo feature `cuda`, which this build does not have"
-        );
-        assert!(
-            error
-                .hint()
-                .unwrap()
-                .starts_with("`cargo xtask pipeline --features cuda --device cuda:0`")
+            device("cuda:0").unwrap_err().to_string(),
+            "device `cuda:0` needs the cargo feature `cuda`, which this build does not have\n\
+             hint: `cargo xtask pipeline --features cuda --device cuda:0`, or build the stages with \
+             `cargo build --release --features cuda`"
         );
     }
 }

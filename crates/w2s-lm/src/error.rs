@@ -1,4 +1,4 @@
-//! What can be wrong with a model folder or a device name.
+//! What can be wrong with a model folder or a device name. A text may end in a line `hint: …`, the next thing to try.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub enum LmError {
         what: String,
     },
     /// The folder holds no weights that can be read.
-    #[error("model folder `{}` has no `model.safetensors`{}", path.display(), pickle_note(*pickle))]
+    #[error("model folder `{}` has no `model.safetensors`{}", path.display(), weights_hint(*pickle))]
     NoWeights {
         /// The folder.
         path: PathBuf,
@@ -72,35 +72,24 @@ pub enum LmError {
     /// A text does not encode.
     #[error("cannot tokenize a text: {0}")]
     Tokenize(String),
+    /// Label words that do not name the classes.
+    #[error("{0}")]
+    LabelWords(String),
     /// A device that this build or this program does not know.
     #[error("{0}")]
-    Device(String, Option<String>),
+    Device(String),
 }
 
-fn pickle_note(pickle: bool) -> &'static str {
+fn weights_hint(pickle: bool) -> &'static str {
     if pickle {
-        " (its pickle weights are not read: they can run code)"
+        ", and pickle weights are not read: they can run code\nhint: convert them in Python: \
+         `AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)`"
     } else {
-        ""
+        "\nhint: name the folder that holds config.json, model.safetensors and tokenizer.json"
     }
 }
 
 impl LmError {
-    /// The next thing to try, where there is one.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoWeights { pickle: true, .. } => Some(
-                "convert the weights in Python: `AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)`"
-                    .into(),
-            ),
-            Self::NoWeights { .. } => {
-                Some("name the folder that holds config.json, model.safetensors and tokenizer.json".into())
-            }
-            Self::Device(_, hint) => hint.clone(),
-            _ => None,
-        }
-    }
-
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
         Self::File {
             action: "read",

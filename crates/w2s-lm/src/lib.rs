@@ -28,7 +28,7 @@ mod folder;
 mod tokenizer;
 
 pub use batch::{Batch, by_token_budget};
-pub use classify::{ClassifierSettings, Encoded, TooLong};
+pub use classify::{ClassifierArgs, ClassifierSettings, Encoded, LabelledRows, TooLong, argmax};
 pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
 pub use decoder::{
     Attention, Block, Classifier, Decoder, Embedding, LanguageModel, Linear, Mlp, Norm,

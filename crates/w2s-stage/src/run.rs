@@ -355,7 +355,8 @@ fn work(
         interrupt: Arc::clone(&options.interrupt),
     };
     let summary = operation.run(&step).map_err(|error| {
-        if is_interruption(&error) {
+        // A loop that was told to stop ends with an error of its own library.
+        if is_interruption(&error) || step.interrupted() {
             Failure::Interrupted(error)
         } else {
             Failure::Failed(error)

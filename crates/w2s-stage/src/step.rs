@@ -118,6 +118,21 @@ impl Step {
         Progress::new(self.operation, total, unit, self.quiet)
     }
 
+    /// A callback for loops that report `(done, total, message)` after each round and go on while it says `true`: it shows
+    /// the progress, and says `false` when the user asked to stop.
+    pub fn watch(&self, unit: &'static str) -> impl FnMut(u64, u64, String) -> bool {
+        let mut progress = None;
+        move |done, total, message| {
+            let progress = progress.get_or_insert_with(|| self.progress(total, unit));
+            progress.set(done);
+            progress.message(message);
+            if done >= total {
+                progress.finish();
+            }
+            !self.interrupted()
+        }
+    }
+
     /// Whether the user asked to stop. The operation saves what it can resume from and returns [`Interrupted`].
     pub fn interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)

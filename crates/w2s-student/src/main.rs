@@ -1,3 +1,16 @@
 //! The `w2s-student` stage binary.
 
-fn main() {}
+use std::process::ExitCode;
+use w2s_stage::Stage;
+use w2s_student::Train;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    w2s_stage::main(
+        Stage::new("student", "The strong student: learns from a weak teacher")
+            .operation::<Train>()
+            .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
+    )
+}

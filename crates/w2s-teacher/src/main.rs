@@ -1,3 +1,20 @@
 //! The `w2s-teacher` stage binary.
 
-fn main() {}
+use std::process::ExitCode;
+use w2s_stage::Stage;
+use w2s_teacher::{Finetune, Label};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    w2s_stage::main(
+        Stage::new(
+            "teacher",
+            "The weak teacher: learns from gold labels, labels the transfer half",
+        )
+        .operation::<Finetune>()
+        .operation::<Label>()
+        .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
+    )
+}

@@ -25,7 +25,10 @@ pub struct TrainArgs {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "RATE"))]
     pub weight_decay: f64,
     /// Decay rate of Adam's second moment
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.999, value_name = "RATE"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, default_value_t = 0.999, value_name = "RATE")
+    )]
     pub beta2: f64,
     /// Scale gradients longer than this down to it [default: never]
     #[cfg_attr(feature = "cli", arg(long, value_name = "LENGTH"))]
@@ -36,8 +39,20 @@ pub struct TrainArgs {
     /// Seed of the order of rows, and of new weights
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, value_name = "N"))]
     pub seed: u64,
+    /// Part of the rows held out for early stopping on their labels, 0 to 0.5; 0 trains to the end
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
+    pub held_out: f64,
+    /// Held-out evaluations per epoch
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
+    pub evaluations: usize,
+    /// Evaluations without a better score after which training stops
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
+    pub patience: usize,
     /// Seconds between two saves of the state; not part of the key
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 10.0, value_name = "SECONDS"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, default_value_t = 10.0, value_name = "SECONDS")
+    )]
     #[serde(skip)]
     pub save_seconds: f64,
 }
@@ -61,11 +76,22 @@ impl TrainArgs {
         part("warmup", self.warmup)?;
         part("beta2", self.beta2)?;
         if self.weight_decay < 0.0 {
-            return Err(format!("--weight-decay is {}; it must not be negative", self.weight_decay));
+            return Err(format!(
+                "--weight-decay is {}; it must not be negative",
+                self.weight_decay
+            ));
         }
         if let Some(clip) = self.clip {
             positive("clip", clip)?;
         }
+        if !(0.0..=0.5).contains(&self.held_out) {
+            return Err(format!(
+                "--held-out is {}; it must lie between 0 and 0.5",
+                self.held_out
+            ));
+        }
+        positive("evaluations", self.evaluations as f64)?;
+        positive("patience", self.patience as f64)?;
         if self.micro_batch == Some(0) {
             return Err("--micro-batch is 0; it must be above zero".into());
         }
@@ -73,7 +99,7 @@ impl TrainArgs {
     }
 
     /// The settings of a run that keeps its state in `state_dir` and its metrics beside the result in `dir`.
-    pub fn config(&self, dir: &Path, state_dir: &Path, early_stopping: Option<EarlyStopping>) -> TrainConfig {
+    pub fn config(&self, dir: &Path, state_dir: &Path) -> TrainConfig {
         TrainConfig {
             schedule: Schedule {
                 peak: self.lr,
@@ -86,7 +112,10 @@ impl TrainArgs {
             weight_decay: self.weight_decay,
             clip: self.clip,
             micro_batch: self.micro_batch,
-            early_stopping,
+            early_stopping: (self.held_out > 0.0).then_some(EarlyStopping {
+                evaluations_per_epoch: self.evaluations,
+                patience: self.patience,
+            }),
             state_dir: state_dir.into(),
             metrics_file: dir.join("metrics.jsonl"),
             save_every: Duration::from_secs_f64(self.save_seconds),

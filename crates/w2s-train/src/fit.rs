@@ -118,14 +118,19 @@ pub struct Metrics {
     pub held_out: Option<f64>,
 }
 
-/// Whether to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// Go on.
-    Continue,
-    /// Save the state and stop.
-    Stop,
+impl Metrics {
+    /// Loss and speed, for a progress bar.
+    pub fn line(&self) -> String {
+        format!(
+            "loss {:.4}, {:.0} tokens/s",
+            self.loss,
+            self.tokens as f64 / self.seconds
+        )
+    }
 }
+
+/// Sees the metrics of each step and the number of steps; `false` saves the state and stops.
+pub type Watch<'a> = &'a mut dyn FnMut(&Metrics, usize) -> bool;
 
 /// A trained model.
 #[derive(Debug)]
@@ -217,7 +222,7 @@ pub fn fit<M: Module>(
     objective: &mut impl Objective<M>,
     plan: &Plan,
     config: &TrainConfig,
-    watch: &mut dyn FnMut(&Metrics) -> Flow,
+    watch: Watch,
 ) -> Result<Fitted<M>, TrainError> {
     let steps = plan.steps();
     let mut model = model.train();
@@ -242,8 +247,8 @@ pub fn fit<M: Module>(
     let evaluations = evaluation_steps(plan, config.early_stopping);
 
     while cursor.step < steps {
-        if let Some(stop) = config.early_stopping
-            && cursor.stale >= stop.patience
+        if let Some(rule) = config.early_stopping
+            && cursor.stale >= rule.patience
         {
             break;
         }
@@ -328,10 +333,10 @@ pub fn fit<M: Module>(
         };
         log.write(&metrics)?;
         cursor.metrics_bytes = log.bytes;
-        let flow = watch(&metrics);
+        let stop = !watch(&metrics, steps);
         // Saving a large model takes seconds: it may cost a twentieth of the time at most.
         let due = saved_at.elapsed() >= config.save_every.max(save_cost * 20);
-        if cursor.step < steps && (flow == Flow::Stop || due) {
+        if cursor.step < steps && (stop || due) {
             let start = Instant::now();
             Saved::write(
                 &state_file,
@@ -343,7 +348,7 @@ pub fn fit<M: Module>(
             saved_at = Instant::now();
             save_cost = saved_at - start;
         }
-        if flow == Flow::Stop && cursor.step < steps {
+        if stop && cursor.step < steps {
             return Err(TrainError::Stopped {
                 step: cursor.step,
                 steps,

@@ -24,7 +24,7 @@ mod state;
 pub use args::TrainArgs;
 pub use error::TrainError;
 pub use fit::{
-    EarlyStopping, FitSummary, Fitted, Flow, Loss, Metrics, Objective, StepInfo, TrainConfig, fit,
+    EarlyStopping, FitSummary, Fitted, Loss, Metrics, Objective, StepInfo, TrainConfig, Watch, fit,
 };
 pub use plan::Plan;
 pub use schedule::{Decay, Schedule};

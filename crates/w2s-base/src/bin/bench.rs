@@ -8,7 +8,7 @@ use clap::Parser;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use w2s_lm::{Batch, DecoderConfig, LanguageModel};
-use w2s_train::{Decay, Flow, Loss, Objective, Plan, Schedule, StepInfo, TrainConfig, TrainError, fit};
+use w2s_train::{Decay, Loss, Objective, Plan, Schedule, StepInfo, TrainConfig, TrainError, fit};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -62,7 +62,12 @@ struct Fixed {
 }
 
 impl Objective<LanguageModel> for Fixed {
-    fn loss(&mut self, model: &LanguageModel, _: &[usize], _: StepInfo) -> Result<Loss, TrainError> {
+    fn loss(
+        &mut self,
+        model: &LanguageModel,
+        _: &[usize],
+        _: StepInfo,
+    ) -> Result<Loss, TrainError> {
         Ok(Loss {
             value: model.next_token_loss(&self.batch, 1.0),
             tokens: self.batch.tokens(),
@@ -146,10 +151,10 @@ fn main() -> Result<()> {
         let plan = Plan::by_examples(1, 1, args.repeat + 1, 0);
         let mut last = Instant::now();
         let mut seconds = Vec::new();
-        let fitted = fit(model, &mut Fixed { batch }, &plan, &train, &mut |_| {
+        let fitted = fit(model, &mut Fixed { batch }, &plan, &train, &mut |_, _| {
             seconds.push(last.elapsed().as_secs_f64());
             last = Instant::now();
-            Flow::Continue
+            true
         });
         std::fs::remove_dir_all(&folder)?;
         fitted?;
@@ -167,5 +172,9 @@ fn main() -> Result<()> {
 fn peak_rss_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
+    line.split_whitespace()
+        .nth(1)?
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib / 1024)
 }

@@ -1,0 +1,331 @@
+//! Preference losses: which of two responses is better.
+//!
+//! One entry point, [`preference`], for all of [`PreferenceLoss`]; each loss stands in its own file with its equation.
+//!
+//! Notation of those files, for a pair of a chosen response `c` and a rejected one `r` to the same prompt:
+//!
+//! ```text
+//! LP, LR   sum over response tokens of log π(y_t | x, y_<t), of the policy and of the frozen reference
+//! n        number of response tokens
+//! h        LP - LR                  the log-ratio, of each side
+//! D        h_c - h_r
+//! D̄        h_c / n_c - h_r / n_r    per token
+//! m        LP / n                   mean log-probability, of each side
+//! σ        sigmoid
+//! ε        label smoothing
+//! ```
+//!
+//! # Shapes
+//! every tensor is `[pairs]`. No loss reads another pair of the batch, so micro-batches add up to the batch when each
+//! gives back `loss.sum() / batch_pairs`; KTO's KL estimate over the batch is passed in.
+
+mod apo;
+mod bco_pair;
+mod delta_preference;
+mod discopop;
+mod exo_pair;
+mod hinge;
+mod ipo;
+mod kto;
+mod nca_pair;
+mod orpo;
+mod robust;
+mod settings;
+mod sigmoid;
+mod simpo;
+mod sppo_hard;
+
+pub use kto::{kto_kl, kto_rows};
+pub use orpo::{MAX_MEAN_LOG_PROB, log_odds_ratio};
+pub use settings::{PreferenceLoss, PreferenceSettings};
+
+use burn::tensor::Tensor;
+
+use crate::error::LossError;
+use crate::numeric::like;
+
+/// Log-probabilities of one response to each prompt.
+#[derive(Debug, Clone)]
+pub struct ResponseLogProbs {
+    /// Sum over the response's tokens, `[pairs]`.
+    pub sum: Tensor<1>,
+    /// Number of tokens in each sum, the end-of-sequence token included when it was scored.
+    pub tokens: Vec<usize>,
+}
+
+impl ResponseLogProbs {
+    /// Mean over each response's tokens, `[pairs]`.
+    pub fn mean(&self) -> Tensor<1> {
+        self.per_token(self.sum.clone())
+    }
+
+    fn per_token(&self, values: Tensor<1>) -> Tensor<1> {
+        let counts: Vec<f64> = self.tokens.iter().map(|&n| n as f64).collect();
+        let pairs = counts.len();
+        let counts = like(counts, [pairs], &values);
+        values / counts
+    }
+}
+
+/// Log-probabilities of both responses to each prompt, under one model.
+#[derive(Debug, Clone)]
+pub struct PairLogProbs {
+    /// The better response.
+    pub chosen: ResponseLogProbs,
+    /// The worse response.
+    pub rejected: ResponseLogProbs,
+    /// Negative log-likelihood `[pairs]` to use for the NLL part of the loss instead of the chosen response's mean over its
+    /// own tokens; TRL's ORPO, for one, takes the mean over prompt and response.
+    pub nll: Option<Tensor<1>>,
+}
+
+impl PairLogProbs {
+    /// A pair of responses, with the NLL over the chosen response's own tokens.
+    pub fn new(chosen: ResponseLogProbs, rejected: ResponseLogProbs) -> Self {
+        Self {
+            chosen,
+            rejected,
+            nll: None,
+        }
+    }
+
+    /// `h / n` of both sides, chosen first: how far each has moved from the reference, in nats per token, without gradient.
+    ///
+    /// Both falling is the usual way for a preference loss to go wrong.
+    pub fn displacement(&self, reference: &Self) -> (Tensor<1>, Tensor<1>) {
+        let side = |policy: &ResponseLogProbs, reference: &ResponseLogProbs| {
+            let ratio = policy.sum.clone().detach() - reference.sum.clone().detach();
+            policy.per_token(ratio)
+        };
+        (
+            side(&self.chosen, &reference.chosen),
+            side(&self.rejected, &reference.rejected),
+        )
+    }
+
+    fn sides(&self) -> [(&'static str, &ResponseLogProbs); 2] {
+        [("chosen", &self.chosen), ("rejected", &self.rejected)]
+    }
+
+    /// Refuses counts that do not match and responses without tokens.
+    fn check(&self) -> Result<usize, LossError> {
+        let [pairs] = self.chosen.sum.dims();
+        let count = |left, left_count: usize| {
+            if left_count == pairs {
+                return Ok(());
+            }
+            Err(LossError::Counts {
+                left,
+                left_count,
+                right: "chosen log-probabilities",
+                right_count: pairs,
+            })
+        };
+        count("chosen token counts", self.chosen.tokens.len())?;
+        count("rejected log-probabilities", self.rejected.sum.dims()[0])?;
+        count("rejected token counts", self.rejected.tokens.len())?;
+        if let Some(nll) = &self.nll {
+            count("negative log-likelihoods", nll.dims()[0])?;
+        }
+        for (side, response) in self.sides() {
+            if let Some(pair) = response.tokens.iter().position(|&n| n == 0) {
+                return Err(LossError::NoTokens { side, pair });
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Refuses a reference that scored other tokens.
+    fn check_reference(&self, reference: &Self) -> Result<(), LossError> {
+        let right_count = reference.check()?;
+        let [left_count] = self.chosen.sum.dims();
+        if left_count != right_count {
+            return Err(LossError::Counts {
+                left: "pairs of the policy",
+                left_count,
+                right: "pairs of the reference",
+                right_count,
+            });
+        }
+        for ((side, ours), (_, theirs)) in self.sides().into_iter().zip(reference.sides()) {
+            for (pair, (&policy, &reference)) in ours.tokens.iter().zip(&theirs.tokens).enumerate()
+            {
+                if policy != reference {
+                    return Err(LossError::TokenCounts {
+                        side,
+                        pair,
+                        policy,
+                        reference,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a preference loss gives back.
+#[derive(Debug, Clone)]
+pub struct PreferenceOutput {
+    /// The loss of each pair `[pairs]`, its NLL part included; the loss of a batch is the mean.
+    pub loss: Tensor<1>,
+    /// Reward of the chosen response `[pairs]` in the unit that the loss sees, without gradient.
+    pub chosen_rewards: Tensor<1>,
+    /// Reward of the rejected response `[pairs]`, likewise.
+    pub rejected_rewards: Tensor<1>,
+}
+
+impl PreferenceOutput {
+    /// Chosen less rejected reward, `[pairs]`.
+    pub fn margins(&self) -> Tensor<1> {
+        self.chosen_rewards.clone() - self.rejected_rewards.clone()
+    }
+
+    /// One where the chosen reward is strictly the larger, else zero, `[pairs]`: ties lose, as at the first step.
+    pub fn accuracies(&self) -> Tensor<1> {
+        let right = self
+            .chosen_rewards
+            .clone()
+            .greater(self.rejected_rewards.clone());
+        self.chosen_rewards.zeros_like().mask_fill(right, 1.0)
+    }
+}
+
+/// Log-ratios of both sides, summed and per token, as the losses read them.
+struct LogRatios {
+    chosen: Tensor<1>,
+    rejected: Tensor<1>,
+    chosen_mean: Tensor<1>,
+    rejected_mean: Tensor<1>,
+}
+
+impl LogRatios {
+    fn new(policy: &PairLogProbs, reference: &PairLogProbs) -> Self {
+        let ratio = |policy: &ResponseLogProbs, reference: &ResponseLogProbs| {
+            policy.sum.clone() - reference.sum.clone().detach()
+        };
+        let chosen = ratio(&policy.chosen, &reference.chosen);
+        let rejected = ratio(&policy.rejected, &reference.rejected);
+        Self {
+            chosen_mean: policy.chosen.per_token(chosen.clone()),
+            rejected_mean: policy.rejected.per_token(rejected.clone()),
+            chosen,
+            rejected,
+        }
+    }
+
+    /// `D`
+    fn difference(&self) -> Tensor<1> {
+        self.chosen.clone() - self.rejected.clone()
+    }
+
+    /// `D̄`
+    fn difference_mean(&self) -> Tensor<1> {
+        self.chosen_mean.clone() - self.rejected_mean.clone()
+    }
+}
+
+/// Loss and rewards of a batch of pairs.
+///
+/// `reference` may be absent for a loss that [needs none](PreferenceLoss::needs_reference). Settings that the loss would
+/// not read are refused rather than ignored.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use w2s_losses::{PairLogProbs, PreferenceLoss, ResponseLogProbs, preference};
+///
+/// let device = Device::flex();
+/// let side = |sum: f32, tokens| ResponseLogProbs {
+///     sum: Tensor::from_floats([sum], &device),
+///     tokens: vec![tokens],
+/// };
+/// let reference = PairLogProbs::new(side(-13.0, 4), side(-18.0, 5));
+/// let policy = PairLogProbs::new(side(-12.0, 4), side(-20.0, 5));
+///
+/// let loss: PreferenceLoss = "sigmoid".parse()?;
+/// let settings = loss.settings();
+/// assert_eq!(settings.beta, 0.1);
+///
+/// let start = preference(loss, &settings, &reference, Some(&reference))?;
+/// let known = loss.step_zero_loss(&settings).unwrap(); // ln 2
+/// assert!((start.loss.into_scalar::<f32>() as f64 - known).abs() < 1e-6);
+///
+/// let later = preference(loss, &settings, &policy, Some(&reference))?;
+/// assert!((later.loss.clone().into_scalar::<f32>() - 0.554355).abs() < 1e-6);
+/// assert_eq!(later.accuracies().into_scalar::<f32>(), 1.0);
+/// # Ok::<(), w2s_losses::LossError>(())
+/// ```
+pub fn preference(
+    loss: PreferenceLoss,
+    settings: &PreferenceSettings,
+    policy: &PairLogProbs,
+    reference: Option<&PairLogProbs>,
+) -> Result<PreferenceOutput, LossError> {
+    use PreferenceLoss::*;
+
+    settings.check(loss)?;
+    policy.check()?;
+    let beta = settings.beta;
+    let smoothing = settings.label_smoothing;
+
+    let ratios = || {
+        let reference = reference.ok_or(LossError::NoReference { loss: loss.name() })?;
+        policy.check_reference(reference)?;
+        Ok::<_, LossError>(LogRatios::new(policy, reference))
+    };
+    let nll = || match &policy.nll {
+        Some(nll) => nll.clone(),
+        None => policy.chosen.mean().neg(),
+    };
+
+    // The reward of a side is β times what the loss compares: a sum, a mean per token, a ratio or a log-probability.
+    let (value, chosen, rejected) = match loss {
+        SimPo | Orpo => {
+            let (chosen, rejected) = (policy.chosen.mean(), policy.rejected.mean());
+            let (c, r) = (chosen.clone(), rejected.clone());
+            let value = match loss {
+                SimPo => simpo::loss(c - r, beta, settings.gamma, smoothing),
+                _ => orpo::loss(c, r, nll(), beta),
+            };
+            (value, chosen, rejected)
+        }
+        DeltaPreference | Ipo => {
+            let h = ratios()?;
+            let value = match loss {
+                DeltaPreference => delta_preference::loss(h.difference_mean(), beta, smoothing),
+                _ => ipo::loss(h.difference_mean(), beta),
+            };
+            (value, h.chosen_mean, h.rejected_mean)
+        }
+        _ => {
+            let h = ratios()?;
+            let (c, r) = (h.chosen.clone(), h.rejected.clone());
+            let value = match loss {
+                Sigmoid => sigmoid::loss(h.difference(), beta, smoothing),
+                Robust => robust::loss(h.difference(), beta, smoothing),
+                Hinge => hinge::loss(h.difference(), beta),
+                IpoSum => ipo::loss(h.difference(), beta),
+                Kto => kto::loss(c, r, settings)?,
+                ApoZero => apo::zero(c, r, beta),
+                ApoDown => apo::down(c, r, beta),
+                ExoPair => exo_pair::loss(h.difference(), beta, smoothing),
+                NcaPair => nca_pair::loss(c, r, beta),
+                BcoPair => bco_pair::loss(c, r, beta),
+                SppoHard => sppo_hard::loss(c, r, beta),
+                Discopop => discopop::loss(h.difference(), beta, settings.tau),
+                SimPo | Orpo | DeltaPreference | Ipo => unreachable!("matched above"),
+            };
+            (value, h.chosen, h.rejected)
+        }
+    };
+    let value = if settings.nll_weight == 0.0 {
+        value
+    } else {
+        value + nll().mul_scalar(settings.nll_weight)
+    };
+    Ok(PreferenceOutput {
+        loss: value,
+        chosen_rewards: chosen.detach().mul_scalar(beta),
+        rejected_rewards: rejected.detach().mul_scalar(beta),
+    })
+}

@@ -1,0 +1,148 @@
+//! The operations of the binary.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::time::Instant;
+use w2s_artifact::{Kind, Split};
+use w2s_lm::ClassifierArgs;
+use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
+use w2s_train::TrainArgs;
+
+/// Finetunes a classifier on gold labels.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+pub struct Finetune {
+    /// Base model
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub base: ArtifactArg,
+    /// Examples with gold labels
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub data: ArtifactArg,
+    /// Split to train on: gold, transfer
+    #[arg(long, default_value_t = Split::Gold, value_name = "NAME")]
+    pub split: Split,
+    /// Rows in a batch
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub batch: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub classifier: ClassifierArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub train: TrainArgs,
+}
+
+/// Gold and transfer rows may be trained on or labelled; the test split is for `w2s-eval predict`.
+fn check_split(split: Split) -> Result<()> {
+    if split == Split::Test {
+        bail!("--split is `test`, which nobody trains on; there are gold, transfer");
+    }
+    Ok(())
+}
+
+impl Operation for Finetune {
+    const NAME: &'static str = "finetune";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Checkpoint;
+    const ABOUT: &'static str = "Finetunes a classifier on gold labels";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("base", &self.base).of(Kind::Checkpoint);
+        inputs.artifact("data", &self.data).of(Kind::Examples);
+    }
+
+    fn check(&self) -> Result<()> {
+        check_split(self.split)?;
+        if self.batch == 0 {
+            bail!("--batch is 0; it must be above zero");
+        }
+        self.classifier.check().map_err(anyhow::Error::msg)?;
+        self.train.check().map_err(anyhow::Error::msg)
+    }
+
+    fn run(&self, step: &Step) -> Result<Value> {
+        let data = step.artifact("data")?;
+        let mut watch = step.watch("step");
+        let done = crate::finetune(
+            &step.artifact("base")?.path,
+            &data.examples(self.split)?,
+            &data.classes()?,
+            self.batch,
+            &self.classifier,
+            &self.train,
+            &w2s_lm::device(step.device())?,
+            step.dir(),
+            &step.scratch()?,
+            &mut |metrics, steps| watch(metrics.step as u64, steps as u64, metrics.line()),
+        )?;
+        Ok(json!(done))
+    }
+}
+
+/// Labels rows that the teacher was not trained on.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+pub struct Label {
+    /// Classifier that labels
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub model: ArtifactArg,
+    /// Examples to label
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub data: ArtifactArg,
+    /// Split to label: gold, transfer
+    #[arg(long, default_value_t = Split::Transfer, value_name = "NAME")]
+    pub split: Split,
+}
+
+impl Operation for Label {
+    const NAME: &'static str = "label";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Labels;
+    const ABOUT: &'static str = "Writes a classifier's soft labels of rows it was not trained on";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("model", &self.model).of(Kind::Checkpoint);
+        inputs.artifact("data", &self.data).of(Kind::Examples);
+    }
+
+    fn check(&self) -> Result<()> {
+        check_split(self.split)
+    }
+
+    fn run(&self, step: &Step) -> Result<Value> {
+        let examples = step.artifact("data")?.examples(self.split)?;
+        let mut watch = step.watch("row");
+        let (total, mut count) = (examples.len() as u64, 0);
+        let started = Instant::now();
+        let done = crate::label(
+            &step.artifact("model")?.path,
+            &examples,
+            &w2s_lm::device(step.device())?,
+            &mut |rows| {
+                count += rows as u64;
+                watch(count, total, String::new())
+            },
+        )?
+        .ok_or(Interrupted)?;
+        step.write_records(&done.labels)?;
+        Ok(json!({
+            "rows": done.labels.len(),
+            "mean_confidence": done.mean_confidence,
+            "accuracy": done.accuracy,
+            "dropped_too_long": done.dropped_too_long,
+            "truncated": done.truncated,
+            "tokens": done.tokens,
+            "tokens_per_second": done.tokens as f64 / started.elapsed().as_secs_f64(),
+        }))
+    }
+}
