@@ -1,6 +1,6 @@
 //! The entropy loss: the confidence loss with the student's soft prediction as its own target.
 //!
-//! `LogEntropyLoss` of EleutherAI/w2s.
+//! `entropy` in the `w2s/loss.py` of EleutherAI/w2s.
 //!
 //! ```text
 //! L = CE(z, (1 - a) w + a p)        p = softmax(z), without gradient

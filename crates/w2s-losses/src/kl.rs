@@ -1,6 +1,6 @@
 //! Kullback-Leibler divergence from the weak labels to the student: cross entropy less the labels' own entropy.
 //!
-//! `KLLoss` of EleutherAI/w2s. Its gradient is the cross entropy's; its value is zero when the student agrees.
+//! `kl` in the `w2s/loss.py` of EleutherAI/w2s. Its gradient is the cross entropy's; its value is zero when the student agrees.
 //!
 //! ```text
 //! L_i = Σ_c w_ic (log w_ic - log softmax(z_i)_c)        mean over rows; 0 log 0 = 0

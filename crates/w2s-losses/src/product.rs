@@ -1,6 +1,6 @@
 //! The product loss: weak label and student's prediction as two independent witnesses.
 //!
-//! `product_loss_fct` of openai/weak-to-strong; in the code only, not in the paper.
+//! `product` in the `weak_to_strong/loss.py` of openai/weak-to-strong; in the code only, not in the paper.
 //!
 //! ```text
 //! t_c = p_c^β w_c^α / Σ_k p_k^β w_k^α        p = softmax(z), without gradient

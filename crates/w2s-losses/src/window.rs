@@ -1,6 +1,6 @@
 //! The window loss: cross entropy on the rows of which the student is not sure yet.
 //!
-//! `ConfidenceWindowLoss` of EleutherAI/w2s.
+//! `window` in the `w2s/loss.py` of EleutherAI/w2s.
 //!
 //! ```text
 //! L_i = CE(z_i, w_i) if max_c p_ic < 1/2 + radius, else 0        mean over all rows of the batch

@@ -436,7 +436,7 @@ fn gradients_match_finite_differences() {
     for loss in PreferenceLoss::ALL {
         for settings in variations(loss) {
             let f = |x: Tensor<1>| {
-                let policy = pairs.bundle(x.clone().slice([0..PAIRS]), x.slice([PAIRS..2 * PAIRS]));
+                let policy = pairs.bundle(x.clone().slice(0..PAIRS), x.slice(PAIRS..2 * PAIRS));
                 let output = preference(loss, &settings, &policy, Some(&reference));
                 output.expect("a sound batch").loss
             };
@@ -445,8 +445,8 @@ fn gradients_match_finite_differences() {
     }
     let scores = |x: Tensor<1>| {
         let scores = PairScores {
-            chosen: x.clone().slice([0..PAIRS]),
-            rejected: x.slice([PAIRS..2 * PAIRS]),
+            chosen: x.clone().slice(0..PAIRS),
+            rejected: x.slice(PAIRS..2 * PAIRS),
         };
         let margin = vector(&[0.5; PAIRS], DType::F64);
         reward_model(&scores, Some(margin), 0.1)
