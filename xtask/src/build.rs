@@ -90,14 +90,15 @@ fn built(stages: &[&str], features: &[String]) -> Result<BTreeMap<String, PathBu
         .args([
             "build",
             "--release",
+            // The whole workspace, as the tests build it: another selection of packages would give shared dependencies
+            // other features, and build the tensor library a second time.
+            "--workspace",
+            "--bins",
             "--message-format=json-render-diagnostics",
         ])
         .current_dir(workspace::root())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    for stage in stages {
-        cargo.arg("--package").arg(format!("w2s-{stage}"));
-    }
     let features: Vec<String> = features
         .iter()
         .flat_map(|feature| {

@@ -686,8 +686,7 @@ fn the_stage_binaries_are_built_with_the_features_asked_for() {
     assert_eq!(ran.stderr, "   Compiling w2s-data v0.1.0");
     assert_eq!(
         fs::read_to_string(place.path("asked")).expect("cargo was asked"),
-        "build --release --message-format=json-render-diagnostics --package w2s-data --package w2s-base \
-         --package w2s-teacher --package w2s-student --package w2s-eval --features \
+        "build --release --workspace --bins --message-format=json-render-diagnostics --features \
          w2s-base/cuda,w2s-teacher/cuda,w2s-student/cuda,w2s-eval/cuda\n"
     );
 }

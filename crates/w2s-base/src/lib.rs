@@ -12,5 +12,5 @@ mod pretrain;
 
 pub use import::import;
 #[cfg(feature = "cli")]
-pub use operations::{Import, Pretrain};
+pub use operations::{Import, Init, Pretrain, Sizes};
 pub use pretrain::{Pretraining, pretrain};

@@ -1,7 +1,7 @@
 //! The `w2s-base` stage binary.
 
 use std::process::ExitCode;
-use w2s_base::{Import, Pretrain};
+use w2s_base::{Import, Init, Pretrain};
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Stage::new("base", "Base models: pretrained here, or imported")
             .operation::<Pretrain>()
             .operation::<Import>()
+            .operation::<Init>()
             .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )
 }

@@ -5,17 +5,13 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use w2s_artifact::{Document, Kind};
-use w2s_lm::{DecoderConfig, PRESETS, Tokenizer};
+use w2s_lm::{DecoderConfig, LanguageModel, PRESETS, Tokenizer, save_language_model};
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
 use w2s_train::TrainArgs;
 
-/// Pretrains a decoder from scratch.
+/// The sizes of a decoder that starts from random weights.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
-pub struct Pretrain {
-    /// Corpus to learn
-    #[arg(long, value_name = "ARTIFACT")]
-    #[serde(skip)]
-    pub corpus: ArtifactArg,
+pub struct Sizes {
     /// Size of the decoder: nano, micro, mini, small; the five sizes below change it
     #[arg(long, default_value = "mini", value_name = "NAME")]
     pub preset: String,
@@ -37,22 +33,9 @@ pub struct Pretrain {
     /// Longest document in tokens; longer ones are dropped and counted
     #[arg(long, default_value_t = 512, value_name = "N")]
     pub positions: usize,
-    /// Documents to read, from the first [default: all]
-    #[arg(long, value_name = "N")]
-    pub documents: Option<usize>,
-    /// Tokens in a batch
-    #[arg(long, default_value_t = 4096, value_name = "N")]
-    pub batch_tokens: usize,
-    #[command(flatten)]
-    #[serde(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment on a flattened field replaces the command's about"
-    )]
-    pub train: TrainArgs,
 }
 
-impl Pretrain {
+impl Sizes {
     fn config(&self, vocabulary: usize) -> Result<DecoderConfig> {
         let Some(mut config) = DecoderConfig::preset(&self.preset, vocabulary) else {
             bail!(
@@ -86,6 +69,35 @@ impl Pretrain {
     }
 }
 
+/// Pretrains a decoder from scratch.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+pub struct Pretrain {
+    /// Corpus to learn
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub corpus: ArtifactArg,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub sizes: Sizes,
+    /// Documents to read, from the first [default: all]
+    #[arg(long, value_name = "N")]
+    pub documents: Option<usize>,
+    /// Tokens in a batch
+    #[arg(long, default_value_t = 4096, value_name = "N")]
+    pub batch_tokens: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub train: TrainArgs,
+}
+
 impl Operation for Pretrain {
     const NAME: &'static str = "pretrain";
     const VERSION: u32 = 1;
@@ -101,7 +113,7 @@ impl Operation for Pretrain {
         if self.batch_tokens == 0 {
             bail!("--batch-tokens is 0; it must be above zero");
         }
-        self.config(1).map(|_| ())
+        self.sizes.config(1).map(|_| ())
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
@@ -117,7 +129,7 @@ impl Operation for Pretrain {
             );
         }
         let what = Pretraining {
-            config: self.config(tokenizer.size())?,
+            config: self.sizes.config(tokenizer.size())?,
             batch_tokens: self.batch_tokens,
             train: self.train.clone(),
         };
@@ -132,6 +144,50 @@ impl Operation for Pretrain {
             &mut |metrics, steps| watch(metrics.step as u64, steps as u64, metrics.line()),
         )?;
         Ok(json!(done))
+    }
+}
+
+/// Makes a decoder of random weights.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+pub struct Init {
+    /// Checkpoint or corpus whose tokenizer it takes
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub tokenizer: ArtifactArg,
+    /// Seed of the weights
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub sizes: Sizes,
+}
+
+impl Operation for Init {
+    const NAME: &'static str = "init";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Checkpoint;
+    const ABOUT: &'static str =
+        "Makes a decoder of random weights, to be trained without pretraining";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("tokenizer", &self.tokenizer);
+    }
+
+    fn check(&self) -> Result<()> {
+        self.sizes.config(1).map(|_| ())
+    }
+
+    fn run(&self, step: &Step) -> Result<Value> {
+        let tokenizer = Tokenizer::load(&step.artifact("tokenizer")?.path)?;
+        let config = self.sizes.config(tokenizer.size())?;
+        let model = LanguageModel::init(&config, self.seed, &w2s_lm::device(step.device())?);
+        save_language_model(&model, step.dir())?;
+        tokenizer.save(step.dir())?;
+        Ok(json!({"parameters": burn::module::Module::num_params(&model)}))
     }
 }
 

@@ -1,0 +1,244 @@
+//! The methods on a decoder of a few thousand parameters: what must be equal is equal to the bit, what must differ differs.
+
+use std::path::Path;
+use tokenizers::models::wordlevel::WordLevel;
+use tokenizers::pre_tokenizers::whitespace::Whitespace;
+use w2s_artifact::{Example, Label, Split};
+use w2s_lm::{
+    Classifier, ClassifierArgs, DecoderConfig, LabelledRows, LanguageModel, TooLong, device,
+    save_language_model,
+};
+use w2s_losses::{Confidence as Schedule, ConfidenceVariant};
+use w2s_student::methods::{Confidence, Naive, Product};
+use w2s_student::{Supervision, Trained, train};
+use w2s_train::{Decay, Objective, TrainArgs};
+
+const WORDS: [&str; 9] = [
+    "unk", "good", "fine", "bad", "poor", "film", "plot", "the", "a",
+];
+
+fn base(folder: &Path) {
+    let vocabulary = WORDS
+        .iter()
+        .enumerate()
+        .map(|(i, w)| ((*w).to_string(), i as u32))
+        .collect();
+    let model = WordLevel::builder()
+        .vocab(vocabulary)
+        .unk_token("unk".into())
+        .build()
+        .unwrap();
+    let mut tokenizer = tokenizers::Tokenizer::new(model);
+    tokenizer.with_pre_tokenizer(Some(Whitespace {}));
+    tokenizer
+        .save(folder.join("tokenizer.json"), false)
+        .unwrap();
+    let config = DecoderConfig::scratch(WORDS.len(), 2, 16, 2, 24, 16);
+    let model = LanguageModel::init(&config, 1, &device("flex").unwrap());
+    save_language_model(&model, folder).unwrap();
+}
+
+/// Forty short reviews; the teacher is sure of most and wrong on every seventh.
+fn rows() -> (Vec<Example>, Vec<Label>) {
+    (0..40u64)
+        .map(|id| {
+            let label = (id % 2) as u32;
+            let word = WORDS[if label == 1 { 1 } else { 3 } + (id / 2 % 2) as usize];
+            let text = format!(
+                "the {} a {word} {}",
+                WORDS[5 + (id % 2) as usize],
+                WORDS[7 + (id / 4 % 2) as usize]
+            );
+            let sure = 0.6 + (id % 5) as f32 * 0.08;
+            let right = if id % 7 == 0 { 1.0 - sure } else { sure };
+            let one = if label == 1 { right } else { 1.0 - right };
+            let example = Example {
+                id,
+                split: Split::Transfer,
+                group: id,
+                label,
+                text,
+            };
+            let label = Label {
+                id,
+                probabilities: vec![1.0 - one, one],
+            };
+            (example, label)
+        })
+        .unzip()
+}
+
+fn args(micro_batch: Option<usize>) -> TrainArgs {
+    TrainArgs {
+        epochs: 3,
+        lr: 3e-3,
+        schedule: Decay::Cosine,
+        warmup: 0.0,
+        weight_decay: 0.0,
+        beta2: 0.999,
+        clip: None,
+        micro_batch,
+        seed: 4,
+        held_out: 0.0,
+        evaluations: 2,
+        patience: 3,
+        save_seconds: 100.0,
+    }
+}
+
+struct Run {
+    folder: tempfile::TempDir,
+    trained: Trained,
+}
+
+impl Run {
+    fn weights(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("model.safetensors")).unwrap()
+    }
+
+    fn probabilities(&self) -> Vec<f32> {
+        let opened = w2s_lm::ModelFolder::open(self.folder.path()).unwrap();
+        let model = opened.classifier(&device("flex").unwrap()).unwrap();
+        let rows: Vec<Vec<u32>> = (1..9).map(|w| vec![7, 5, 8, w]).collect();
+        model
+            .probabilities(&rows, 64, &mut |_| true)
+            .unwrap()
+            .concat()
+    }
+}
+
+fn run<O: Objective<Classifier>>(
+    args: &TrainArgs,
+    supervision: &Supervision,
+    method: impl FnOnce(LabelledRows, LabelledRows) -> O,
+) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, start) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    base(start.path());
+    let classifier = ClassifierArgs {
+        template: "{text}".into(),
+        label_words: Vec::new(),
+        max_tokens: None,
+        too_long: TooLong::Drop,
+    };
+    let trained = train(
+        start.path(),
+        &rows().0,
+        &["negative".into(), "positive".into()],
+        supervision,
+        20,
+        &classifier,
+        args,
+        &device("flex").unwrap(),
+        folder.path(),
+        state.path(),
+        method,
+        &mut |_, _| true,
+    )
+    .unwrap();
+    Run { folder, trained }
+}
+
+fn weak() -> Supervision {
+    Supervision::Weak(rows().1)
+}
+
+fn naive(rows: LabelledRows, held_out: LabelledRows) -> Naive {
+    Naive { rows, held_out }
+}
+
+fn confidence(max_weight: f64) -> impl Fn(LabelledRows, LabelledRows) -> Confidence {
+    move |rows, held_out| {
+        let mut schedule = Schedule::new(ConfidenceVariant::Paper);
+        schedule.max_weight = max_weight;
+        Confidence::new(rows, held_out, schedule)
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let first = run(&args(None), &weak(), naive);
+    assert_eq!(first.weights(), run(&args(None), &weak(), naive).weights());
+    let other = TrainArgs {
+        seed: 5,
+        ..args(None)
+    };
+    assert_ne!(first.weights(), run(&other, &weak(), naive).weights());
+    assert_eq!(first.trained.rows, 40);
+    assert_eq!(first.trained.fit.steps, 6);
+}
+
+#[test]
+fn confidence_of_weight_zero_is_naive_to_the_bit() {
+    let plain = run(&args(None), &weak(), naive).weights();
+    assert_eq!(run(&args(None), &weak(), confidence(0.0)).weights(), plain);
+    assert_ne!(run(&args(None), &weak(), confidence(0.5)).weights(), plain);
+}
+
+fn close(a: &[f32], b: &[f32]) {
+    for (a, b) in a.iter().zip(b) {
+        assert!((a - b).abs() < 2e-4, "{a} and {b}");
+    }
+}
+
+#[test]
+fn small_passes_give_the_large_batch_for_every_method() {
+    let product = |rows, held_out| Product {
+        rows,
+        held_out,
+        alpha: 1.0,
+        beta: 1.0,
+    };
+    let (whole, parts) = (args(None), args(Some(6)));
+    close(
+        &run(&whole, &weak(), naive).probabilities(),
+        &run(&parts, &weak(), naive).probabilities(),
+    );
+    close(
+        &run(&whole, &weak(), product).probabilities(),
+        &run(&parts, &weak(), product).probabilities(),
+    );
+    // The threshold of the confidence loss is taken over the whole batch either way.
+    close(
+        &run(&whole, &weak(), confidence(0.5)).probabilities(),
+        &run(&parts, &weak(), confidence(0.5)).probabilities(),
+    );
+}
+
+#[test]
+fn the_ceiling_learns_what_the_teacher_gets_wrong() {
+    let long = TrainArgs {
+        epochs: 40,
+        ..args(None)
+    };
+    let gold = run(&long, &Supervision::Gold, naive).probabilities();
+    // Words 1 and 2 are positive, 3 and 4 negative.
+    for (word, positive) in [(1, true), (2, true), (3, false), (4, false)] {
+        assert_eq!(
+            gold[2 * (word - 1) + 1] > 0.5,
+            positive,
+            "word {}",
+            WORDS[word]
+        );
+    }
+}
+
+#[test]
+fn rows_without_a_label_and_held_out_rows_are_counted() {
+    let mut labels = rows().1;
+    labels.truncate(30);
+    let stopping = TrainArgs {
+        held_out: 0.2,
+        ..args(None)
+    };
+    let trained = run(&stopping, &Supervision::Weak(labels), naive).trained;
+    assert_eq!(
+        (
+            trained.rows,
+            trained.held_out_rows,
+            trained.dropped_unlabelled
+        ),
+        (24, 6, 10)
+    );
+    assert!(trained.fit.best_held_out.is_some());
+}

@@ -1,0 +1,270 @@
+//! The loop on a small regression: resume, accumulation, early stopping, and what stops it.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use std::path::Path;
+use std::time::Duration;
+use w2s_train::{
+    Decay, EarlyStopping, Loss, Metrics, Objective, Plan, Schedule, StepInfo, TrainConfig,
+    TrainError, fit,
+};
+
+#[derive(Module, Debug)]
+struct Line {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Line {
+    fn new() -> Self {
+        let device = Device::flex();
+        Self {
+            weight: Param::from_data(TensorData::new(vec![0.3f32, -0.2, 0.1], [3, 1]), &device),
+            bias: Param::from_data(TensorData::new(vec![0.0f32], [1]), &device),
+        }
+    }
+
+    fn values(&self) -> Vec<f32> {
+        let mut values: Vec<f32> = self.weight.val().into_data().try_to_vec().unwrap();
+        values.extend(self.bias.val().into_data().try_to_vec::<f32>().unwrap());
+        values
+    }
+}
+
+/// Least squares on made-up rows; the scores of held-out evaluations are given.
+#[derive(Default)]
+struct Squares {
+    scores: Vec<f64>,
+    evaluations: usize,
+    poison: Option<usize>,
+}
+
+fn input(row: usize) -> [f32; 3] {
+    [0, 1, 2].map(|i| ((row * 37 + i * 11) % 17) as f32 / 8.0 - 1.0)
+}
+
+impl Objective<Line> for Squares {
+    fn loss(&mut self, model: &Line, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError> {
+        let device = model.weight.val().device();
+        let x: Vec<f32> = rows.iter().flat_map(|&r| input(r)).collect();
+        let y: Vec<f32> = rows
+            .iter()
+            .map(|&r| input(r)[0] * 2.0 - input(r)[2] + 0.5)
+            .collect();
+        let x = Tensor::<2>::from_data(TensorData::new(x, [rows.len(), 3]), &device);
+        let y = Tensor::<2>::from_data(TensorData::new(y, [rows.len(), 1]), &device);
+        let error = x.matmul(model.weight.val()) + model.bias.val().unsqueeze() - y;
+        let mut value = (error.clone() * error).sum() / info.batch.len() as f64;
+        if self.poison == Some(info.step) {
+            value = value * f32::NAN;
+        }
+        Ok(Loss {
+            value,
+            tokens: rows.len(),
+        })
+    }
+
+    fn held_out(&mut self, _: &Line) -> Option<f64> {
+        self.evaluations += 1;
+        self.scores.get(self.evaluations - 1).copied()
+    }
+}
+
+fn config(folder: &Path) -> TrainConfig {
+    TrainConfig {
+        schedule: Schedule {
+            peak: 0.05,
+            warmup_fraction: 0.1,
+            decay: Decay::Cosine,
+        },
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.0,
+        clip: Some(1.0),
+        micro_batch: None,
+        early_stopping: None,
+        state_dir: folder.into(),
+        metrics_file: folder.join("metrics.jsonl"),
+        save_every: Duration::ZERO,
+    }
+}
+
+fn log(folder: &Path) -> Vec<Metrics> {
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn it_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::by_examples(64, 8, 60, 0);
+    let fitted = fit(
+        Line::new(),
+        &mut Squares::default(),
+        &plan,
+        &config(folder.path()),
+        &mut |_, _| true,
+    )
+    .unwrap();
+    let expected = [2.0, 0.0, -1.0, 0.5];
+    for (got, expected) in fitted.model.values().iter().zip(expected) {
+        assert!((got - expected).abs() < 0.05, "{got} instead of {expected}");
+    }
+    assert_eq!(fitted.summary.steps, 480);
+    assert_eq!(fitted.summary.tokens, 64 * 60);
+    assert_eq!(log(folder.path()).len(), 480);
+    assert!(fitted.summary.final_loss < 1e-2);
+}
+
+#[test]
+fn stopped_at_every_step_it_ends_in_the_same_bits() {
+    let plan = Plan::by_examples(20, 6, 3, 5);
+    let calm = tempfile::tempdir().unwrap();
+    let whole = fit(
+        Line::new(),
+        &mut Squares::default(),
+        &plan,
+        &config(calm.path()),
+        &mut |_, _| true,
+    )
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = 0;
+    let resumed = loop {
+        runs += 1;
+        match fit(
+            Line::new(),
+            &mut Squares::default(),
+            &plan,
+            &config(folder.path()),
+            &mut |_, _| false,
+        ) {
+            Ok(fitted) => break fitted,
+            Err(TrainError::Stopped { step, .. }) => assert_eq!(step, runs),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(runs, plan.steps());
+    assert_eq!(resumed.model.values(), whole.model.values());
+    let losses = |folder: &Path| {
+        log(folder)
+            .iter()
+            .map(|m| (m.step, m.loss, m.grad_norm))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(losses(folder.path()), losses(calm.path()));
+}
+
+#[test]
+fn a_damaged_state_starts_over() {
+    let plan = Plan::by_examples(20, 6, 1, 5);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("state.safetensors"), b"not a state").unwrap();
+    let fitted = fit(
+        Line::new(),
+        &mut Squares::default(),
+        &plan,
+        &config(folder.path()),
+        &mut |_, _| true,
+    )
+    .unwrap();
+    assert_eq!(fitted.summary.steps, plan.steps());
+}
+
+#[test]
+fn accumulation_equals_the_large_batch() {
+    let plan = Plan::by_examples(40, 16, 2, 1);
+    let run = |micro_batch| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig {
+            micro_batch,
+            ..config(folder.path())
+        };
+        fit(
+            Line::new(),
+            &mut Squares::default(),
+            &plan,
+            &config,
+            &mut |_, _| true,
+        )
+        .unwrap()
+        .model
+        .values()
+    };
+    let whole = run(None);
+    for size in [1, 5, 16] {
+        for (a, b) in whole.iter().zip(run(Some(size))) {
+            assert!(
+                (a - b).abs() < 1e-5,
+                "micro-batches of {size}: {b} instead of {a}"
+            );
+        }
+    }
+}
+
+#[test]
+fn early_stopping_gives_the_best_parameters_back() {
+    let plan = Plan::by_examples(16, 8, 10, 0);
+    let best_of = |scores: Vec<f64>| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig {
+            early_stopping: Some(EarlyStopping {
+                evaluations_per_epoch: 1,
+                patience: 2,
+            }),
+            ..config(folder.path())
+        };
+        let mut objective = Squares {
+            scores,
+            ..Squares::default()
+        };
+        fit(Line::new(), &mut objective, &plan, &config, &mut |_, _| {
+            true
+        })
+        .unwrap()
+    };
+    let stopped = best_of(vec![0.5, 0.9, 0.6, 0.7, 1.0]);
+    assert_eq!(stopped.summary.best_step, Some(4));
+    assert_eq!(
+        stopped.summary.steps, 8,
+        "two evaluations without a better one"
+    );
+    let first = best_of(vec![0.9, 0.9, 0.9]);
+    assert_eq!(first.summary.best_step, Some(2), "a tie is not better");
+    assert_ne!(first.model.values(), stopped.model.values());
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_keeps_the_last_state() {
+    let plan = Plan::by_examples(16, 8, 4, 0);
+    let folder = tempfile::tempdir().unwrap();
+    let mut objective = Squares {
+        poison: Some(5),
+        ..Squares::default()
+    };
+    let error = fit(
+        Line::new(),
+        &mut objective,
+        &plan,
+        &config(folder.path()),
+        &mut |_, _| true,
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "step 6 has loss NaN and gradient length NaN; nothing of it is kept"
+    );
+    assert_eq!(log(folder.path()).len(), 5);
+    let fitted = fit(
+        Line::new(),
+        &mut Squares::default(),
+        &plan,
+        &config(folder.path()),
+        &mut |_, _| true,
+    )
+    .unwrap();
+    assert_eq!(fitted.summary.steps, 8);
+}

@@ -1,0 +1,206 @@
+//! The whole pipeline as a process: it runs, a second run does nothing, and killed at any moment it ends the same.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .into()
+}
+
+/// Builds the stage binaries once; the pipelines of the tests then use them as they are.
+fn built() {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let done = Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args(["build", "--release", "--workspace", "--bins", "--quiet"])
+            .status()
+            .expect("cargo runs");
+        assert!(done.success(), "the stage binaries do not build");
+    });
+}
+
+fn pipeline(store: &Path, more: &[&str]) -> Command {
+    built();
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .current_dir(root())
+        .args([
+            "xtask",
+            "pipeline",
+            "tests/recipes/tiny.toml",
+            "--no-build",
+            "--store",
+        ])
+        .arg(store)
+        .args(more)
+        .env("NO_COLOR", "1");
+    command
+}
+
+fn finished(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
+    (out, err)
+}
+
+/// A report without what differs from run to run: times, rates, and whether a step came from the store.
+fn timeless(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| {
+                !key.contains("seconds")
+                    && !key.contains("per_second")
+                    && key != "cached"
+                    && key != "started"
+            });
+            map.values_mut().for_each(timeless);
+        }
+        Value::Array(values) => values.iter_mut().for_each(timeless),
+        _ => {}
+    }
+}
+
+fn report(store: &Path) -> Value {
+    let path = store.join("reports/tiny/report.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut report: Value = serde_json::from_str(&text).expect("the report is JSON");
+    timeless(&mut report);
+    report
+}
+
+#[test]
+fn a_second_run_is_cached_and_quick() {
+    let store = tempfile::tempdir().unwrap();
+    let (out, err) = finished(&pipeline(store.path(), &[]).output().unwrap());
+    assert!(
+        out.contains("confidence") && out.contains("report.html"),
+        "{out}"
+    );
+    assert!(err.contains("FINISHED") && !err.contains("FAILED"), "{err}");
+    let first = report(store.path());
+    assert_eq!(first["recipe"], "tiny");
+    assert_eq!(first["seeds"], serde_json::json!([0, 1]));
+    let roles: Vec<&str> = first["arms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|a| a["role"].as_str())
+        .collect();
+    for role in ["weak", "student", "ceiling", "baseline"] {
+        assert!(roles.contains(&role), "no {role} in {roles:?}");
+    }
+    assert_eq!(first["pgr"][0]["arm"], "confidence");
+
+    let start = Instant::now();
+    let (_, err) = finished(&pipeline(store.path(), &[]).output().unwrap());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "took {:?}",
+        start.elapsed()
+    );
+    let statuses = |word: &str| {
+        err.lines()
+            .filter(|l| l.trim_start().starts_with(word))
+            .count()
+    };
+    assert_eq!(
+        (statuses("DONE"), statuses("RUN"), statuses("FAILED")),
+        (0, 0, 0),
+        "{err}"
+    );
+    assert!(statuses("CACHED") > 10, "{err}");
+    assert_eq!(report(store.path()), first);
+}
+
+#[test]
+fn two_pipelines_on_one_store_do_each_step_once() {
+    let store = tempfile::tempdir().unwrap();
+    let runs: Vec<_> = (0..2)
+        .map(|_| {
+            pipeline(store.path(), &["--set", "matrix.seed=[0]"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for run in runs {
+        finished(&run.wait_with_output().unwrap());
+    }
+    let kinds = std::fs::read_dir(store.path().join("artifacts")).unwrap();
+    let folders: usize = kinds
+        .map(|kind| std::fs::read_dir(kind.unwrap().path()).unwrap().count())
+        .sum();
+    // corpus, base, data, weak, labels, two students, three predictions, report
+    assert_eq!(folders, 11);
+}
+
+/// Kills every process whose command line names the store: xtask and the stage it runs.
+#[cfg(target_os = "linux")]
+fn kill_all(store: &Path) {
+    let needle = store.as_os_str().as_encoded_bytes();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if pid != std::process::id() && line.windows(needle.len()).any(|w| w == needle) {
+            let _ = Command::new("kill")
+                .args(["-KILL", &pid.to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+/// Killed at some moments and started again, the pipeline ends in the report of an undisturbed run.
+#[test]
+#[cfg(target_os = "linux")]
+fn killed_and_restarted_the_report_is_the_same() {
+    let calm = tempfile::tempdir().unwrap();
+    finished(&pipeline(calm.path(), &[]).output().unwrap());
+    let store = tempfile::tempdir().unwrap();
+    let kills: u64 = std::env::var("W2S_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(4);
+    for i in 0..kills {
+        let mut run = pipeline(store.path(), &[])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Moments spread over the first seconds, other ones each time.
+        std::thread::sleep(Duration::from_millis(350 + i * 7919 % 1700));
+        kill_all(store.path());
+        let _ = run.wait();
+    }
+    finished(&pipeline(store.path(), &[]).output().unwrap());
+    assert_eq!(report(store.path()), report(calm.path()));
+}
+
+#[test]
+fn a_failing_step_names_its_log() {
+    let store = tempfile::tempdir().unwrap();
+    let output = pipeline(store.path(), &["--set", "data.gold-rows=100000"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        err.contains("FAILED") && err.contains("logs/data-seed-0.log"),
+        "{err}"
+    );
+}
