@@ -111,7 +111,7 @@ pub fn pretrain<'a>(
     );
     let model = LanguageModel::init(&config, what.train.seed, device);
     let parameters = burn::module::Module::num_params(&model);
-    let settings: TrainConfig = what.train.config(dir, state_dir);
+    let settings: TrainConfig = what.train.config(dir, state_dir, None);
     let fitted = fit(model, &mut Documents { sequences }, &plan, &settings, watch)?;
     save_language_model(&fitted.model, dir)?;
     tokenizer.save(dir).context("cannot copy the tokenizer")?;

@@ -8,7 +8,7 @@ use w2s_artifact::{Kind, Label, Split};
 use w2s_lm::{Classifier, ClassifierArgs, LabelledRows};
 use w2s_losses::ConfidenceVariant;
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
-use w2s_train::{Objective, TrainArgs};
+use w2s_train::{EarlyStoppingArgs, Objective, TrainArgs};
 
 /// Trains a student on weak labels, or the ceiling on gold ones.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -63,6 +63,13 @@ pub struct Train {
         reason = "a doc comment on a flattened field replaces the command's about"
     )]
     pub train: TrainArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub stopping: EarlyStoppingArgs,
 }
 
 impl Train {
@@ -97,6 +104,7 @@ impl Train {
             self.batch,
             &self.classifier,
             &self.train,
+            &self.stopping,
             &w2s_lm::device(step.device())?,
             step.dir(),
             &step.scratch()?,
@@ -130,7 +138,8 @@ impl Operation for Train {
             bail!("--batch is 0; it must be above zero");
         }
         self.classifier.check().map_err(anyhow::Error::msg)?;
-        self.train.check().map_err(anyhow::Error::msg)
+        self.train.check().map_err(anyhow::Error::msg)?;
+        self.stopping.check().map_err(anyhow::Error::msg)
     }
 
     fn run(&self, step: &Step) -> Result<Value> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use w2s_artifact::{Example, Label};
 use w2s_lm::{Classifier, ClassifierArgs, LabelledRows, save_classifier};
-use w2s_train::{FitSummary, Objective, Plan, TrainArgs, Watch, fit};
+use w2s_train::{EarlyStoppingArgs, FitSummary, Objective, Plan, TrainArgs, Watch, fit};
 
 /// What the student learns from.
 #[derive(Clone, Debug)]
@@ -49,6 +49,7 @@ pub fn train<O: Objective<Classifier>>(
     batch: usize,
     classifier: &ClassifierArgs,
     train: &TrainArgs,
+    stopping: &EarlyStoppingArgs,
     device: &Device,
     dir: &Path,
     state_dir: &Path,
@@ -84,10 +85,10 @@ pub fn train<O: Objective<Classifier>>(
             settings.max_tokens
         );
     }
-    let (rows, held_out) = rows.split_off(train.held_out);
+    let (rows, held_out) = rows.split_off(stopping.held_out);
     let (count, held_out_rows) = (rows.sequences.len(), held_out.sequences.len());
     let plan = Plan::by_examples(count, batch, train.epochs, train.seed);
-    let config = train.config(dir, state_dir);
+    let config = train.config(dir, state_dir, Some(stopping));
     let fitted = fit(model, &mut method(rows, held_out), &plan, &config, watch)?;
     save_classifier(&fitted.model, &settings, dir)?;
     tokenizer.save(dir)?;

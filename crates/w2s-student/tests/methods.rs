@@ -11,7 +11,7 @@ use w2s_lm::{
 use w2s_losses::{Confidence as Schedule, ConfidenceVariant};
 use w2s_student::methods::{Confidence, Naive, Product};
 use w2s_student::{Supervision, Trained, train};
-use w2s_train::{Decay, Objective, TrainArgs};
+use w2s_train::{Decay, EarlyStoppingArgs, Objective, TrainArgs};
 
 const WORDS: [&str; 9] = [
     "unk", "good", "fine", "bad", "poor", "film", "plot", "the", "a",
@@ -46,7 +46,7 @@ fn rows() -> (Vec<Example>, Vec<Label>) {
             let word = WORDS[if label == 1 { 1 } else { 3 } + (id / 2 % 2) as usize];
             let text = format!(
                 "the {} a {word} {}",
-                WORDS[5 + (id % 2) as usize],
+                WORDS[5 + (id / 8 % 2) as usize],
                 WORDS[7 + (id / 4 % 2) as usize]
             );
             let sure = 0.6 + (id % 5) as f32 * 0.08;
@@ -79,9 +79,6 @@ fn args(micro_batch: Option<usize>) -> TrainArgs {
         clip: None,
         micro_batch,
         seed: 4,
-        held_out: 0.0,
-        evaluations: 2,
-        patience: 3,
         save_seconds: 100.0,
     }
 }
@@ -112,6 +109,20 @@ fn run<O: Objective<Classifier>>(
     supervision: &Supervision,
     method: impl FnOnce(LabelledRows, LabelledRows) -> O,
 ) -> Run {
+    held_out_run(args, 0.0, supervision, method)
+}
+
+fn held_out_run<O: Objective<Classifier>>(
+    args: &TrainArgs,
+    held_out: f64,
+    supervision: &Supervision,
+    method: impl FnOnce(LabelledRows, LabelledRows) -> O,
+) -> Run {
+    let stopping = EarlyStoppingArgs {
+        held_out,
+        evaluations: 2,
+        patience: 3,
+    };
     let folder = tempfile::tempdir().unwrap();
     let (state, start) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     base(start.path());
@@ -129,6 +140,7 @@ fn run<O: Objective<Classifier>>(
         20,
         &classifier,
         args,
+        &stopping,
         &device("flex").unwrap(),
         folder.path(),
         state.path(),
@@ -227,11 +239,7 @@ fn the_ceiling_learns_what_the_teacher_gets_wrong() {
 fn rows_without_a_label_and_held_out_rows_are_counted() {
     let mut labels = rows().1;
     labels.truncate(30);
-    let stopping = TrainArgs {
-        held_out: 0.2,
-        ..args(None)
-    };
-    let trained = run(&stopping, &Supervision::Weak(labels), naive).trained;
+    let trained = held_out_run(&args(None), 0.2, &Supervision::Weak(labels), naive).trained;
     assert_eq!(
         (
             trained.rows,

@@ -6,7 +6,10 @@ use std::path::Path;
 use w2s_artifact::Example;
 use w2s_lm::{Classifier, ClassifierArgs, LabelledRows, save_classifier};
 use w2s_losses::cross_entropy_rows;
-use w2s_train::{FitSummary, Loss, Objective, Plan, StepInfo, TrainArgs, TrainError, Watch, fit};
+use w2s_train::{
+    EarlyStoppingArgs, FitSummary, Loss, Objective, Plan, StepInfo, TrainArgs, TrainError, Watch,
+    fit,
+};
 
 /// Cross entropy against gold labels.
 struct Gold {
@@ -63,6 +66,7 @@ pub fn finetune(
     batch: usize,
     classifier: &ClassifierArgs,
     train: &TrainArgs,
+    stopping: &EarlyStoppingArgs,
     device: &Device,
     dir: &Path,
     state_dir: &Path,
@@ -94,14 +98,14 @@ pub fn finetune(
         sequences: encoded.sequences,
         targets: labels.into_iter().map(one_hot).collect(),
     };
-    let (rows, held_out) = rows.split_off(train.held_out);
+    let (rows, held_out) = rows.split_off(stopping.held_out);
     let plan = Plan::by_examples(rows.sequences.len(), batch, train.epochs, train.seed);
     let (count, held_out_rows) = (rows.sequences.len(), held_out.sequences.len());
     let fitted = fit(
         model,
         &mut Gold { rows, held_out },
         &plan,
-        &train.config(dir, state_dir),
+        &train.config(dir, state_dir, Some(stopping)),
         watch,
     )?;
     save_classifier(&fitted.model, &settings, dir)?;

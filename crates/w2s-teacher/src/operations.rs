@@ -6,7 +6,7 @@ use std::time::Instant;
 use w2s_artifact::{Kind, Split};
 use w2s_lm::ClassifierArgs;
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
-use w2s_train::TrainArgs;
+use w2s_train::{EarlyStoppingArgs, TrainArgs};
 
 /// Finetunes a classifier on gold labels.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -39,6 +39,13 @@ pub struct Finetune {
         reason = "a doc comment on a flattened field replaces the command's about"
     )]
     pub train: TrainArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub stopping: EarlyStoppingArgs,
 }
 
 /// Gold and transfer rows may be trained on or labelled; the test split is for `w2s-eval predict`.
@@ -66,7 +73,8 @@ impl Operation for Finetune {
             bail!("--batch is 0; it must be above zero");
         }
         self.classifier.check().map_err(anyhow::Error::msg)?;
-        self.train.check().map_err(anyhow::Error::msg)
+        self.train.check().map_err(anyhow::Error::msg)?;
+        self.stopping.check().map_err(anyhow::Error::msg)
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
@@ -79,6 +87,7 @@ impl Operation for Finetune {
             self.batch,
             &self.classifier,
             &self.train,
+            &self.stopping,
             &w2s_lm::device(step.device())?,
             step.dir(),
             &step.scratch()?,

@@ -39,15 +39,6 @@ pub struct TrainArgs {
     /// Seed of the order of rows, and of new weights
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, value_name = "N"))]
     pub seed: u64,
-    /// Part of the rows held out for early stopping on their labels, 0 to 0.5; 0 trains to the end
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
-    pub held_out: f64,
-    /// Held-out evaluations per epoch
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
-    pub evaluations: usize,
-    /// Evaluations without a better score after which training stops
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
-    pub patience: usize,
     /// Seconds between two saves of the state; not part of the key
     #[cfg_attr(
         feature = "cli",
@@ -84,14 +75,6 @@ impl TrainArgs {
         if let Some(clip) = self.clip {
             positive("clip", clip)?;
         }
-        if !(0.0..=0.5).contains(&self.held_out) {
-            return Err(format!(
-                "--held-out is {}; it must lie between 0 and 0.5",
-                self.held_out
-            ));
-        }
-        positive("evaluations", self.evaluations as f64)?;
-        positive("patience", self.patience as f64)?;
         if self.micro_batch == Some(0) {
             return Err("--micro-batch is 0; it must be above zero".into());
         }
@@ -99,7 +82,12 @@ impl TrainArgs {
     }
 
     /// The settings of a run that keeps its state in `state_dir` and its metrics beside the result in `dir`.
-    pub fn config(&self, dir: &Path, state_dir: &Path) -> TrainConfig {
+    pub fn config(
+        &self,
+        dir: &Path,
+        state_dir: &Path,
+        stopping: Option<&EarlyStoppingArgs>,
+    ) -> TrainConfig {
         TrainConfig {
             schedule: Schedule {
                 peak: self.lr,
@@ -112,13 +100,53 @@ impl TrainArgs {
             weight_decay: self.weight_decay,
             clip: self.clip,
             micro_batch: self.micro_batch,
-            early_stopping: (self.held_out > 0.0).then_some(EarlyStopping {
-                evaluations_per_epoch: self.evaluations,
-                patience: self.patience,
-            }),
+            early_stopping: stopping.and_then(EarlyStoppingArgs::rule),
             state_dir: state_dir.into(),
             metrics_file: dir.join("metrics.jsonl"),
             save_every: Duration::from_secs_f64(self.save_seconds),
         }
+    }
+}
+
+/// When to stop before the end; flags and key of the operations that can hold rows out.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct EarlyStoppingArgs {
+    /// Part of the rows held out for early stopping on their labels, 0 to 0.5; 0 trains to the end
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
+    pub held_out: f64,
+    /// Held-out evaluations per epoch
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
+    pub evaluations: usize,
+    /// Evaluations without a better score after which training stops
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
+    pub patience: usize,
+}
+
+impl EarlyStoppingArgs {
+    /// Refuses values that make no sense: the message names the flag.
+    pub fn check(&self) -> Result<(), String> {
+        if !(0.0..=0.5).contains(&self.held_out) {
+            return Err(format!(
+                "--held-out is {}; it must lie between 0 and 0.5",
+                self.held_out
+            ));
+        }
+        for (name, value) in [
+            ("evaluations", self.evaluations),
+            ("patience", self.patience),
+        ] {
+            if value == 0 {
+                return Err(format!("--{name} is 0; it must be above zero"));
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(&self) -> Option<EarlyStopping> {
+        (self.held_out > 0.0).then_some(EarlyStopping {
+            evaluations_per_epoch: self.evaluations,
+            patience: self.patience,
+        })
     }
 }

@@ -21,7 +21,7 @@ mod plan;
 mod schedule;
 mod state;
 
-pub use args::TrainArgs;
+pub use args::{EarlyStoppingArgs, TrainArgs};
 pub use error::TrainError;
 pub use fit::{
     EarlyStopping, FitSummary, Fitted, Loss, Metrics, Objective, StepInfo, TrainConfig, Watch, fit,
