@@ -26,6 +26,8 @@ pub enum Command {
     Export(Export),
     /// Check the code: format, clippy, tests, documentation.
     Check(Check),
+    /// Measure forward pass and training step, beside PyTorch where a peer is given.
+    Bench(Bench),
 }
 
 /// Flags of `pipeline`.
@@ -138,6 +140,26 @@ pub enum Format {
     Csv,
     /// Apache Parquet.
     Parquet,
+}
+
+/// Flags of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// A Python that has torch; without it our own figures are printed alone.
+    #[arg(long, value_name = "PATH", requires = "peer_dir")]
+    pub peer_python: Option<PathBuf>,
+
+    /// The folder that holds `peer_train_step.py`.
+    #[arg(long, value_name = "FOLDER", requires = "peer_python")]
+    pub peer_dir: Option<PathBuf>,
+
+    /// How often each program runs, in turn.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub rounds: u16,
+
+    /// Threads of each program.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub threads: u16,
 }
 
 /// Flags of `check`.

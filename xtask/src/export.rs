@@ -79,16 +79,26 @@ fn csv(rows: impl Iterator<Item = Value>, out: &mut impl Write) -> io::Result<()
     }
     let mut writer = csv::Writer::from_writer(out);
     if !header.is_empty() {
-        writer.write_record(&header)?;
+        writer.write_record(&header).map_err(csv_error)?;
     }
     for row in &rows {
         let cells = header.iter().map(|name| {
             let cell = row.iter().find(|(column, _)| column == name);
             cell.map_or("", |(_, cell)| cell.as_str())
         });
-        writer.write_record(cells)?;
+        writer.write_record(cells).map_err(csv_error)?;
     }
     writer.flush()
+}
+
+/// The error of the operating system inside: csv's own conversion forgets its kind, and a closed pipe would no longer be
+/// one.
+fn csv_error(error: csv::Error) -> io::Error {
+    let text = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        _ => io::Error::other(text),
+    }
 }
 
 fn columns(row: &Value) -> Vec<(String, String)> {
@@ -163,6 +173,30 @@ mod tests {
             written(Format::Jsonl, rows),
             "{\"id\":1,\"text\":\"a \\\"b\\\"\"}\n{\"id\":2,\"text\":\"\"}\n"
         );
+    }
+
+    /// A pipe whose reader went away.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_known_as_one_in_every_format() {
+        for format in [Format::Csv, Format::Jsonl] {
+            // More than csv's own buffer holds, so that writing fails and not only the last flush.
+            let rows = (0..4).map(|id| json!({"id": id, "text": "x".repeat(10_000)}));
+            let error = write(rows, format, Closed).expect_err("nobody reads");
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{format:?}: {error}");
+            assert!(quiet_pipe(Err(error)).is_ok());
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! says it made, and a run has no state of its own apart from the store. Suggested reading order: [`recipe`] (what a
 //! file says), [`plan`] (which steps that makes), [`stages`] (how a binary is asked), [`run`] (what happens).
 
+mod bench;
 mod build;
 mod check;
 mod cli;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Show(arguments) => show::show(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

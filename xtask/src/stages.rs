@@ -11,6 +11,7 @@ use std::thread;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::build;
 use crate::complaint::{Complaint, OrComplain, Result};
 use crate::process::{self, Watched};
 
@@ -228,7 +229,9 @@ impl Stages {
             .binaries
             .get(stage)
             .ok_or_else(|| Complaint::failed(format!("there is no stage binary `{program}`")))?;
-        Ok((program, Command::new(path)))
+        let mut command = Command::new(path);
+        build::keep_memory(&mut command);
+        Ok((program, command))
     }
 }
 

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -731,24 +732,30 @@ fn example(id: u64, text: &str) -> Example {
 
 /// A store with one artifact of three examples; its reference.
 fn stored(place: &Place) -> ArtifactRef {
+    stored_examples(
+        place,
+        &[
+            example(1, "good, really"),
+            example(2, "bad"),
+            example(3, "so so"),
+        ],
+    )
+}
+
+fn stored_examples(place: &Place, examples: &[Example]) -> ArtifactRef {
     let store = Store::open(place.path(".w2s")).expect("a store");
     let reference: ArtifactRef = format!("{}/{}", Kind::Examples, "3f".repeat(32))
         .parse()
         .expect("a reference");
     let pending = store.begin(&reference).expect("a partial folder");
-    let examples = [
-        example(1, "good, really"),
-        example(2, "bad"),
-        example(3, "so so"),
-    ];
-    pending.write_records(&examples).expect("the records");
+    pending.write_records(examples).expect("the records");
     let provenance = Provenance {
         stage: "data".to_owned(),
         operation: "task".to_owned(),
         operation_version: 1,
         step: Some("data[seed=0]".to_owned()),
         parameters: serde_json::json!({"seed": 0}),
-        summary: serde_json::json!({"rows": 3}),
+        summary: serde_json::json!({"rows": examples.len()}),
         ..Provenance::default()
     };
     pending.commit(provenance).expect("the artifact");
@@ -782,6 +789,33 @@ fn show_prints_the_manifest_and_the_first_rows() {
             .stderr,
         "error: there is no store at elsewhere\nhint: name it with --store, or run a recipe first: cargo xtask pipeline"
     );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_an_export_quietly() {
+    let place = Place::new();
+    // More than any pipe holds.
+    let examples: Vec<Example> = (0..40)
+        .map(|id| example(id, &"word ".repeat(20_000)))
+        .collect();
+    stored_examples(&place, &examples);
+    for format in ["csv", "jsonl"] {
+        let mut child = place
+            .command(&["export", "examples/3f3f", "--format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("xtask starts");
+        let mut line = String::new();
+        // The pipe closes when the reader is dropped.
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a line");
+        assert!(line.contains("id"), "{line}");
+        let output = child.wait_with_output().expect("xtask ends");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*stderr), (Some(0), ""), "{format}");
+    }
 }
 
 #[test]

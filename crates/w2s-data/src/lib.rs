@@ -48,7 +48,8 @@ pub mod tokenizer;
 mod operations;
 
 #[cfg(feature = "cli")]
-pub use crate::operations::{Corpus, TaskOperation, WorldName, WorldParams};
+mod export;
+
 pub use crate::{
     error::{DataError, Place},
     random::Stream,
@@ -57,4 +58,9 @@ pub use crate::{
     },
     task::{Choices, FileRoles, LabelColumn, Loaded, Origin, Task},
     world::reviews::{self, Reader, Review, Reviews, ReviewsWorld},
+};
+#[cfg(feature = "cli")]
+pub use crate::{
+    export::{Export, ExportFormat},
+    operations::{Corpus, TaskOperation, WorldName, WorldParams},
 };

@@ -1,8 +1,9 @@
-//! The `w2s-data` stage binary: corpora to pretrain on and examples to learn from.
+//! The `w2s-data` stage binary: corpora to pretrain on and examples to learn from, and any artifact's rows as
+//! Parquet.
 
 use std::process::ExitCode;
 
-use w2s_data::{Corpus, TaskOperation};
+use w2s_data::{Corpus, Export, TaskOperation};
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -13,5 +14,6 @@ fn main() -> ExitCode {
         "data",
         "Makes corpora to pretrain on and examples to learn from",
     );
-    w2s_stage::main(stage.operation::<Corpus>().operation::<TaskOperation>())
+    let stage = stage.operation::<Corpus>().operation::<TaskOperation>();
+    w2s_stage::main(stage.command::<Export>())
 }

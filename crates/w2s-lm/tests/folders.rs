@@ -107,14 +107,14 @@ fn gpt2_has_the_fused_and_transposed_layout() {
     assert_eq!(shape("transformer.ln_f.bias"), [16]);
 }
 
+/// Type, shape and bytes of a tensor in a file.
+type Stored = (Dtype, Vec<usize>, Vec<u8>);
+
 /// Writes the tensors of a folder again, changed.
-fn rewrite(
-    folder: &Path,
-    change: impl Fn(&str, Dtype, Vec<usize>, Vec<u8>) -> Option<(Dtype, Vec<usize>, Vec<u8>)>,
-) {
+fn rewrite(folder: &Path, change: impl Fn(&str, Dtype, Vec<usize>, Vec<u8>) -> Option<Stored>) {
     let path = folder.join("model.safetensors");
     let bytes = std::fs::read(&path).unwrap();
-    let tensors: Vec<(String, (Dtype, Vec<usize>, Vec<u8>))> = SafeTensors::deserialize(&bytes)
+    let tensors: Vec<(String, Stored)> = SafeTensors::deserialize(&bytes)
         .unwrap()
         .tensors()
         .into_iter()

@@ -281,3 +281,32 @@ fn squares_add_up() {
     let x = Tensor::<1>::from_floats([3.0, -4.0], &Device::flex());
     assert_eq!(sum_squares(x).into_scalar::<f32>(), 25.0);
 }
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let (tokens, dim, vocab) = (700, 96, 900);
+    let data = random(&[[tokens, dim], [dim, dim], [vocab, dim], [1, dim]], 11);
+    let spec = AttentionSpec::new(vec![0, 300, 301, 700], 4, 4, None);
+    let targets = Targets::mean((0..tokens as u32).map(|i| i % 900).collect::<Vec<_>>());
+    let f = |x: &[Tensor<2>]| {
+        let y = rms_norm(x[0].clone(), row(&x[3]), 1e-5);
+        let q = linear(y.clone(), x[1].clone());
+        let y = attention(q.clone(), q.clone(), y, &spec);
+        let y = swiglu(y.clone(), gelu_tanh(y));
+        cross_entropy(y, x[2].clone(), &targets).reshape([1, 1])
+    };
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| run(&f, &data, DType::F32))
+    };
+    let one = with(1);
+    for threads in [2, 3] {
+        assert!(
+            with(threads) == one,
+            "{threads} threads give other bits than one"
+        );
+    }
+}

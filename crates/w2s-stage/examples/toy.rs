@@ -1,5 +1,6 @@
 //! The smallest stage that uses everything the shell offers: `count` makes a corpus and can be interrupted and resumed,
-//! `copy` reads it. The crate's tests run it as a process.
+//! `copy` reads it, and the
+//! plain command `words` counts without making anything. The crate's tests run it as a process.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,13 +10,14 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
-use w2s_artifact::{Document, Kind};
-use w2s_stage::{ArtifactArg, HintExt, Inputs, Interrupted, Operation, Stage, Step};
+use w2s_artifact::{Document, Kind, Store};
+use w2s_stage::{ArtifactArg, Command, HintExt, Inputs, Interrupted, Operation, Stage, Step};
 
 fn main() -> ExitCode {
     let stage = Stage::new("toy", "Counts and copies")
         .operation::<Count>()
-        .operation::<Copy>();
+        .operation::<Copy>()
+        .command::<Words>();
     w2s_stage::main(stage.device_check(|device| match device {
         "flex" => Ok(()),
         _ => Err(anyhow::anyhow!("`{device}` is not compiled in")).hint("add `--features cuda`"),
@@ -153,5 +155,30 @@ impl Operation for Copy {
         let documents: Vec<Document> = documents.into_iter().step_by(step_by).collect();
         step.write_records(&documents)?;
         Ok(json!({"documents": documents.len()}))
+    }
+}
+
+/// Flags of `words`.
+#[derive(clap::Args)]
+struct Words {
+    /// Where to count
+    corpus: ArtifactArg,
+    /// Fail in a way that no flag explains
+    #[arg(long)]
+    panic: bool,
+}
+
+impl Command for Words {
+    const NAME: &'static str = "words";
+    const ABOUT: &'static str = "Counts the words of a corpus";
+
+    fn run(&self, store: &Store) -> anyhow::Result<Value> {
+        assert!(!self.panic, "a bug");
+        let corpus = store.require(&store.resolve(self.corpus.as_str())?)?;
+        let documents: Vec<Document> = corpus.records()?;
+        let words = documents
+            .iter()
+            .map(|document| document.text.split(' ').count());
+        Ok(json!({"words": words.sum::<usize>()}))
     }
 }

@@ -5,7 +5,7 @@
 //! flags, derives the key, answers from the store where it can, and otherwise takes the step's lock, hands the operation a
 //! [`Step`] and commits what it wrote. [`Step`] gives the inputs, the folder to write into, a [`Progress`] to show, and says
 //! when the user wants to stop, upon which the operation returns [`Interrupted`]. [`HintExt`] adds the next thing to type to
-//! an error.
+//! an error. A subcommand that makes no artifact is a [`Command`].
 //!
 //! On stdout there is exactly one line of JSON; progress, logs and errors go to stderr. Exit codes: 0 done, 1 failed,
 //! 2 wrong flag, 130 interrupted with the state saved.
@@ -55,6 +55,8 @@
 
 mod operation;
 
+mod command;
+
 mod step;
 
 mod stage;
@@ -68,6 +70,7 @@ mod progress;
 mod error;
 
 pub use crate::{
+    command::Command,
     error::{HintExt, Interrupted},
     operation::{ArtifactArg, ArtifactArgs, ArtifactInput, FileArgs, Inputs, Operation},
     progress::Progress,

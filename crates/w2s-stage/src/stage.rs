@@ -10,13 +10,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::{Context, anyhow};
+use clap::error::ErrorKind;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
-use w2s_artifact::Kind;
+use w2s_artifact::{Kind, Store};
 
+use crate::command::{self, AnyCommand};
 use crate::describe::describe;
-use crate::error::render;
+use crate::error::{HintExt, render};
 use crate::operation::{AnyOperation, Operation};
 use crate::progress::LogWriter;
 use crate::run::{Failure, RunOptions, check_device, default_threads, plan_any, run_any};
@@ -28,11 +31,12 @@ const USAGE: u8 = 2;
 /// The exit code of an interrupted step, as shells know it.
 const INTERRUPTED: u8 = 130;
 
-/// A stage binary: its name, its operations and the devices it knows.
+/// A stage binary: its name, its subcommands and the devices it knows.
 pub struct Stage {
     pub(crate) name: &'static str,
     about: &'static str,
     pub(crate) operations: Vec<Entry>,
+    commands: Vec<CommandEntry>,
     device_check: Option<Box<DeviceCheck>>,
 }
 
@@ -47,6 +51,14 @@ pub(crate) struct Entry {
     pub(crate) about: &'static str,
     pub(crate) augment: fn(Command) -> Command,
     parse: fn(&ArgMatches) -> Result<Box<dyn AnyOperation>, clap::Error>,
+}
+
+/// A command before its flags are known.
+struct CommandEntry {
+    name: &'static str,
+    about: &'static str,
+    augment: fn(Command) -> Command,
+    parse: fn(&ArgMatches) -> Result<Box<dyn AnyCommand>, clap::Error>,
 }
 
 impl fmt::Debug for Stage {
@@ -70,17 +82,30 @@ impl Stage {
             name,
             about,
             operations: Vec::new(),
+            commands: Vec::new(),
             device_check: None,
         }
     }
 
-    /// Adds a subcommand.
+    /// Adds a subcommand that makes an artifact.
     #[must_use]
     pub fn operation<T: Operation>(mut self) -> Self {
         self.operations.push(Entry {
             name: T::NAME,
             version: T::VERSION,
             kind: T::KIND,
+            about: T::ABOUT,
+            augment: |command| T::augment_args(command),
+            parse: |matches| Ok(Box::new(T::from_arg_matches(matches)?)),
+        });
+        self
+    }
+
+    /// Adds a subcommand that makes none.
+    #[must_use]
+    pub fn command<T: command::Command>(mut self) -> Self {
+        self.commands.push(CommandEntry {
+            name: T::NAME,
             about: T::ABOUT,
             augment: |command| T::augment_args(command),
             parse: |matches| Ok(Box::new(T::from_arg_matches(matches)?)),
@@ -96,7 +121,7 @@ impl Stage {
     }
 
     /// The command line of the binary.
-    pub(crate) fn command(&self) -> Command {
+    fn command_line(&self) -> Command {
         let binary = format!("w2s-{}", self.name);
         let command = Command::new(self.name)
             .bin_name(&binary)
@@ -113,21 +138,39 @@ impl Stage {
             .after_help(
                 "Exit codes: 0 done, 1 failed, 2 wrong flag, 130 interrupted (state saved).",
             );
-        self.operations.iter().fold(command, |command, operation| {
+        // clap takes the doc comments of both structs for a description, so the real one comes last.
+        let command = self.operations.iter().fold(command, |command, operation| {
             let subcommand = (operation.augment)(Command::new(operation.name));
             let subcommand = Shared::augment_args(subcommand.next_help_heading("Run"));
-            // clap takes the doc comments of both structs for a description, so the real one comes last.
             command.subcommand(subcommand.about(operation.about).long_about(None))
+        });
+        self.commands.iter().fold(command, |command, entry| {
+            let subcommand = (entry.augment)(Command::new(entry.name));
+            let subcommand = Common::augment_args(subcommand.next_help_heading("Run"));
+            command.subcommand(subcommand.about(entry.about).long_about(None))
         })
     }
+}
+
+/// The flags every subcommand has.
+#[derive(Args, Debug)]
+struct Common {
+    /// Folder of the store
+    #[arg(long, value_name = "PATH", env = "W2S_STORE", default_value = ".w2s")]
+    store: PathBuf,
+    /// Log more; twice for everything
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+    /// Show no progress, and log only warnings
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
 }
 
 /// The flags every operation has. None of them shapes the result.
 #[derive(Args, Debug)]
 struct Shared {
-    /// Folder of the store
-    #[arg(long, value_name = "PATH", env = "W2S_STORE", default_value = ".w2s")]
-    store: PathBuf,
+    #[command(flatten)]
+    common: Common,
     /// Device to compute on
     #[arg(long, value_name = "NAME", default_value = "flex")]
     device: String,
@@ -143,12 +186,6 @@ struct Shared {
     /// Run although the result is there
     #[arg(long)]
     force: bool,
-    /// Log more; twice for everything
-    #[arg(short, long, action = ArgAction::Count)]
-    verbose: u8,
-    /// Show no progress, and log only warnings
-    #[arg(short, long, conflicts_with = "verbose")]
-    quiet: bool,
 }
 
 /// Runs the stage on the arguments of the process; the whole `main` of a stage binary.
@@ -161,7 +198,7 @@ fn main_with(stage: &Stage, arguments: impl IntoIterator<Item = OsString>) -> u8
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
     }
-    let matches = match stage.command().try_get_matches_from(arguments) {
+    let matches = match stage.command_line().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return clap_error(&error),
     };
@@ -171,34 +208,59 @@ fn main_with(stage: &Stage, arguments: impl IntoIterator<Item = OsString>) -> u8
     if name == "describe" {
         return print_line(&describe(stage));
     }
-    let Some(entry) = stage
-        .operations
-        .iter()
-        .find(|operation| operation.name == name)
-    else {
-        return USAGE;
-    };
-    let parsed = (entry.parse)(matches)
-        .and_then(|operation| Ok((operation, Shared::from_arg_matches(matches)?)));
-    let (operation, shared) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return clap_error(&error),
-    };
-    start_logging(&shared);
-    // A panic is a bug, but to whoever waits for the step it is a failed step.
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        execute(stage, operation.as_ref(), &shared)
-    }));
-    match result {
+    match run_subcommand(stage, name, matches) {
         Ok(Ok(line)) => print_line(&line),
         Ok(Err(failure)) => report(&failure),
-        Err(_) => {
-            eprint_lines(
-                "error: the step panicked; the message is above\nhint: this is a bug in w2s, please report it",
-            );
-            FAILED
-        }
+        Err(error) => clap_error(&error),
     }
+}
+
+/// What a subcommand prints, how it failed, or what was wrong with its flags.
+fn run_subcommand(
+    stage: &Stage,
+    name: &str,
+    matches: &ArgMatches,
+) -> Result<Result<Value, Failure>, clap::Error> {
+    if let Some(entry) = stage.commands.iter().find(|entry| entry.name == name) {
+        let command = (entry.parse)(matches)?;
+        let common = Common::from_arg_matches(matches)?;
+        start_logging(&common);
+        return Ok(caught(|| execute_command(command.as_ref(), &common)));
+    }
+    let known = |entry: &&Entry| entry.name == name;
+    let Some(entry) = stage.operations.iter().find(known) else {
+        return Err(stage.command_line().error(
+            ErrorKind::InvalidSubcommand,
+            format!("no subcommand `{name}`"),
+        ));
+    };
+    let operation = (entry.parse)(matches)?;
+    let shared = Shared::from_arg_matches(matches)?;
+    start_logging(&shared.common);
+    Ok(caught(|| execute(stage, operation.as_ref(), &shared)))
+}
+
+/// A panic is a bug, but to whoever waits for the step it is a failed step.
+fn caught(work: impl FnOnce() -> Result<Value, Failure>) -> Result<Value, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let error: anyhow::Result<Value> = Err(anyhow!("the step panicked; the message is above"))
+            .hint("this is a bug in w2s, please report it");
+        error.map_err(Failure::Failed)
+    })
+}
+
+fn execute_command(command: &dyn AnyCommand, common: &Common) -> Result<Value, Failure> {
+    let root = &common.store;
+    // Opening a store makes it, which is of no use to somebody who mistyped its name.
+    if !root.is_dir() {
+        return Err(anyhow!("there is no store at {}", root.display()))
+            .hint("name it with `--store PATH`")
+            .map_err(Failure::Usage);
+    }
+    let store = Store::open(root)
+        .with_context(|| format!("cannot use the store {}", root.display()))
+        .map_err(Failure::Failed)?;
+    command.run(&store).map_err(Failure::Failed)
 }
 
 fn execute(stage: &Stage, operation: &dyn AnyOperation, shared: &Shared) -> Result<Value, Failure> {
@@ -209,12 +271,12 @@ fn execute(stage: &Stage, operation: &dyn AnyOperation, shared: &Shared) -> Resu
         .num_threads(threads)
         .build_global();
     let options = RunOptions {
-        store: shared.store.clone(),
+        store: shared.common.store.clone(),
         device: shared.device.clone(),
         threads,
         step: shared.step.clone(),
         force: shared.force,
-        quiet: shared.quiet,
+        quiet: shared.common.quiet,
         interrupt: Arc::default(),
     };
     if shared.check {
@@ -252,8 +314,8 @@ fn watch_signals(interrupt: &Arc<AtomicBool>) {
     }
 }
 
-fn start_logging(shared: &Shared) {
-    let default = match (shared.quiet, shared.verbose) {
+fn start_logging(common: &Common) {
+    let default = match (common.quiet, common.verbose) {
         (true, _) => "warn",
         (_, 0) => "warn,w2s=info",
         (_, 1) => "info,w2s=debug",

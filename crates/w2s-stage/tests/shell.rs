@@ -347,6 +347,38 @@ fn a_failed_step_exits_with_1() {
 }
 
 #[test]
+fn a_command_shares_store_errors_and_exit_codes_and_makes_nothing() {
+    let toy = Toy::new();
+    let (code, text) = failure(&toy, &["words", "corpus/1234"]);
+    assert_eq!(code, 2);
+    assert!(text.starts_with("error: there is no store at "), "{text}");
+    assert!(!toy.store().exists());
+
+    let count = toy.line(&["count", "--documents", "5"]);
+    let corpus = count["artifact"].as_str().unwrap();
+    assert_eq!(toy.line(&["words", corpus, "--quiet"]), json!({"words": 5}));
+    assert_eq!(
+        fs::read_dir(toy.store().join("artifacts")).unwrap().count(),
+        1
+    );
+    let (code, text) = failure(&toy, &["words", "corpus/0000"]);
+    assert_eq!(code, 1);
+    assert!(
+        text.starts_with("error: corpus/0000 is not in the store ") && text.contains("\nhint: "),
+        "{text}"
+    );
+    let (code, text) = failure(&toy, &["words", corpus, "--panic"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("error: the step panicked"), "{text}");
+    // Flags of operations mean nothing to a command.
+    assert_eq!(failure(&toy, &["words", corpus, "--check"]).0, 2);
+    assert_eq!(failure(&toy, &["words"]).0, 2);
+
+    let described = toy.line(&["describe"]);
+    assert_eq!(described["operations"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn a_store_that_cannot_be_written_is_named() {
     let toy = Toy::new();
     let file = toy.folder.path().join("file");

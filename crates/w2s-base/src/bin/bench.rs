@@ -4,6 +4,7 @@
 //! without gradients; a training step is forward, mean next-token cross entropy over all positions, backward, AdamW.
 
 use anyhow::{Context, Result};
+use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -114,6 +115,11 @@ fn main() -> Result<()> {
         "layers": args.layers, "dim": args.dim, "heads": args.heads, "ffn": args.ffn, "vocab": args.vocab,
         "batch": args.batch, "seq": args.seq, "threads": args.threads,
     });
+    // Multiply-adds of one token's products: all weights but the embedding look-up, and attention's two small products.
+    let width = config.heads * config.head_dim + 2 * config.kv_heads * config.head_dim;
+    let block = config.dim * (width + config.heads * config.head_dim + 3 * config.ffn);
+    let token_flops = 2.0 * (config.layers * block + config.vocabulary * config.dim) as f64;
+    result["product_gflops"] = json!(product_gflops(&device));
     if args.work != "train" {
         let rows: Vec<usize> = (0..inputs.tokens()).collect();
         let forward = || {
@@ -125,6 +131,7 @@ fn main() -> Result<()> {
         };
         forward();
         let (mid, best) = median((0..args.repeat).map(|_| forward()).collect());
+        result["forward_gflops"] = json!(token_flops * tokens / mid / 1e9);
         result["forward_tokens_per_s"] = json!(tokens / mid);
         result["forward_tokens_per_s_best"] = json!(tokens / best);
     }
@@ -159,6 +166,7 @@ fn main() -> Result<()> {
         std::fs::remove_dir_all(&folder)?;
         fitted?;
         let (mid, best) = median(seconds.split_off(1));
+        result["train_gflops"] = json!(3.0 * token_flops * tokens / mid / 1e9);
         result["train_tokens_per_s"] = json!(tokens / mid);
         result["train_tokens_per_s_best"] = json!(tokens / best);
         result["train_ms_per_step"] = json!(mid * 1e3);
@@ -166,6 +174,22 @@ fn main() -> Result<()> {
     result["peak_rss_mib"] = json!(peak_rss_mib());
     println!("{result}");
     Ok(())
+}
+
+/// What this machine does in one square product of width 1024, the best of ten.
+fn product_gflops(device: &Device) -> f64 {
+    let side = 1024;
+    let matrix = Tensor::<2>::ones([side, side], device);
+    let best = (0..10)
+        .map(|_| {
+            let start = Instant::now();
+            let product = w2s_ops::linear(matrix.clone(), matrix.clone());
+            let corner: f32 = product.slice([0..1, 0..1]).into_scalar();
+            assert_eq!(corner, side as f32);
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min);
+    2.0 * (side as f64).powi(3) / best / 1e9
 }
 
 /// Peak resident memory of this process in MiB, where the system tells.

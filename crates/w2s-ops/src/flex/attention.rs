@@ -168,7 +168,7 @@ pub fn forward(
                     || {
                         take(
                             &mut keys,
-                            &k,
+                            k,
                             l.kv_width,
                             kv * l.head,
                             start,
@@ -191,7 +191,7 @@ pub fn forward(
                             || {
                                 take(
                                     queries,
-                                    &q,
+                                    q,
                                     l.q_width,
                                     h * l.head,
                                     start + from,
@@ -292,7 +292,7 @@ pub fn backward(
                             || {
                                 take(
                                     &mut keys,
-                                    &k,
+                                    k,
                                     l.kv_width,
                                     kv * l.head,
                                     start,
@@ -319,7 +319,7 @@ pub fn backward(
                                     || {
                                         take(
                                             queries,
-                                            &q,
+                                            q,
                                             l.q_width,
                                             h * l.head,
                                             start + from,

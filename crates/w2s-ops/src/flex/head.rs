@@ -67,7 +67,7 @@ fn log_probs(hidden: &FlexTensor, weight: &FlexTensor, targets: &Targets) -> Vec
     check(targets, rows, vocab);
     values!(hidden, weight);
     let mut out = vec![0f32; rows];
-    for_chunks(&hidden, &weight, [rows, dim], vocab, |first, n, logits| {
+    for_chunks(hidden, weight, [rows, dim], vocab, |first, n, logits| {
         out[first..first + n]
             .par_iter_mut()
             .zip(logits.par_chunks(vocab))
@@ -121,7 +121,7 @@ fn gradients(
             if rows == 0 {
                 d_weight.fill(0.0);
             }
-            for_chunks(&hidden, &weight, [rows, dim], vocab, |first, n, logits| {
+            for_chunks(hidden, weight, [rows, dim], vocab, |first, n, logits| {
                 out[first..first + n]
                     .par_iter_mut()
                     .zip(logits.par_chunks_mut(vocab))
@@ -154,7 +154,7 @@ fn gradients(
                     Into::Replace,
                     1.0,
                     d_logits,
-                    Matrix::new(&weight, vocab, dim),
+                    Matrix::new(weight, vocab, dim),
                     true,
                 );
                 let into = if first == 0 { Into::Replace } else { Into::Add };

@@ -118,8 +118,8 @@ pub fn linear(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
     let ([tokens, input], [output, _]) = (dims2(x), dims2(weight));
     values!(x, weight);
     full(
-        Matrix::new(&x, tokens, input),
-        Matrix::new(&weight, output, input).t(),
+        Matrix::new(x, tokens, input),
+        Matrix::new(weight, output, input).t(),
     )
 }
 
@@ -128,8 +128,8 @@ pub fn linear_backward_x(dy: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
     let ([tokens, output], [_, input]) = (dims2(dy), dims2(weight));
     values!(dy, weight);
     full(
-        Matrix::new(&dy, tokens, output),
-        Matrix::new(&weight, output, input),
+        Matrix::new(dy, tokens, output),
+        Matrix::new(weight, output, input),
     )
 }
 
@@ -138,7 +138,7 @@ pub fn linear_backward_weight(dy: &FlexTensor, x: &FlexTensor) -> FlexTensor {
     let ([tokens, output], [_, input]) = (dims2(dy), dims2(x));
     values!(dy, x);
     full(
-        Matrix::new(&dy, tokens, output).t(),
-        Matrix::new(&x, tokens, input),
+        Matrix::new(dy, tokens, output).t(),
+        Matrix::new(x, tokens, input),
     )
 }

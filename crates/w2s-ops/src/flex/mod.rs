@@ -60,11 +60,11 @@ fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
 /// A vector that `fill` writes in full.
 ///
 /// Zeroing a fresh output first would be one more pass over memory, a tenth of a small product's time.
+#[expect(clippy::uninit_vec, reason = "every kernel writes its whole output")]
 fn filled(len: usize, fill: impl FnOnce(&mut [f32])) -> Vec<f32> {
     let mut values: Vec<f32> = Vec::with_capacity(len);
     // SAFETY: the capacity is there, any bits are a valid f32, and every caller writes each value before the vector
     // leaves this function; none reads before it writes.
-    #[expect(clippy::uninit_vec, reason = "every kernel writes its whole output")]
     unsafe {
         values.set_len(len);
     }

@@ -83,7 +83,7 @@ impl Objective<Classifier> for Confidence {
                 .iter()
                 .position(|r| *r == rows[0])
                 .expect("a pass is part of its batch");
-            let part = all.slice([first..first + rows.len()]);
+            let part = all.narrow(0, first, rows.len());
             if logits.device().is_autodiff() {
                 Tensor::from_inner(part)
             } else {
