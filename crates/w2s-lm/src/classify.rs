@@ -14,7 +14,7 @@ use std::str::FromStr;
 pub enum TooLong {
     /// Its row is left out, and counted.
     Drop,
-    /// It keeps its first tokens, and is counted.
+    /// The prompt keeps its first tokens, whatever stands behind the text included, and is counted.
     Truncate,
 }
 
