@@ -104,7 +104,7 @@ impl ClassifierSettings {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct ClassifierArgs {
-    /// Prompt around a text, which `{text}` stands for; `\\n` is a line break
+    /// Prompt around a text, which `{text}` stands for; `\n` is a line break
     #[cfg_attr(
         feature = "cli",
         arg(long, default_value = "{text}", value_name = "TEXT")

@@ -104,15 +104,15 @@ pub struct Block {
 }
 
 impl Block {
-    fn forward(&self, x: Tensor<2>, spec: &AttentionSpec) -> Tensor<2> {
+    /// `attend` mixes queries, keys and values.
+    fn forward(&self, x: Tensor<2>, attend: impl FnOnce([Tensor<2>; 3]) -> Tensor<2>) -> Tensor<2> {
         let y = self.input_layernorm.forward(x.clone());
         let attn = &self.self_attn;
-        let mixed = w2s_ops::attention(
+        let mixed = attend([
             attn.q_proj.forward(y.clone()),
             attn.k_proj.forward(y.clone()),
             attn.v_proj.forward(y),
-            spec,
-        );
+        ]);
         let x = x + attn.o_proj.forward(mixed);
         let y = self.post_attention_layernorm.forward(x.clone());
         x + self.mlp.forward(y)
@@ -232,18 +232,36 @@ impl Decoder {
             self.config.kv_heads,
             self.rotary.clone(),
         );
-        let ids: Vec<usize> = batch.ids.iter().map(|&id| id as usize).collect();
+        let positions: Vec<usize> = batch
+            .boundaries
+            .windows(2)
+            .flat_map(|w| 0..w[1] - w[0])
+            .collect();
+        self.run(&batch.ids, &positions, |_, [q, k, v]| {
+            w2s_ops::attention(q, k, v, &spec)
+        })
+    }
+
+    /// Rotary tables, where positions are rotary.
+    pub(crate) fn rotary(&self) -> Option<Rotary> {
+        self.rotary.clone()
+    }
+
+    /// The residual stream of some tokens after the last block; `attend` gets the number of a block, and its queries,
+    /// keys and values.
+    pub(crate) fn run(
+        &self,
+        ids: &[u32],
+        positions: &[usize],
+        mut attend: impl FnMut(usize, [Tensor<2>; 3]) -> Tensor<2>,
+    ) -> Tensor<2> {
+        let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
         let mut x = w2s_ops::gather_rows(self.embed_tokens.weight.val(), &ids);
         if let Some(table) = &self.embed_positions {
-            let positions: Vec<usize> = batch
-                .boundaries
-                .windows(2)
-                .flat_map(|w| 0..w[1] - w[0])
-                .collect();
-            x = x + w2s_ops::gather_rows(table.weight.val(), &positions);
+            x = x + w2s_ops::gather_rows(table.weight.val(), positions);
         }
-        for layer in &self.layers {
-            x = layer.forward(x, &spec);
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(x, |qkv| attend(i, qkv));
         }
         x
     }

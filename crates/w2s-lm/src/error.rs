@@ -75,6 +75,12 @@ pub enum LmError {
     /// Label words that do not name the classes.
     #[error("{0}")]
     LabelWords(String),
+    /// A prompt or a setting that nothing can be generated from.
+    #[error("{0}")]
+    Generation(String),
+    /// Generation was told to stop before it was done.
+    #[error("generation was interrupted")]
+    Interrupted,
     /// A device that this build or this program does not know.
     #[error("{0}")]
     Device(String),

@@ -3,7 +3,7 @@
 //! A [`ModelFolder`] is an ordinary Hugging Face folder of the Llama family (SmolLM2, TinyLlama, Llama 3) or of GPT-2;
 //! it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that [`DecoderConfig`] describes. Text
 //! becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row. [`device()`] turns a name from a
-//! command line into a place to compute.
+//! command line into a place to compute. [`generate`] lets a language model write on.
 //!
 //! ```
 //! use w2s_lm::{Batch, DecoderConfig, LanguageModel, device};
@@ -25,6 +25,7 @@ mod decoder;
 mod device;
 mod error;
 mod folder;
+pub mod generate;
 mod tokenizer;
 
 pub use batch::{Batch, by_token_budget};

@@ -61,6 +61,11 @@ pub trait LmOps: Backend {
         reference::attention::<Self>(q, k, v, &spec)
     }
 
+    /// See [`crate::log_sum_exp`].
+    fn log_sum_exp(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::log_sum_exp::<Self>(x)
+    }
+
     /// See [`crate::cross_entropy`].
     fn cross_entropy(
         hidden: FloatTensor<Self>,
@@ -111,6 +116,9 @@ impl LmOps for Flex {
         if !fused(&x) {
             return reference::linear::<Self>(x, weight);
         }
+        if x.shape()[0] <= flex::narrow::ROWS {
+            return flex::narrow::linear(&x, &weight);
+        }
         flex::matmul::linear(&x, &weight)
     }
 
@@ -153,7 +161,17 @@ impl LmOps for Flex {
         if !fused(&q) {
             return reference::attention::<Self>(q, k, v, &spec);
         }
+        if spec.keys.is_some() {
+            return flex::attention::cached(&q, &k, &v, &spec);
+        }
         flex::attention::forward(&q, &k, &v, &spec).0
+    }
+
+    fn log_sum_exp(x: FlexTensor) -> FlexTensor {
+        if !fused(&x) {
+            return reference::log_sum_exp::<Self>(x);
+        }
+        flex::head::log_sum_exp(&x)
     }
 
     fn cross_entropy(hidden: FlexTensor, weight: FlexTensor, targets: Targets) -> FlexTensor {
@@ -334,7 +352,8 @@ impl<C: CheckpointStrategy> LmOps for Autodiff<Flex, C> {
     }
 
     fn attention(q: Tracked<C>, k: Tracked<C>, v: Tracked<C>, spec: AttentionSpec) -> Tracked<C> {
-        if !fused(q.primitive()) {
+        // Nothing is trained through a cache: its few gradients are the composition's.
+        if !fused(q.primitive()) || spec.keys.is_some() {
             return reference::attention::<Self>(q, k, v, &spec);
         }
         node::<C, _, _>(

@@ -6,9 +6,11 @@
 //!
 //! - [`linear`], the product with a `[out, in]` weight as model folders store it;
 //! - [`rms_norm`] and [`layer_norm`];
-//! - [`attention`]: rotary, causal, grouped-query, inside sequence boundaries, no score matrix kept;
+//! - [`attention`]: rotary, causal, grouped-query, inside sequence boundaries, no score matrix kept; with a key/value
+//!   cache too, see [`AttentionSpec::cached`];
 //! - [`swiglu`] and [`gelu_tanh`];
 //! - [`cross_entropy`] and [`token_log_probs`] of an output projection, which never hold `[tokens, vocab]`;
+//!   [`log_sum_exp`] of logits that are there;
 //! - [`gather_rows`], an embedding look-up whose gradient is a scatter-add;
 //! - [`adamw_update`] and [`sum_squares`], one pass each.
 //!
@@ -79,7 +81,8 @@ pub fn gelu_tanh(x: Tensor<2>) -> Tensor<2> {
 }
 
 /// Causal attention inside sequence boundaries: queries `[tokens, heads * head]`, keys and values
-/// `[tokens, kv_heads * head]`, result shaped as the queries. Rotary positions restart with every sequence.
+/// `[tokens, kv_heads * head]`, result shaped as the queries. Rotary positions restart with every sequence. With
+/// [`AttentionSpec::cached`] keys and values have rows of their own.
 pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, spec: &AttentionSpec) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::attention(
         q.into_dispatch(),
@@ -87,6 +90,11 @@ pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, spec: &AttentionSpec)
         v.into_dispatch(),
         spec.clone(),
     ))
+}
+
+/// Log of the sum of exponentials of each row of `[rows, columns]`, `[rows]`: what turns logits into log-probabilities.
+pub fn log_sum_exp(x: Tensor<2>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::log_sum_exp(x.into_dispatch()))
 }
 
 /// Weighted next-token cross entropy `-Σ weight_t log p_t` of hidden states `[rows, dim]` under an output projection

@@ -3,7 +3,7 @@
 //! These are the default bodies of [`LmOps`](crate::LmOps): GPU backends run them as they are (burn's autodiff
 //! differentiates them), and the tests hold the fused CPU kernels against them.
 
-use crate::{AdamW, AttentionSpec, Targets};
+use crate::{AdamW, AttentionSpec, Rotary, Targets};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{DType, Shape, Slice, TensorData};
@@ -85,13 +85,18 @@ pub fn gelu_tanh<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     )
 }
 
-fn rotate<B: Backend>(x: FloatTensor<B>, spec: &AttentionSpec, heads: usize) -> FloatTensor<B> {
-    let Some(rotary) = &spec.rotary else { return x };
+fn rotate<B: Backend>(
+    x: FloatTensor<B>,
+    rotary: Option<&Rotary>,
+    positions: &[usize],
+    heads: usize,
+) -> FloatTensor<B> {
+    let Some(rotary) = rotary else { return x };
     let [tokens, width] = [x.shape()[0], x.shape()[1]];
     let (head, half) = (width / heads, width / heads / 2);
     let mut cos = Vec::with_capacity(tokens * head);
     let mut sin = Vec::with_capacity(tokens * head);
-    for position in spec.positions() {
+    for &position in positions {
         let (c, s) = rotary.at(position);
         cos.extend_from_slice(c);
         cos.extend_from_slice(c);
@@ -123,19 +128,26 @@ pub fn attention<B: Backend>(
     v: FloatTensor<B>,
     spec: &AttentionSpec,
 ) -> FloatTensor<B> {
-    let tokens = q.shape()[0];
+    let (tokens, rows) = (q.shape()[0], k.shape()[0]);
     let head = q.shape()[1] / spec.heads;
-    let (q, k) = (
-        rotate::<B>(q, spec, spec.heads),
-        rotate::<B>(k, spec, spec.kv_heads),
-    );
-    let mut hidden = vec![-1e9f32; tokens * tokens];
-    for w in spec.boundaries.windows(2) {
-        for i in w[0]..w[1] {
-            hidden[i * tokens + w[0]..=i * tokens + i].fill(0.0);
+    let (mut q_positions, mut k_positions) = (vec![0; tokens], vec![0; rows]);
+    let mut hidden = vec![-1e9f32; tokens * rows];
+    for (queries, keys) in spec.sequences() {
+        for (position, row) in keys.clone().enumerate() {
+            k_positions[row] = position;
+        }
+        let first = keys.len() - queries.len();
+        for (position, i) in (first..).zip(queries) {
+            q_positions[i] = position;
+            hidden[i * rows + keys.start..=i * rows + keys.start + position].fill(0.0);
         }
     }
-    let hidden = constant::<B>(hidden, Shape::new([tokens, tokens]), &q);
+    let rotary = spec.rotary.as_ref();
+    let (q, k) = (
+        rotate::<B>(q, rotary, &q_positions, spec.heads),
+        rotate::<B>(k, rotary, &k_positions, spec.kv_heads),
+    );
+    let hidden = constant::<B>(hidden, Shape::new([tokens, rows]), &q);
     let group = spec.heads / spec.kv_heads;
     let outputs = (0..spec.heads)
         .map(|h| {
@@ -155,6 +167,14 @@ pub fn attention<B: Backend>(
     B::float_cat(outputs, 1)
 }
 
+/// Log of the sum of exponentials of each row, `[rows]`.
+pub fn log_sum_exp<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let rows = x.shape()[0];
+    let top = B::float_detach(B::float_max_dim(x.clone(), 1));
+    let sum = B::float_sum_dim(B::float_exp(B::float_sub(x, top.clone())), 1);
+    B::float_reshape(B::float_add(B::float_log(sum), top), Shape::new([rows]))
+}
+
 /// Log-probability of each target under `softmax(hidden weightᵀ)`.
 pub fn token_log_probs<B: Backend>(
     hidden: FloatTensor<B>,
@@ -169,10 +189,8 @@ pub fn token_log_probs<B: Backend>(
         logits.clone(),
         B::int_reshape(index, Shape::new([rows, 1])),
     );
-    let top = B::float_detach(B::float_max_dim(logits.clone(), 1));
-    let sum = B::float_sum_dim(B::float_exp(B::float_sub(logits, top.clone())), 1);
-    let log_sum = B::float_add(B::float_log(sum), top);
-    B::float_reshape(B::float_sub(picked, log_sum), Shape::new([rows]))
+    let picked = B::float_reshape(picked, Shape::new([rows]));
+    B::float_sub(picked, log_sum_exp::<B>(logits))
 }
 
 /// Weighted cross entropy `-Σ weight_t log p_t`, shape `[1]`.

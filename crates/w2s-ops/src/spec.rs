@@ -1,5 +1,6 @@
 //! What the operations take beside tensors: boundaries, rotary tables, targets, optimiser settings.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Cosines and sines of rotary positions (Su et al. 2021), halves of a head rotated against each other as in the
@@ -41,6 +42,9 @@ impl Rotary {
 pub struct AttentionSpec {
     /// Cumulative token counts, from 0 to the number of tokens; equal neighbours are an empty sequence.
     pub boundaries: Arc<[usize]>,
+    /// The rows of each sequence's keys and values, where they do not lie beside its queries; see
+    /// [`AttentionSpec::cached`].
+    pub keys: Option<Arc<[Range<usize>]>>,
     /// Query heads.
     pub heads: usize,
     /// Key and value heads; divides `heads`.
@@ -60,34 +64,94 @@ impl AttentionSpec {
         kv_heads: usize,
         rotary: Option<Rotary>,
     ) -> Self {
-        let boundaries = boundaries.into();
-        assert_eq!(boundaries.first(), Some(&0), "boundaries must start at 0");
-        assert!(
-            kv_heads > 0 && heads.is_multiple_of(kv_heads),
-            "{kv_heads} key/value heads do not divide {heads} heads"
-        );
-        for w in boundaries.windows(2) {
-            assert!(w[0] <= w[1], "boundaries fall from {} to {}", w[0], w[1]);
-            if let Some(rotary) = &rotary {
-                assert!(
-                    w[1] - w[0] <= rotary.positions(),
-                    "a sequence of {} tokens is longer than the {} rotary positions",
-                    w[1] - w[0],
-                    rotary.positions()
-                );
-            }
-        }
         Self {
-            boundaries,
+            boundaries: boundaries.into(),
+            keys: None,
             heads,
             kv_heads,
             rotary,
         }
+        .checked()
     }
 
-    /// The position of each token inside its sequence.
-    pub(crate) fn positions(&self) -> impl Iterator<Item = usize> {
-        self.boundaries.windows(2).flat_map(|w| 0..w[1] - w[0])
+    /// Queries of sequences whose earlier keys and values are kept: sequence `s` has its queries between the boundaries
+    /// `s` and `s + 1`, and all its keys and values, the first at position 0, in the rows `keys[s]` of a larger table.
+    /// The queries are its last positions: with `n` keys and `m` queries, query `i` sits at position `n - m + i` and
+    /// sees the keys up to there. Keys come unrotated, as they do without a cache.
+    ///
+    /// Rows of the table that no sequence names count for nothing; they must be finite.
+    ///
+    /// # Panics
+    ///
+    /// As [`AttentionSpec::new`], and if there is not one range a sequence or if a sequence has more queries than keys.
+    pub fn cached(
+        boundaries: impl Into<Arc<[usize]>>,
+        keys: impl Into<Arc<[Range<usize>]>>,
+        heads: usize,
+        kv_heads: usize,
+        rotary: Option<Rotary>,
+    ) -> Self {
+        Self {
+            boundaries: boundaries.into(),
+            keys: Some(keys.into()),
+            heads,
+            kv_heads,
+            rotary,
+        }
+        .checked()
+    }
+
+    fn checked(self) -> Self {
+        assert_eq!(
+            self.boundaries.first(),
+            Some(&0),
+            "boundaries must start at 0"
+        );
+        assert!(
+            self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads),
+            "{} key/value heads do not divide {} heads",
+            self.kv_heads,
+            self.heads
+        );
+        for w in self.boundaries.windows(2) {
+            assert!(w[0] <= w[1], "boundaries fall from {} to {}", w[0], w[1]);
+        }
+        if let Some(keys) = &self.keys {
+            assert_eq!(
+                keys.len(),
+                self.boundaries.len() - 1,
+                "one range of keys a sequence"
+            );
+        }
+        for (queries, keys) in self.sequences() {
+            assert!(
+                queries.len() <= keys.len(),
+                "a sequence with {} queries has {} keys",
+                queries.len(),
+                keys.len()
+            );
+            if let Some(rotary) = &self.rotary {
+                assert!(
+                    keys.len() <= rotary.positions(),
+                    "a sequence of {} tokens is longer than the {} rotary positions",
+                    keys.len(),
+                    rotary.positions()
+                );
+            }
+        }
+        self
+    }
+
+    /// Rows of the queries and rows of the keys of each sequence.
+    pub(crate) fn sequences(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        self.boundaries.windows(2).enumerate().map(move |(s, w)| {
+            let queries = w[0]..w[1];
+            let keys = match &self.keys {
+                None => queries.clone(),
+                Some(keys) => keys[s].clone(),
+            };
+            (queries, keys)
+        })
     }
 }
 

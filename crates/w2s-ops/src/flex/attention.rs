@@ -16,13 +16,13 @@ use std::sync::Arc;
 const BLOCK: usize = 64;
 
 /// A `[tokens, width]` buffer that tasks write disjoint parts of.
-struct Shared(*mut f32, usize);
+pub(super) struct Shared(*mut f32, usize);
 
 // SAFETY: tasks write disjoint (rows of their sequence) x (columns of their heads); see `rows_mut`.
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    fn new(values: &mut [f32]) -> Self {
+    pub(super) fn new(values: &mut [f32]) -> Self {
         Self(values.as_mut_ptr(), values.len())
     }
 
@@ -45,7 +45,7 @@ impl Shared {
     /// # Safety
     ///
     /// No other task may touch these columns of these rows.
-    unsafe fn put(&self, offset: usize, stride: usize, source: &[f32], width: usize) {
+    pub(super) unsafe fn put(&self, offset: usize, stride: usize, source: &[f32], width: usize) {
         for (i, row) in source.chunks_exact(width).enumerate() {
             // SAFETY: one row's columns, which the caller has to itself.
             unsafe { self.part(offset + i * stride, width) }.copy_from_slice(row);
@@ -255,6 +255,100 @@ pub fn forward(
             });
     });
     (tensor(values, [l.tokens, l.q_width]), log_sums.into())
+}
+
+/// Output `[tokens, heads * head]` of queries whose keys and values lie in rows of a larger table.
+///
+/// Meant for one query a sequence or a few: a task is one key/value head of one sequence, which rotates its keys into a
+/// buffer that stays in cache and takes one dot product a key; a sequence's result does not depend on its neighbours.
+pub fn cached(q: &FlexTensor, k: &FlexTensor, v: &FlexTensor, spec: &AttentionSpec) -> FlexTensor {
+    let l = layout(q, k, spec);
+    values!(q, k, v);
+    let rotary = spec.rotary.as_ref();
+    let scale = (l.head as f32).sqrt().recip();
+    let mut tasks: Vec<_> = spec
+        .sequences()
+        .filter(|(queries, _)| !queries.is_empty())
+        .flat_map(|(queries, rows)| {
+            (0..spec.kv_heads).map(move |kv| (queries.clone(), rows.clone(), kv))
+        })
+        .collect();
+    tasks.sort_by_key(|(queries, rows, kv)| (std::cmp::Reverse(rows.len()), queries.start, *kv));
+    let longest = tasks.first().map_or(0, |(_, rows, _)| rows.len());
+    let values = filled(l.tokens * l.q_width, |out| {
+        let out = Shared::new(out);
+        tasks.into_par_iter().for_each_init(
+            || {
+                (
+                    vec![0f32; longest * l.head],
+                    vec![0f32; longest],
+                    vec![0f32; l.head],
+                    vec![0f32; l.head],
+                )
+            },
+            |(keys, scores, query, mixed), (queries, rows, kv)| {
+                let keys = &mut keys[..rows.len() * l.head];
+                let first = rows.len() - queries.len();
+                simd::dispatch(
+                    #[inline(always)]
+                    || {
+                        take(
+                            keys,
+                            k,
+                            l.kv_width,
+                            kv * l.head,
+                            rows.start,
+                            0,
+                            l.head,
+                            rotary,
+                            1.0,
+                        );
+                        for h in kv * l.group..(kv + 1) * l.group {
+                            for (position, row) in (first..rows.len()).zip(queries.clone()) {
+                                take(
+                                    query,
+                                    q,
+                                    l.q_width,
+                                    h * l.head,
+                                    row,
+                                    position,
+                                    l.head,
+                                    rotary,
+                                    scale,
+                                );
+                                let scores = &mut scores[..=position];
+                                for (score, key) in scores.iter_mut().zip(keys.chunks_exact(l.head))
+                                {
+                                    *score = simd::dot(query, key);
+                                }
+                                let top = simd::max(scores);
+                                for score in scores.iter_mut() {
+                                    *score = exp(*score - top);
+                                }
+                                let inverse = simd::sum(scores).recip();
+                                mixed.fill(0.0);
+                                for (j, &weight) in scores.iter().enumerate() {
+                                    let value =
+                                        &v[(rows.start + j) * l.kv_width + kv * l.head..][..l.head];
+                                    for (m, &x) in mixed.iter_mut().zip(value) {
+                                        *m = weight.mul_add(x, *m);
+                                    }
+                                }
+                                for m in mixed.iter_mut() {
+                                    *m *= inverse;
+                                }
+                                // SAFETY: the columns of this head in this row belong to this task.
+                                unsafe {
+                                    out.put(row * l.q_width + h * l.head, l.q_width, mixed, l.head)
+                                };
+                            }
+                        }
+                    },
+                );
+            },
+        );
+    });
+    tensor(values, [l.tokens, l.q_width])
 }
 
 /// Gradients of queries, keys and values; scores are computed again block by block.

@@ -44,7 +44,7 @@ fn for_chunks(
 
 /// Log of the sum of exponentials of a row.
 #[inline(always)]
-fn log_sum_exp(row: &[f32]) -> f32 {
+fn log_sum_of(row: &[f32]) -> f32 {
     let top = simd::max(row);
     let sum = simd::sum2(
         row,
@@ -75,11 +75,27 @@ fn log_probs(hidden: &FlexTensor, weight: &FlexTensor, targets: &Targets) -> Vec
             .for_each(|((out, row), &id)| {
                 *out = simd::dispatch(
                     #[inline(always)]
-                    || row[id as usize] - log_sum_exp(row),
+                    || row[id as usize] - log_sum_of(row),
                 );
             });
     });
     out
+}
+
+/// Log of the sum of exponentials of each row, `[rows]`.
+pub fn log_sum_exp(x: &FlexTensor) -> FlexTensor {
+    let [rows, width] = dims2(x);
+    values!(x);
+    let out: Vec<f32> = x
+        .par_chunks_exact(width.max(1))
+        .map(|row| {
+            simd::dispatch(
+                #[inline(always)]
+                || log_sum_of(row),
+            )
+        })
+        .collect();
+    tensor(out, [rows])
 }
 
 /// Log-probability of each target, `[rows]`.

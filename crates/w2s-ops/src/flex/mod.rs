@@ -7,6 +7,7 @@ pub mod activation;
 pub mod attention;
 pub mod head;
 pub mod matmul;
+pub mod narrow;
 pub mod norm;
 pub mod optimizer;
 pub mod rows;

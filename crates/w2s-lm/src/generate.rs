@@ -1,0 +1,653 @@
+//! Text generation: a key/value cache, many prompts at once, exact whatever they are batched with.
+//!
+//! A wave of rows, one per sample, is generated together. Each prompt is read once and its keys and values are put into
+//! the cache rows of all its samples; from then on every step reads the weights once for all rows that still run. The
+//! cache is allocated once a wave, a place for every token a row may come to have, and is never copied or moved: on the
+//! CPU a step writes one row a sequence in place. A row that ends takes no further part.
+//!
+//! ```
+//! use w2s_lm::{DecoderConfig, LanguageModel, device, generate};
+//!
+//! let config = DecoderConfig::preset("nano", 100).expect("nano is a preset");
+//! let model = LanguageModel::init(&config, 0, &device("flex")?);
+//! let requests = [generate::Request { prompt: vec![1, 2, 3], samples: 2 }];
+//! let settings = generate::Settings {
+//!     sampling: Some(generate::Sampling { temperature: 0.8, top_k: Some(20), top_p: None }),
+//!     ..generate::Settings::greedy(8)
+//! };
+//! let answers = model.generate(&requests, &settings, None, &mut |_, _| true)?;
+//! assert_eq!(answers[0].len(), 2);
+//! assert_eq!(answers[0][0].ids.len(), 8);
+//! # Ok::<(), w2s_lm::LmError>(())
+//! ```
+
+use crate::{Batch, LanguageModel, LmError, Tokenizer, argmax, by_token_budget};
+use burn::module::Module;
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
+use w2s_ops::AttentionSpec;
+
+/// Rows that are generated together at most.
+const ROWS: usize = 256;
+
+/// Values that the cache of a wave holds at most, unless a single row needs more: one GiB of `f32`.
+const CACHE_VALUES: usize = 1 << 28;
+
+/// Tokens of prompts that are read at once, unless a single prompt has more.
+const PREFILL_TOKENS: usize = 4096;
+
+/// How the next token is drawn: at a temperature, from the `top_k` most probable tokens, of those from the smallest set
+/// of most probable ones that holds `top_p` of the probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// What logits are divided by; above zero.
+    pub temperature: f32,
+    /// Tokens to draw from; at least 1.
+    pub top_k: Option<usize>,
+    /// Probability to draw from; above 0, at most 1.
+    pub top_p: Option<f32>,
+}
+
+/// A prompt, and how many continuations it should get.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Token ids, at least one.
+    pub prompt: Vec<u32>,
+    /// How many continuations.
+    pub samples: usize,
+}
+
+/// How to generate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Longest continuation in tokens. It also ends where the model's positions end.
+    pub max_new_tokens: usize,
+    /// None takes the most probable token, the lowest id of equally probable ones.
+    pub sampling: Option<Sampling>,
+    /// Where the draws come from, together with the places of a request and of a sample: what is generated does not
+    /// depend on what else is.
+    pub seed: u64,
+    /// Ids that end a continuation.
+    pub stop_ids: Vec<u32>,
+    /// Texts that end a continuation once they appear in it.
+    pub stop_strings: Vec<String>,
+}
+
+/// Why a continuation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// A stop id or a stop string.
+    Stop,
+    /// As many tokens as were asked for, or as the model has positions for.
+    Length,
+}
+
+/// One continuation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    /// The new tokens, without the stop id that ended them but with all tokens of a stop string: only text can be cut
+    /// inside a token, see [`Generated::text`].
+    pub ids: Vec<u32>,
+    /// Natural log-probability of each of `ids` under the model, at temperature 1 and before any cut of the
+    /// distribution; where a stop id ended the continuation, its log-probability is one more entry, so that the sum is
+    /// that of the whole draw.
+    pub log_probs: Vec<f32>,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+impl Settings {
+    /// The most probable tokens, nothing that stops early.
+    pub fn greedy(max_new_tokens: usize) -> Self {
+        Self {
+            max_new_tokens,
+            sampling: None,
+            seed: 0,
+            stop_ids: Vec::new(),
+            stop_strings: Vec::new(),
+        }
+    }
+
+    /// Refuses values that no token could be drawn with.
+    pub fn check(&self) -> Result<(), String> {
+        if self.stop_strings.iter().any(String::is_empty) {
+            return Err("a stop string is empty; it would stop every continuation at once".into());
+        }
+        let Some(sampling) = self.sampling else {
+            return Ok(());
+        };
+        let temperature = sampling.temperature;
+        if !(temperature.is_finite() && temperature > 0.0) {
+            return Err(format!(
+                "the temperature is {temperature}; it must be above zero\nhint: without sampling the most probable \
+                 token is taken"
+            ));
+        }
+        if sampling.top_k == Some(0) {
+            return Err("top-k is 0; at least one token must be left to draw".into());
+        }
+        if let Some(p) = sampling.top_p
+            && !(p > 0.0 && p <= 1.0)
+        {
+            return Err(format!("top-p is {p}; it must be above 0 and at most 1"));
+        }
+        Ok(())
+    }
+}
+
+impl Generated {
+    /// Its text, up to the first stop string.
+    pub fn text(&self, tokenizer: &Tokenizer, settings: &Settings) -> Result<String, LmError> {
+        let mut text = tokenizer.decode(&self.ids)?;
+        let stops = settings.stop_strings.iter();
+        let end = stops.filter_map(|stop| text.find(stop)).min();
+        if let Some(end) = end {
+            text.truncate(end);
+        }
+        Ok(text)
+    }
+}
+
+impl LanguageModel {
+    /// Continuations of prompts: for each request as many as it asks for.
+    ///
+    /// `watch` hears after every step how many continuations are done, and of how many; it may stop the work by
+    /// returning `false`. The tokenizer is only asked for the text of stop strings.
+    ///
+    /// # Errors
+    ///
+    /// A prompt that is empty, that has an id beyond the vocabulary, or that leaves no room for a new token; settings
+    /// that [`Settings::check`] refuses; stop strings without a tokenizer; [`LmError::Interrupted`] where `watch` said so.
+    pub fn generate(
+        &self,
+        requests: &[Request],
+        settings: &Settings,
+        tokenizer: Option<&Tokenizer>,
+        watch: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Vec<Vec<Generated>>, LmError> {
+        settings.check().map_err(LmError::Generation)?;
+        self.check_prompts(requests)?;
+        let stops = Stops::new(settings, tokenizer)?;
+        // Gradients through what is generated would keep every step alive.
+        let model = self.valid();
+        let nothing = Generated {
+            ids: Vec::new(),
+            log_probs: Vec::new(),
+            finish: Finish::Length,
+        };
+        let mut out: Vec<Vec<Generated>> = requests
+            .iter()
+            .map(|r| vec![nothing.clone(); r.samples])
+            .collect();
+        if settings.max_new_tokens == 0 {
+            return Ok(out);
+        }
+        let total = requests.iter().map(|r| r.samples).sum();
+        let mut done = 0;
+        for rows in model.waves(requests, settings, &nothing) {
+            let mut wave = Wave::new(&model, rows);
+            let mut ended = wave.prefill(requests, &stops)?;
+            loop {
+                for row in ended {
+                    out[row.request][row.sample] = row.out;
+                    done += 1;
+                }
+                if !watch(done, total) {
+                    return Err(LmError::Interrupted);
+                }
+                if wave.rows.is_empty() {
+                    break;
+                }
+                ended = wave.step(&stops)?;
+            }
+        }
+        Ok(out)
+    }
+
+    fn check_prompts(&self, requests: &[Request]) -> Result<(), LmError> {
+        let (room, vocabulary) = (self.model.max_tokens(), self.model.config().vocabulary);
+        for (i, Request { prompt, .. }) in requests.iter().enumerate() {
+            if prompt.is_empty() {
+                return Err(LmError::Generation(format!(
+                    "prompt {i} is empty; a continuation starts from at least one token"
+                )));
+            }
+            if prompt.len() + 1 > room {
+                return Err(LmError::Generation(format!(
+                    "prompt {i} has {} tokens and needs room for one more, but the model has {room} positions\n\
+                     hint: shorten the prompt",
+                    prompt.len()
+                )));
+            }
+            if let Some(id) = prompt.iter().find(|&&id| id as usize >= vocabulary) {
+                return Err(LmError::Generation(format!(
+                    "prompt {i} has token {id}, but the vocabulary has {vocabulary} tokens"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// All samples of all requests in their order, cut into waves that fit the cache.
+    fn waves(
+        &self,
+        requests: &[Request],
+        settings: &Settings,
+        nothing: &Generated,
+    ) -> Vec<Vec<Row>> {
+        let config = self.model.config();
+        let token_values = 2 * config.layers * config.kv_heads * config.head_dim;
+        let mut waves: Vec<Vec<Row>> = Vec::new();
+        let mut places = 0;
+        for (request, Request { prompt, samples }) in requests.iter().enumerate() {
+            let limit = settings
+                .max_new_tokens
+                .min(self.model.max_tokens() - prompt.len());
+            // The last token is drawn but never read.
+            let size = prompt.len() + limit - 1;
+            for sample in 0..*samples {
+                let full = waves.last().is_none_or(|wave| {
+                    wave.len() == ROWS || (places + size) * token_values > CACHE_VALUES
+                });
+                if full {
+                    waves.push(Vec::new());
+                    places = 0;
+                }
+                let row = Row {
+                    request,
+                    sample,
+                    rng: rng(settings.seed, request, sample),
+                    places: places..places + size,
+                    read: prompt.len(),
+                    last: 0,
+                    limit,
+                    out: nothing.clone(),
+                };
+                waves.last_mut().expect("one was just pushed").push(row);
+                places += size;
+            }
+        }
+        waves
+    }
+}
+
+/// Draws of one sample: the three numbers are the key of its generator.
+fn rng(seed: u64, request: usize, sample: usize) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(request as u64).to_le_bytes());
+    key[16..24].copy_from_slice(&(sample as u64).to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
+/// One sample on its way.
+struct Row {
+    request: usize,
+    sample: usize,
+    rng: ChaCha8Rng,
+    /// Its rows of the cache.
+    places: Range<usize>,
+    /// How many of them are filled.
+    read: usize,
+    /// The token to read next.
+    last: u32,
+    limit: usize,
+    out: Generated,
+}
+
+impl Row {
+    /// Draws the next token; true if it ends the row.
+    fn draw(&mut self, logits: &[f32], log_sum: f32, stops: &Stops) -> Result<bool, LmError> {
+        let id = match &stops.settings.sampling {
+            None => argmax(logits) as u32,
+            Some(sampling) => sample(logits, sampling, &mut self.rng),
+        };
+        self.last = id;
+        self.out.log_probs.push(logits[id as usize] - log_sum);
+        if stops.settings.stop_ids.contains(&id) {
+            self.out.finish = Finish::Stop;
+            return Ok(true);
+        }
+        self.out.ids.push(id);
+        if stops.in_text(&self.out.ids)? {
+            self.out.finish = Finish::Stop;
+            return Ok(true);
+        }
+        Ok(self.out.ids.len() == self.limit)
+    }
+}
+
+/// Rows that are generated together, and their cache.
+struct Wave<'a> {
+    model: &'a LanguageModel,
+    rows: Vec<Row>,
+    cache: Cache,
+}
+
+impl<'a> Wave<'a> {
+    fn new(model: &'a LanguageModel, rows: Vec<Row>) -> Self {
+        let places = rows.last().map_or(0, |row| row.places.end);
+        Self {
+            model,
+            rows,
+            cache: Cache::new(model, places),
+        }
+    }
+
+    /// Reads the prompts, each once for all its samples, and draws the first token of every row; gives back the rows
+    /// that ended with it.
+    fn prefill(&mut self, requests: &[Request], stops: &Stops) -> Result<Vec<Row>, LmError> {
+        let model = self.model;
+        let decoder = &model.model;
+        let groups: Vec<Range<usize>> = self
+            .rows
+            .chunk_by(|a, b| a.request == b.request)
+            .scan(0, |first, rows| {
+                let group = *first..*first + rows.len();
+                *first = group.end;
+                Some(group)
+            })
+            .collect();
+        let prompt = |group: &Range<usize>| &requests[self.rows[group.start].request].prompt[..];
+        let lengths: Vec<usize> = groups.iter().map(|g| prompt(g).len()).collect();
+        let mut drawn = Vec::new();
+        for members in by_token_budget(&lengths, PREFILL_TOKENS) {
+            let batch = Batch::pack(members.iter().map(|&g| prompt(&groups[g])));
+            let (mut from, mut to) = (Vec::new(), Vec::new());
+            for (&g, w) in members.iter().zip(batch.boundaries.windows(2)) {
+                for row in groups[g].clone() {
+                    let start = self.rows[row].places.start;
+                    from.extend(w[0]..w[1]);
+                    to.extend(start..start + w[1] - w[0]);
+                }
+            }
+            let shared = from.len() > batch.tokens();
+            let to = self.cache.places(&to);
+            let config = decoder.config();
+            let spec = AttentionSpec::new(
+                batch.boundaries.clone(),
+                config.heads,
+                config.kv_heads,
+                decoder.rotary(),
+            );
+            let positions: Vec<usize> = batch
+                .boundaries
+                .windows(2)
+                .flat_map(|w| 0..w[1] - w[0])
+                .collect();
+            let cache = &mut self.cache;
+            let x = decoder.run(&batch.ids, &positions, |layer, [q, k, v]| {
+                let kept = |x: &Tensor<2>| {
+                    if shared {
+                        w2s_ops::gather_rows(x.clone(), &from)
+                    } else {
+                        x.clone()
+                    }
+                };
+                cache.put(layer, [kept(&k), kept(&v)], &to);
+                w2s_ops::attention(q, k, v, &spec)
+            });
+            let last = w2s_ops::gather_rows(x, &batch.last_rows());
+            drawn.push((members, Logits::of(model, last)));
+        }
+        let mut ended = vec![false; self.rows.len()];
+        for (members, logits) in &drawn {
+            for (&g, (row_logits, log_sum)) in members.iter().zip(logits.rows()) {
+                for row in groups[g].clone() {
+                    ended[row] = self.rows[row].draw(row_logits, log_sum, stops)?;
+                }
+            }
+        }
+        Ok(self.remove(&ended))
+    }
+
+    /// Reads the last token of every row and draws the next; gives back the rows that ended with it.
+    fn step(&mut self, stops: &Stops) -> Result<Vec<Row>, LmError> {
+        let model = self.model;
+        let decoder = &model.model;
+        let config = decoder.config();
+        let ids: Vec<u32> = self.rows.iter().map(|row| row.last).collect();
+        let positions: Vec<usize> = self.rows.iter().map(|row| row.read).collect();
+        let starts = self.rows.iter().map(|row| row.places.start);
+        let places: Vec<usize> = starts.zip(&positions).map(|(s, p)| s + p).collect();
+        let keys: Vec<Range<usize>> = self
+            .rows
+            .iter()
+            .zip(&places)
+            .map(|(row, &place)| row.places.start..place + 1)
+            .collect();
+        let spec = AttentionSpec::cached(
+            (0..=self.rows.len()).collect::<Vec<_>>(),
+            keys,
+            config.heads,
+            config.kv_heads,
+            decoder.rotary(),
+        );
+        let places = self.cache.places(&places);
+        let cache = &mut self.cache;
+        let x = decoder.run(&ids, &positions, |layer, [q, k, v]| {
+            let [k, v] = cache.put(layer, [k, v], &places);
+            w2s_ops::attention(q, k, v, &spec)
+        });
+        let logits = Logits::of(model, x);
+        let mut ended = Vec::with_capacity(self.rows.len());
+        for (row, (row_logits, log_sum)) in self.rows.iter_mut().zip(logits.rows()) {
+            row.read += 1;
+            ended.push(row.draw(row_logits, log_sum, stops)?);
+        }
+        Ok(self.remove(&ended))
+    }
+
+    fn remove(&mut self, ended: &[bool]) -> Vec<Row> {
+        let mut ended = ended.iter();
+        self.rows
+            .extract_if(.., |_| *ended.next().expect("one flag a row"))
+            .collect()
+    }
+}
+
+/// Keys and values of every layer, `[places, kv_heads * head]` each; keys as they were before rotation.
+struct Cache {
+    layers: Vec<Option<[Tensor<2>; 2]>>,
+}
+
+impl Cache {
+    fn new(model: &LanguageModel, places: usize) -> Self {
+        let config = model.model.config();
+        let weight = model.model.embed_tokens.weight.val();
+        let options = (&weight.device(), weight.dtype());
+        let zeros = || Tensor::zeros([places, config.kv_heads * config.head_dim], options);
+        Self {
+            layers: (0..config.layers)
+                .map(|_| Some([zeros(), zeros()]))
+                .collect(),
+        }
+    }
+
+    fn places(&self, places: &[usize]) -> Tensor<1, Int> {
+        let layer = self.layers[0].as_ref().expect(HELD);
+        let indices: Vec<i32> = places.iter().map(|&p| p as i32).collect();
+        let count = indices.len();
+        Tensor::from_ints(TensorData::new(indices, [count]), &layer[0].device())
+    }
+
+    /// Writes new keys and values of a layer, in place where nobody else holds them; gives back all of them.
+    fn put(
+        &mut self,
+        layer: usize,
+        [k, v]: [Tensor<2>; 2],
+        places: &Tensor<1, Int>,
+    ) -> [Tensor<2>; 2] {
+        let [keys, values] = self.layers[layer].take().expect(HELD);
+        let write = |old: Tensor<2>, new| {
+            old.select_assign(0, places.clone(), new, IndexingUpdateOp::Assign)
+        };
+        let all = [write(keys, k), write(values, v)];
+        self.layers[layer] = Some(all.clone());
+        all
+    }
+}
+
+const HELD: &str = "a layer's cache is only away while it is written";
+
+/// Logits of some rows on the host, and what turns them into log-probabilities.
+struct Logits {
+    values: TensorData,
+    log_sums: Vec<f32>,
+    vocabulary: usize,
+}
+
+impl Logits {
+    /// Of residual rows that have not passed the last norm.
+    fn of(model: &LanguageModel, x: Tensor<2>) -> Self {
+        let logits = w2s_ops::linear(model.model.norm.forward(x), model.unembedding());
+        let [_, vocabulary] = logits.dims();
+        let log_sums = w2s_ops::log_sum_exp(logits.clone()).into_data();
+        Self {
+            log_sums: log_sums.try_to_vec().expect("logits are f32"),
+            values: logits.into_data(),
+            vocabulary,
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&[f32], f32)> {
+        let values: &[f32] = self.values.as_slice().expect("logits are f32");
+        values
+            .chunks_exact(self.vocabulary)
+            .zip(self.log_sums.iter().copied())
+    }
+}
+
+/// What ends a row beside its length.
+struct Stops<'a> {
+    settings: &'a Settings,
+    tokenizer: Option<&'a Tokenizer>,
+    /// Bytes of text that hold a stop string which the last token completed.
+    window: usize,
+}
+
+impl<'a> Stops<'a> {
+    fn new(settings: &'a Settings, tokenizer: Option<&'a Tokenizer>) -> Result<Self, LmError> {
+        let longest = settings.stop_strings.iter().map(String::len).max();
+        if longest.is_some() && tokenizer.is_none() {
+            return Err(LmError::Generation(
+                "stop strings need a tokenizer to be looked for in its text".into(),
+            ));
+        }
+        Ok(Self {
+            settings,
+            tokenizer,
+            // A decoder may treat the first word of a text differently, and a token may end in more than the stop string.
+            window: longest.unwrap_or(0) + 32,
+        })
+    }
+
+    /// Whether the text of these ids has a stop string. It had none before the last of them, so that only its end is
+    /// looked at: as many tokens as give enough text.
+    fn in_text(&self, ids: &[u32]) -> Result<bool, LmError> {
+        let strings = &self.settings.stop_strings;
+        let Some(tokenizer) = self.tokenizer.filter(|_| !strings.is_empty()) else {
+            return Ok(false);
+        };
+        let mut from = ids.len().saturating_sub(self.window);
+        loop {
+            let text = tokenizer.decode(&ids[from..])?;
+            if from == 0 || text.len() >= self.window {
+                return Ok(strings.iter().any(|stop| text.contains(stop)));
+            }
+            from /= 2;
+        }
+    }
+}
+
+/// Draws an id by its logit.
+fn sample(logits: &[f32], sampling: &Sampling, rng: &mut ChaCha8Rng) -> u32 {
+    // The uniform draw comes from bits, so that no library's sampling is part of the result.
+    let uniform = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let temperature = f64::from(sampling.temperature);
+    let weight = |id: u32| (f64::from(logits[id as usize] - top) / temperature).exp();
+    let count = logits.len();
+    let limit = sampling.top_k.unwrap_or(count).min(count);
+    let ids = match sampling.top_p {
+        Some(p) if p < 1.0 => nucleus(logits, limit, f64::from(p), weight),
+        _ if limit == count => (0..count as u32).collect(),
+        _ => best(logits, limit),
+    };
+    let weights: Vec<f64> = ids.iter().map(|&id| weight(id)).collect();
+    let mut left = uniform * weights.iter().sum::<f64>();
+    for (&id, weight) in ids.iter().zip(&weights) {
+        left -= weight;
+        if left < 0.0 {
+            return id;
+        }
+    }
+    // Rounding may leave a trace of the sum.
+    ids[ids.len() - 1]
+}
+
+/// The `count` ids with the largest logits, the largest first, the lowest id first of equal ones.
+fn best(logits: &[f32], count: usize) -> Vec<u32> {
+    let order = |a: &u32, b: &u32| {
+        let (x, y) = (logits[*a as usize], logits[*b as usize]);
+        y.total_cmp(&x).then(a.cmp(b))
+    };
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    if count < ids.len() {
+        ids.select_nth_unstable_by(count - 1, order);
+        ids.truncate(count);
+    }
+    ids.sort_unstable_by(order);
+    ids
+}
+
+/// The fewest of the `limit` best ids that hold `p` of their weight, the best first.
+fn nucleus(logits: &[f32], limit: usize, p: f64, weight: impl Fn(u32) -> f64) -> Vec<u32> {
+    let total: f64 = if limit < logits.len() {
+        best(logits, limit).into_iter().map(&weight).sum()
+    } else {
+        (0..limit as u32).map(&weight).sum()
+    };
+    // Mostly a few are enough, and sorting all of a vocabulary is slow.
+    let mut count = limit.min(64);
+    loop {
+        let mut ids = best(logits, count);
+        let sums = ids.iter().scan(0.0, |sum, &id| {
+            *sum += weight(id);
+            Some(*sum)
+        });
+        let enough = sums.take_while(|sum| *sum < p * total).count() + 1;
+        if enough <= count || count == limit {
+            ids.truncate(enough);
+            return ids;
+        }
+        count = limit.min(16 * count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGITS: [f32; 5] = [0.0, 2.0, 1.0, 2.0, -1.0];
+
+    #[test]
+    fn the_best_come_in_order_and_ties_by_id() {
+        assert_eq!(best(&LOGITS, 3), [1, 3, 2]);
+        assert_eq!(best(&LOGITS, 5), [1, 3, 2, 0, 4]);
+    }
+
+    #[test]
+    fn a_nucleus_is_the_fewest_that_suffice() {
+        // e^0, e^0, e^-1, e^-2, e^-3 add up to 2.553: 0.39, 0.78, 0.93, 0.98, 1.
+        let weight = |id: u32| f64::from(LOGITS[id as usize] - 2.0).exp();
+        for (p, expected) in [(0.3, 1), (0.4, 2), (0.9, 3), (0.95, 4), (0.999, 5)] {
+            assert_eq!(nucleus(&LOGITS, 5, p, weight).len(), expected, "{p}");
+        }
+        assert_eq!(nucleus(&LOGITS, 5, 0.9, weight), [1, 3, 2]);
+        // Of the two best alone, one holds half.
+        assert_eq!(nucleus(&LOGITS, 2, 0.5, weight), [1]);
+    }
+}
