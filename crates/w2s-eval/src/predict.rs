@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
 use w2s_artifact::{Example, Prediction};
-use w2s_lm::{ModelFolder, Tokenizer};
-
-/// Tokens that are computed at once.
-const TOKEN_BUDGET: usize = 4096;
+use w2s_lm::{Classified, classify};
 
 /// Predictions with their counts.
 #[derive(Clone, Debug)]
@@ -31,14 +28,12 @@ pub fn predict(
     device: &Device,
     each: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Predicted>> {
-    let opened = ModelFolder::open(folder)?;
-    let settings = opened
-        .classifier_settings()
-        .context("the checkpoint is not a classifier")?;
-    let tokenizer = Tokenizer::load(folder)?;
-    let encoded = settings.encode(&tokenizer, examples.iter().map(|e| e.text.as_str()))?;
-    let model = opened.classifier(device)?;
-    let Some(probabilities) = model.probabilities(&encoded.sequences, TOKEN_BUDGET, each) else {
+    let texts = examples.iter().map(|e| e.text.as_str());
+    let Some(Classified {
+        encoded,
+        probabilities,
+    }) = classify(folder, texts, device, each)?
+    else {
         return Ok(None);
     };
     let rows = encoded.rows.iter().zip(probabilities);

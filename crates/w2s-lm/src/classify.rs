@@ -198,6 +198,39 @@ impl ClassifierArgs {
     }
 }
 
+/// Texts with a classifier's probabilities.
+#[derive(Clone, Debug)]
+pub struct Classified {
+    /// The texts that fit, and the counts of the others.
+    pub encoded: Encoded,
+    /// Probabilities of the classes, one row for each text that fits.
+    pub probabilities: Vec<Vec<f32>>,
+}
+
+/// Tokens that [`classify`] computes at once.
+const TOKEN_BUDGET: usize = 4096;
+
+/// Probabilities that the classifier in a model folder gives to texts.
+/// `each` hears how many rows are done at a time, and stops the work by returning `false`, upon which the result is `None`.
+pub fn classify<'a>(
+    folder: &Path,
+    texts: impl IntoIterator<Item = &'a str>,
+    device: &Device,
+    each: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<Classified>, LmError> {
+    let opened = ModelFolder::open(folder)?;
+    let settings = opened.classifier_settings()?;
+    let encoded = settings.encode(&Tokenizer::load(folder)?, texts)?;
+    let probabilities =
+        opened
+            .classifier(device)?
+            .probabilities(&encoded.sequences, TOKEN_BUDGET, each);
+    Ok(probabilities.map(|probabilities| Classified {
+        encoded,
+        probabilities,
+    }))
+}
+
 /// Sequences with a target distribution each: what a classifier is trained on.
 #[derive(Clone, Debug)]
 pub struct LabelledRows {

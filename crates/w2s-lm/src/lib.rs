@@ -29,7 +29,10 @@ pub mod generate;
 mod tokenizer;
 
 pub use batch::{Batch, by_token_budget};
-pub use classify::{ClassifierArgs, ClassifierSettings, Encoded, LabelledRows, TooLong, argmax};
+pub use classify::{
+    Classified, ClassifierArgs, ClassifierSettings, Encoded, LabelledRows, TooLong, argmax,
+    classify,
+};
 pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
 pub use decoder::{
     Attention, Block, Classifier, Decoder, Embedding, LanguageModel, Linear, Mlp, Norm,

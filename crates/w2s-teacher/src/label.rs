@@ -1,13 +1,10 @@
 //! Soft labels.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
 use std::path::Path;
 use w2s_artifact::{Example, Label};
-use w2s_lm::{ModelFolder, Tokenizer, argmax};
-
-/// Tokens that are computed at once.
-const TOKEN_BUDGET: usize = 4096;
+use w2s_lm::{Classified, argmax, classify};
 
 /// Soft labels with their counts.
 #[derive(Clone, Debug)]
@@ -34,14 +31,12 @@ pub fn label(
     device: &Device,
     each: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Labelled>> {
-    let opened = ModelFolder::open(folder)?;
-    let settings = opened
-        .classifier_settings()
-        .context("the checkpoint is not a classifier")?;
-    let tokenizer = Tokenizer::load(folder)?;
-    let model = opened.classifier(device)?;
-    let encoded = settings.encode(&tokenizer, examples.iter().map(|e| e.text.as_str()))?;
-    let Some(probabilities) = model.probabilities(&encoded.sequences, TOKEN_BUDGET, each) else {
+    let texts = examples.iter().map(|e| e.text.as_str());
+    let Some(Classified {
+        encoded,
+        probabilities,
+    }) = classify(folder, texts, device, each)?
+    else {
         return Ok(None);
     };
     let n = probabilities.len().max(1) as f64;
