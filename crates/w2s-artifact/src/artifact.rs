@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::codec;
 use crate::error::StoreError;
 use crate::manifest::Manifest;
+use crate::preference::{Pair, Prompt, ReferenceLogProbs, Response, Score};
 use crate::record::{Document, Example, Label, Prediction, Record, Split};
 use crate::reference::{ArtifactRef, Kind};
 
@@ -72,6 +73,12 @@ impl Artifact {
             Kind::Examples => self.as_json::<Example>(),
             Kind::Labels => self.as_json::<Label>(),
             Kind::Predictions => self.as_json::<Prediction>(),
+            Kind::Prompts => self.as_json::<Prompt>(),
+            Kind::Responses => self.as_json::<Response>(),
+            Kind::Pairs => self.as_json::<Pair>(),
+            Kind::References => self.as_json::<ReferenceLogProbs>(),
+            Kind::Scores => self.as_json::<Score>(),
+            Kind::Theory => self.json_whole("theory.json"),
             Kind::Checkpoint => self.json_lines(METRICS_FILE),
             Kind::Report => self.json_whole("report.json"),
         }

@@ -46,6 +46,8 @@ mod key;
 
 mod record;
 
+mod preference;
+
 pub mod codec;
 
 mod manifest;
@@ -68,6 +70,7 @@ pub use crate::{
     key::{Input, KeySpec, hash_path},
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
+    preference::{Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score},
     record::{Document, Example, Label, Prediction, Record, Split},
     reference::{ArtifactRef, Key, Kind},
     store::{Status, StepLock, Store},

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::StoreError;
+use crate::preference::{Pair, Prompt, ReferenceLogProbs, Response, Score};
 use crate::record::{Document, Example, Label, Prediction, Record};
 
 /// What an artifact holds, and so which steps can read it.
@@ -23,18 +24,36 @@ pub enum Kind {
     Checkpoint,
     /// A model's answers on the test rows.
     Predictions,
+    /// What models are asked.
+    Prompts,
+    /// What they answer.
+    Responses,
+    /// Answers in pairs, of which one should be preferred.
+    Pairs,
+    /// What the reference model makes of pairs.
+    References,
+    /// How answers score.
+    Scores,
+    /// Trajectories of the linear theory of delta learning.
+    Theory,
     /// The tables and pages of one experiment.
     Report,
 }
 
 impl Kind {
     /// Every kind, in the order in which an experiment makes them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 12] = [
         Self::Corpus,
         Self::Examples,
         Self::Labels,
         Self::Checkpoint,
         Self::Predictions,
+        Self::Prompts,
+        Self::Responses,
+        Self::Pairs,
+        Self::References,
+        Self::Scores,
+        Self::Theory,
         Self::Report,
     ];
 
@@ -46,6 +65,12 @@ impl Kind {
             Self::Labels => "labels",
             Self::Checkpoint => "checkpoint",
             Self::Predictions => "predictions",
+            Self::Prompts => "prompts",
+            Self::Responses => "responses",
+            Self::Pairs => "pairs",
+            Self::References => "references",
+            Self::Scores => "scores",
+            Self::Theory => "theory",
             Self::Report => "report",
         }
     }
@@ -57,7 +82,12 @@ impl Kind {
             Self::Examples => Example::FORMAT,
             Self::Labels => Label::FORMAT,
             Self::Predictions => Prediction::FORMAT,
-            Self::Checkpoint | Self::Report => 1,
+            Self::Prompts => Prompt::FORMAT,
+            Self::Responses => Response::FORMAT,
+            Self::Pairs => Pair::FORMAT,
+            Self::References => ReferenceLogProbs::FORMAT,
+            Self::Scores => Score::FORMAT,
+            Self::Checkpoint | Self::Theory | Self::Report => 1,
         }
     }
 }

@@ -1,0 +1,304 @@
+//! The records of preference tuning: what a model is asked, what it answers, which of two answers is better, what the
+//! reference model makes of both, and how answers score.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Record;
+use crate::reference::Kind;
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks: `system`, `user` or `assistant`, or whatever else the model's chat template knows.
+    pub role: String,
+    /// What is said.
+    pub content: String,
+}
+
+/// What a model is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Number of the prompt, unique in its artifact.
+    pub id: u64,
+    /// The conversation up to the answer.
+    pub messages: Vec<Message>,
+    /// The right answer, where one is known.
+    pub answer: Option<String>,
+    /// Answers to choose from; empty where the question is open.
+    pub choices: Vec<String>,
+    /// Which of the choices is right.
+    pub gold: Option<u32>,
+}
+
+impl Record for Prompt {
+    const KIND: Kind = Kind::Prompts;
+    const FORMAT: u32 = 1;
+
+    fn validate(&self) -> Result<(), String> {
+        check_messages(&self.messages)?;
+        if let Some(gold) = self.gold
+            && gold as usize >= self.choices.len()
+        {
+            return Err(format!(
+                "gold choice {gold} of {} choices",
+                self.choices.len()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// One sampled answer to a prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// The prompt it answers.
+    pub prompt: u64,
+    /// Number of the sample, from 0.
+    pub sample: u32,
+    /// The answer, without the token that ended it.
+    pub text: String,
+    /// Its tokens, without the one that ended it; empty where no model made it.
+    pub ids: Vec<u32>,
+    /// Natural log-probability of each of `ids` at temperature 1, and one more for the token that ended it.
+    pub log_probs: Vec<f32>,
+    /// Whether it came to its end; a cut answer must not be taught to stop.
+    pub finished: bool,
+    /// Key of the checkpoint that made it, or the world that did.
+    pub model: String,
+}
+
+impl Record for Response {
+    const KIND: Kind = Kind::Responses;
+    const FORMAT: u32 = 1;
+
+    fn validate(&self) -> Result<(), String> {
+        if let Some(value) = self
+            .log_probs
+            .iter()
+            .find(|p| !(p.is_finite() && **p <= 0.0))
+        {
+            return Err(format!("the log-probability of a token is {value}"));
+        }
+        let extra = self.log_probs.len().checked_sub(self.ids.len());
+        if !self.log_probs.is_empty() && !matches!(extra, Some(0 | 1)) {
+            return Err(format!(
+                "{} log-probabilities for {} tokens",
+                self.log_probs.len(),
+                self.ids.len()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// One side of a pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The answer.
+    pub text: String,
+    /// Key of the checkpoint that made it, or the file or world it came from.
+    pub source: String,
+    /// Number of the sample it was, from 0.
+    pub sample: u32,
+    /// Its score, where the rule that made the pair looks at one.
+    pub score: Option<f64>,
+    /// Its length in tokens of the model that made it, where a model did.
+    pub tokens: Option<u32>,
+    /// Whether it came to its end: only then is the end of the sequence part of what is learnt.
+    pub finished: bool,
+}
+
+/// Two answers to one prompt, of which the first should be preferred.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Number of the pair, unique in its artifact.
+    pub id: u64,
+    /// The prompt both answer.
+    pub prompt: u64,
+    /// The conversation up to the answer.
+    pub messages: Vec<Message>,
+    /// The answer to prefer.
+    pub chosen: Answer,
+    /// The other one.
+    pub rejected: Answer,
+    /// The rule that made it, such as `order`, `score` or `reversed`.
+    pub rule: String,
+}
+
+impl Record for Pair {
+    const KIND: Kind = Kind::Pairs;
+    const FORMAT: u32 = 1;
+
+    fn validate(&self) -> Result<(), String> {
+        check_messages(&self.messages)?;
+        for (side, answer) in [("chosen", &self.chosen), ("rejected", &self.rejected)] {
+            if answer.text.trim().is_empty() {
+                return Err(format!("the {side} answer is empty"));
+            }
+            if answer.score.is_some_and(|score| !score.is_finite()) {
+                return Err(format!("the score of the {side} answer is not finite"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Summed log-probability of some tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogProb {
+    /// Sum of the natural log-probabilities.
+    pub sum: f32,
+    /// How many tokens.
+    pub tokens: u32,
+}
+
+/// What the reference model makes of one pair. Every preference loss derives from these sums and counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceLogProbs {
+    /// The pair.
+    pub id: u64,
+    /// The chosen answer.
+    pub chosen: LogProb,
+    /// The rejected answer.
+    pub rejected: LogProb,
+    /// The chosen answer of the pair before it, as an answer to this pair's prompt: the baseline of KTO.
+    pub mismatched: Option<LogProb>,
+}
+
+impl Record for ReferenceLogProbs {
+    const KIND: Kind = Kind::References;
+    const FORMAT: u32 = 1;
+
+    fn validate(&self) -> Result<(), String> {
+        let sides = [Some(self.chosen), Some(self.rejected), self.mismatched];
+        for side in sides.into_iter().flatten() {
+            if !(side.sum.is_finite() && side.sum <= 0.0) {
+                return Err(format!("a sum of log-probabilities is {}", side.sum));
+            }
+            if side.tokens == 0 {
+                return Err("an answer has no tokens".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How one answer, or one item without an answer of its own, scores: metrics by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The prompt or pair it belongs to.
+    pub id: u64,
+    /// Number of the sample, from 0.
+    pub sample: u32,
+    /// The metrics.
+    pub values: BTreeMap<String, f64>,
+}
+
+impl Record for Score {
+    const KIND: Kind = Kind::Scores;
+    const FORMAT: u32 = 1;
+
+    fn validate(&self) -> Result<(), String> {
+        match self.values.iter().find(|(_, value)| !value.is_finite()) {
+            Some((name, value)) => Err(format!("the metric `{name}` is {value}")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_messages(messages: &[Message]) -> Result<(), String> {
+    if messages
+        .iter()
+        .all(|message| message.content.trim().is_empty())
+    {
+        return Err("the prompt is empty".to_owned());
+    }
+    if let Some(turn) = messages.iter().position(|message| message.role.is_empty()) {
+        return Err(format!("turn {turn} of the prompt has no role"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(chosen: &str, rejected: &str) -> Pair {
+        let answer = |text: &str| Answer {
+            text: text.into(),
+            source: "file".into(),
+            sample: 0,
+            score: None,
+            tokens: None,
+            finished: true,
+        };
+        Pair {
+            id: 0,
+            prompt: 0,
+            messages: vec![Message {
+                role: "user".into(),
+                content: "why ?".into(),
+            }],
+            chosen: answer(chosen),
+            rejected: answer(rejected),
+            rule: "order".into(),
+        }
+    }
+
+    #[test]
+    fn a_pair_has_two_answers_and_a_prompt() {
+        assert_eq!(pair("yes", "no").validate(), Ok(()));
+        assert_eq!(
+            pair("yes", " \n").validate(),
+            Err("the rejected answer is empty".into())
+        );
+        let mut silent = pair("yes", "no");
+        silent.messages.clear();
+        assert_eq!(silent.validate(), Err("the prompt is empty".into()));
+    }
+
+    #[test]
+    fn log_probabilities_belong_to_tokens() {
+        let mut response = Response {
+            prompt: 0,
+            sample: 0,
+            text: "a b".into(),
+            ids: vec![4, 5],
+            log_probs: vec![-0.5, -1.0, -0.1],
+            finished: true,
+            model: "checkpoint/00".into(),
+        };
+        assert_eq!(response.validate(), Ok(()));
+        response.log_probs = vec![-0.5];
+        assert_eq!(
+            response.validate(),
+            Err("1 log-probabilities for 2 tokens".into())
+        );
+        response.log_probs = vec![-0.5, 0.5];
+        assert_eq!(
+            response.validate(),
+            Err("the log-probability of a token is 0.5".into())
+        );
+    }
+
+    #[test]
+    fn references_have_sums_of_tokens() {
+        let side = |sum, tokens| LogProb { sum, tokens };
+        let mut row = ReferenceLogProbs {
+            id: 0,
+            chosen: side(-3.0, 2),
+            rejected: side(-1.0, 1),
+            mismatched: None,
+        };
+        assert_eq!(row.validate(), Ok(()));
+        row.mismatched = Some(side(-1.0, 0));
+        assert_eq!(row.validate(), Err("an answer has no tokens".into()));
+        row.chosen.sum = f32::NAN;
+        assert_eq!(
+            row.validate(),
+            Err("a sum of log-probabilities is NaN".into())
+        );
+    }
+}
