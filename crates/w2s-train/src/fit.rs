@@ -338,13 +338,7 @@ pub fn fit<M: Module>(
         let due = saved_at.elapsed() >= config.save_every.max(save_cost * 20);
         if cursor.step < steps && (stop || due) {
             let start = Instant::now();
-            Saved::write(
-                &state_file,
-                &cursor,
-                &Values::of(&model),
-                &moments,
-                best_values.as_ref(),
-            )?;
+            Saved::write(&state_file, &cursor, &model, &moments, best_values.as_ref())?;
             saved_at = Instant::now();
             save_cost = saved_at - start;
         }

@@ -3,9 +3,10 @@
 use crate::TrainError;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::Path;
 use w2s_ops::{AdamW, adamw_update, sum_squares};
 
@@ -166,6 +167,55 @@ pub(crate) struct Best {
     pub score: f64,
 }
 
+/// Values on their way into a file: on the device until their bytes are asked for, or on the host already.
+enum Source<'a> {
+    Device(Tensor<1>),
+    Host(&'a [f32]),
+}
+
+struct Stored<'a> {
+    source: Source<'a>,
+    shape: [usize; 1],
+}
+
+impl<'a> Stored<'a> {
+    fn tensor(tensor: Tensor<1>) -> Self {
+        Self {
+            shape: tensor.dims(),
+            source: Source::Device(tensor),
+        }
+    }
+
+    fn host(values: &'a [f32]) -> Self {
+        Self {
+            shape: [values.len()],
+            source: Source::Host(values),
+        }
+    }
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        // The file is little-endian, as is every machine that burn's backends run on.
+        Cow::Owned(match &self.source {
+            Source::Device(tensor) => tensor.to_data().as_bytes().to_vec(),
+            Source::Host(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.shape[0]
+    }
+}
+
 /// All that a run needs to go on: cursor, parameters, moments, and the best parameters if they are kept.
 pub(crate) struct Saved {
     pub cursor: Cursor,
@@ -175,37 +225,37 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// Writes a new file and renames it over the old one.
-    pub(crate) fn write(
+    /// Writes a new file and renames it over the old one. Tensors are brought to the host one after the other, so that
+    /// saving needs no second copy of the model.
+    pub(crate) fn write<M: Module>(
         path: &Path,
         cursor: &Cursor,
-        parameters: &Values,
+        model: &M,
         moments: &Moments,
         best: Option<&Values>,
     ) -> Result<(), TrainError> {
-        let mut named: Vec<(String, Vec<f32>)> = Vec::new();
-        for (i, values) in parameters.0.iter().enumerate() {
-            named.push((format!("p.{i:04}"), values.clone()));
+        struct Collect(Vec<(String, Stored<'static>)>);
+        impl ModuleVisitor for Collect {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let name = format!("p.{:04}", self.0.len());
+                self.0
+                    .push((name, Stored::tensor(flat(param.base().inner()))));
+            }
         }
+        let mut parameters = Collect(Vec::new());
+        model.visit(&mut parameters);
+        let mut named: Vec<(String, Stored)> = parameters.0;
         for (i, (m, v)) in moments.0.iter().enumerate() {
-            named.push((format!("m.{i:04}"), to_host(m.clone())));
-            named.push((format!("v.{i:04}"), to_host(v.clone())));
+            named.push((format!("m.{i:04}"), Stored::tensor(m.clone())));
+            named.push((format!("v.{i:04}"), Stored::tensor(v.clone())));
         }
         for (i, values) in best.iter().flat_map(|b| &b.0).enumerate() {
-            named.push((format!("b.{i:04}"), values.clone()));
+            named.push((format!("b.{i:04}"), Stored::host(values)));
         }
-        let bytes: Vec<(String, Vec<u8>)> = named
-            .into_iter()
-            .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
-            .collect();
-        let views = bytes.iter().map(|(name, bytes)| {
-            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
-            (name, view.expect("four bytes a value"))
-        });
         let cursor = serde_json::to_string(cursor).expect("a cursor serializes");
         let metadata = [("cursor".to_string(), cursor)].into();
         let fresh = path.with_extension("new");
-        serialize_to_file(views, Some(metadata), &fresh)
+        serialize_to_file(named, Some(metadata), &fresh)
             .map_err(|e| TrainError::state(&fresh, e))?;
         std::fs::rename(&fresh, path).map_err(|e| TrainError::state(path, e))
     }
