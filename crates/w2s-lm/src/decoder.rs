@@ -104,8 +104,13 @@ pub struct Block {
 }
 
 impl Block {
-    /// `attend` mixes queries, keys and values.
-    fn forward(&self, x: Tensor<2>, attend: impl FnOnce([Tensor<2>; 3]) -> Tensor<2>) -> Tensor<2> {
+    /// `attend` mixes queries, keys and values. With `read`, only those rows are computed beyond the mixing.
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        read: Option<&[usize]>,
+        attend: impl FnOnce([Tensor<2>; 3]) -> Tensor<2>,
+    ) -> Tensor<2> {
         let y = self.input_layernorm.forward(x.clone());
         let attn = &self.self_attn;
         let mixed = attend([
@@ -113,7 +118,11 @@ impl Block {
             attn.k_proj.forward(y.clone()),
             attn.v_proj.forward(y),
         ]);
-        let x = x + attn.o_proj.forward(mixed);
+        let kept = |x| match read {
+            None => x,
+            Some(rows) => w2s_ops::gather_rows(x, rows),
+        };
+        let x = kept(x) + attn.o_proj.forward(kept(mixed));
         let y = self.post_attention_layernorm.forward(x.clone());
         x + self.mlp.forward(y)
     }
@@ -212,20 +221,10 @@ impl Decoder {
         self.config.positions.min(ROTARY_POSITIONS)
     }
 
-    /// Hidden states of all tokens after the last norm, `[tokens, dim]`.
-    pub fn hidden(&self, batch: &Batch) -> Tensor<2> {
-        self.norm.forward(self.residual(batch))
-    }
-
-    /// Hidden states of the last token of each sequence after the last norm, `[sequences, dim]`.
+    /// Hidden states of some rows of a batch after the last norm, `[rows, dim]`.
     ///
-    /// Only those rows pass through the last norm.
-    pub fn last_hidden(&self, batch: &Batch) -> Tensor<2> {
-        let rows = w2s_ops::gather_rows(self.residual(batch), &batch.last_rows());
-        self.norm.forward(rows)
-    }
-
-    fn residual(&self, batch: &Batch) -> Tensor<2> {
+    /// Only those rows pass through the feed-forward part of the last block and the last norm.
+    pub fn hidden(&self, batch: &Batch, rows: &[usize]) -> Tensor<2> {
         let spec = AttentionSpec::new(
             batch.boundaries.clone(),
             self.config.heads,
@@ -237,9 +236,10 @@ impl Decoder {
             .windows(2)
             .flat_map(|w| 0..w[1] - w[0])
             .collect();
-        self.run(&batch.ids, &positions, |_, [q, k, v]| {
+        let x = self.run(&batch.ids, &positions, Some(rows), |_, [q, k, v]| {
             w2s_ops::attention(q, k, v, &spec)
-        })
+        });
+        self.norm.forward(x)
     }
 
     /// Rotary tables, where positions are rotary.
@@ -247,12 +247,13 @@ impl Decoder {
         self.rotary.clone()
     }
 
-    /// The residual stream of some tokens after the last block; `attend` gets the number of a block, and its queries,
-    /// keys and values.
+    /// The residual stream of some tokens after the last block, of the rows `read` if they are given; `attend` gets the
+    /// number of a block, and its queries, keys and values.
     pub(crate) fn run(
         &self,
         ids: &[u32],
         positions: &[usize],
+        read: Option<&[usize]>,
         mut attend: impl FnMut(usize, [Tensor<2>; 3]) -> Tensor<2>,
     ) -> Tensor<2> {
         let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
@@ -261,7 +262,8 @@ impl Decoder {
             x = x + w2s_ops::gather_rows(table.weight.val(), positions);
         }
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x, |qkv| attend(i, qkv));
+            let read = read.filter(|_| i + 1 == self.layers.len());
+            x = layer.forward(x, read, |qkv| attend(i, qkv));
         }
         x
     }
@@ -372,14 +374,14 @@ impl LanguageModel {
 
     /// Logits of the given rows of a batch, `[rows, vocabulary]`.
     pub fn logits(&self, batch: &Batch, rows: &[usize]) -> Tensor<2> {
-        let hidden = w2s_ops::gather_rows(self.model.hidden(batch), rows);
+        let hidden = self.model.hidden(batch, rows);
         w2s_ops::linear(hidden, self.unembedding())
     }
 
     /// Next-token cross entropy in nats over all predicted tokens of a batch times `scale / predicted`; a scalar `[1]`.
     pub fn next_token_loss(&self, batch: &Batch, scale: f32) -> Tensor<1> {
         let (rows, ids) = batch.next_tokens();
-        let hidden = w2s_ops::gather_rows(self.model.hidden(batch), &rows);
+        let hidden = self.model.hidden(batch, &rows);
         let mut targets = Targets::mean(ids);
         targets.weights = targets.weights.iter().map(|w| w * scale).collect();
         w2s_ops::cross_entropy(hidden, self.unembedding(), &targets)
@@ -389,7 +391,7 @@ impl LanguageModel {
     /// sequence.
     pub fn log_probs(&self, batch: &Batch) -> Vec<Vec<f32>> {
         let (rows, ids) = batch.next_tokens();
-        let hidden = w2s_ops::gather_rows(self.model.hidden(batch), &rows);
+        let hidden = self.model.hidden(batch, &rows);
         let flat: Vec<f32> =
             w2s_ops::token_log_probs(hidden, self.unembedding(), &Targets::mean(ids))
                 .into_data()
@@ -451,6 +453,7 @@ impl Classifier {
 
     /// Logits of each sequence, `[sequences, classes]`.
     pub fn logits(&self, batch: &Batch) -> Tensor<2> {
-        self.score.forward(self.model.last_hidden(batch))
+        self.score
+            .forward(self.model.hidden(batch, &batch.last_rows()))
     }
 }
