@@ -226,6 +226,40 @@ fn cross_entropy_over_several_chunks_of_rows() {
     }
 }
 
+/// Rows of an embedding that no batch has read are passed over, those whose moments still move are not.
+#[test]
+fn adam_passes_over_what_stays_as_it_is() {
+    let device = Device::flex();
+    let rows = 4;
+    let row = |on: usize| {
+        let values = (0..rows * 512).map(|i| f32::from(u8::from(i / 512 == on)));
+        TensorData::new(values.collect::<Vec<f32>>(), [rows, 512])
+    };
+    let step = |t: DType| {
+        let load = |d: TensorData| Tensor::<2>::from_data(d, (&device, t));
+        // Row 0 has a gradient, row 1 a first moment, row 2 a second moment, row 3 nothing.
+        let (p, m, v) = adamw_update(
+            load(row(3)),
+            load(row(0)),
+            load(row(1)),
+            load(row(2)),
+            AdamW {
+                learning_rate: 1e-2,
+                beta1: 0.9,
+                beta2: 0.99,
+                eps: 1e-4,
+                weight_decay: 0.0,
+                step: 2,
+                gradient_scale: 1.0,
+            },
+        );
+        [p, m, v].map(|t| values(&t.into_data()))
+    };
+    for (single, double) in step(DType::F32).iter().zip(&step(DType::F64)) {
+        close("adam", single, double, 1e-6);
+    }
+}
+
 #[test]
 fn adamw_follows_its_definition() {
     let device = Device::flex();
