@@ -186,7 +186,7 @@ fn main() -> Result<()> {
         result["train_tokens_per_s_best"] = json!(tokens / best);
         result["train_ms_per_step"] = json!(mid * 1e3);
     }
-    result["peak_rss_mib"] = json!(peak_rss_mib());
+    result["peak_rss_mib"] = json!(w2s_stage::peak_memory_mib());
     println!("{result}");
     Ok(())
 }
@@ -220,7 +220,7 @@ fn generation(args: &Args, model: &Path, prompts: &Path) -> Result<Value> {
     Ok(json!({
         "prompts": requests.len(), "new_tokens": args.new_tokens, "threads": args.threads,
         "tokens_per_s": tokens / mid, "tokens_per_s_best": tokens / best,
-        "peak_rss_mib": peak_rss_mib(), "new_token_ids": ids,
+        "peak_rss_mib": w2s_stage::peak_memory_mib(), "new_token_ids": ids,
     }))
 }
 
@@ -238,15 +238,4 @@ fn product_gflops(device: &Device) -> f64 {
         })
         .fold(f64::INFINITY, f64::min);
     2.0 * (side as f64).powi(3) / best / 1e9
-}
-
-/// Peak resident memory of this process in MiB, where the system tells.
-fn peak_rss_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    line.split_whitespace()
-        .nth(1)?
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib / 1024)
 }
