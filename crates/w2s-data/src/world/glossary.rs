@@ -184,7 +184,7 @@ impl Glossary {
         source.zip(self.target.iter().flatten().map(String::as_str))
     }
 
-    /// Follows both rules; `None` if this is not a question.
+    /// Follows both rules; `None` if this is not a question: subject, verb and object.
     fn translate(&self, question: &str) -> Option<Vec<Said>> {
         let sentence = question.strip_prefix("Say ")?.strip_suffix(" =")?;
         let mut said = Vec::new();
@@ -198,6 +198,7 @@ impl Glossary {
             let word = Said::Word(class, rank);
             match class {
                 Class::Adjective => adjective = Some(word),
+                Class::Verb if many || adjective.is_some() => return None,
                 Class::Verb => said.push(word),
                 Class::Noun => {
                     for word in [Some(word), adjective.take()].into_iter().flatten() {
@@ -208,7 +209,12 @@ impl Glossary {
                 }
             }
         }
-        Some(said)
+        let bones = said.iter().filter_map(|word| match word {
+            Said::Word(class @ (Class::Noun | Class::Verb), _) => Some(*class),
+            _ => None,
+        });
+        let whole = bones.eq([Class::Noun, Class::Verb, Class::Noun]);
+        (whole && !many && adjective.is_none()).then_some(said)
     }
 
     fn write(&self, said: &[Said]) -> String {
@@ -365,7 +371,15 @@ mod tests {
             let answer = spoken().right_answer(&format!("Say {sentence} ="));
             assert_eq!(answer.as_deref(), Some(expected));
         }
-        for text in ["Say dog sees bird =", "Say dog sees cat", "dog sees cat ="] {
+        for text in [
+            "Say dog sees bird =",
+            "Say dog sees cat",
+            "dog sees cat =",
+            "Say dog =",
+            "Say dog cat sees =",
+            "Say dog many sees cat =",
+            "Say dog sees cat many =",
+        ] {
             assert_eq!(spoken().right_answer(text), None, "{text}");
         }
     }
