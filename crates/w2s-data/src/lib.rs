@@ -3,7 +3,9 @@
 //! [`source`] reads records from files, a [`Task`] says what they mean and makes [`Row`]s of them, and [`cut`] divides the rows
 //! into gold, transfer and test with a [`SplitPlan`] that accounts for each. [`pre_cut`] takes rows that were divided
 //! elsewhere. Where no data is at hand, a [`ReviewsWorld`] makes up a language: [`Reviews::documents`] to pretrain on,
-//! [`Reviews::pool_reviews`] and [`Reviews::test_reviews`] to classify. [`tokenizer`] learns a vocabulary from documents.
+//! [`Reviews::pool_reviews`] and [`Reviews::test_reviews`] to classify. A [`QuestionWorld`] asks and answers instead:
+//! [`question::documents`] to pretrain on, [`question::questions`] to tune and to test with. [`tokenizer`] learns a vocabulary
+//! from documents.
 //!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
 //!
@@ -45,7 +47,13 @@ mod world;
 pub mod tokenizer;
 
 #[cfg(feature = "cli")]
+mod world_params;
+
+#[cfg(feature = "cli")]
 mod operations;
+
+#[cfg(feature = "cli")]
+mod questions;
 
 #[cfg(feature = "cli")]
 mod export;
@@ -57,10 +65,15 @@ pub use crate::{
         Dropped, Normalise, Row, SplitCount, SplitCounts, SplitParams, SplitPlan, cut, pre_cut,
     },
     task::{Choices, FileRoles, LabelColumn, Loaded, Origin, Task},
+    world::glossary::{Glossary, GlossaryWorld},
+    world::question::{self, Part, QuestionWorld},
     world::reviews::{self, Reader, Review, Reviews, ReviewsWorld},
+    world::sections::{Sections, SectionsWorld},
 };
 #[cfg(feature = "cli")]
 pub use crate::{
     export::{Export, ExportFormat},
-    operations::{Corpus, TaskOperation, WorldName, WorldParams},
+    operations::{Corpus, TaskOperation},
+    questions::{Answers, Questions},
+    world_params::{WorldName, WorldParams},
 };

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use w2s_data::{Corpus, Export, TaskOperation};
+use w2s_data::{Answers, Corpus, Export, Questions, TaskOperation};
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -15,5 +15,6 @@ fn main() -> ExitCode {
         "Makes corpora to pretrain on and examples to learn from",
     );
     let stage = stage.operation::<Corpus>().operation::<TaskOperation>();
+    let stage = stage.operation::<Questions>().operation::<Answers>();
     w2s_stage::main(stage.command::<Export>())
 }
