@@ -179,7 +179,7 @@ impl Decoder {
                     q_proj: init.linear([q, dim], config.attention_bias, 0.02),
                     k_proj: init.linear([kv, dim], config.attention_bias, 0.02),
                     v_proj: init.linear([kv, dim], config.attention_bias, 0.02),
-                    o_proj: init.linear([dim, q], config.attention_bias, residual),
+                    o_proj: init.linear([dim, q], config.output_bias, residual),
                 },
                 post_attention_layernorm: norm(&mut init),
                 mlp: Mlp {

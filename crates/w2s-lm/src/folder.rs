@@ -159,7 +159,7 @@ fn place(family: Family, path: &str) -> Place {
         transposed: false,
         third: None,
     };
-    if family == Family::Llama {
+    if family != Family::Gpt2 {
         return plain(path.into());
     }
     let Some(rest) = path.strip_prefix("model.") else {
@@ -392,6 +392,7 @@ fn architecture(family: Family, task: &str) -> String {
     let name = match family {
         Family::Llama => "Llama",
         Family::Gpt2 => "GPT2",
+        Family::Qwen2 => "Qwen2",
     };
     format!("{name}{task}")
 }
@@ -400,7 +401,7 @@ fn architecture(family: Family, task: &str) -> String {
 pub fn save_language_model(model: &LanguageModel, folder: &Path) -> Result<(), LmError> {
     let config = model.model.config();
     let task = match config.family {
-        Family::Llama => "ForCausalLM",
+        Family::Llama | Family::Qwen2 => "ForCausalLM",
         Family::Gpt2 => "LMHeadModel",
     };
     write(
