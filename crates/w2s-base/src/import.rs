@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::path::Path;
-use w2s_lm::{LmError, ModelFolder, Tokenizer};
+use w2s_lm::{LmError, ModelFolder, Tokenizer, save_language_model};
 
-/// Copies a model folder into `dir` after reading all of it: configuration, every tensor, tokenizer.
+/// Copies a model folder into `dir` after reading all of it: configuration, every tensor, tokenizer. Of an adapter's
+/// folder the merged model is written.
 ///
 /// # Errors
 ///
@@ -29,6 +30,9 @@ pub fn import(folder: &Path, dir: &Path) -> Result<Value> {
     for name in &names {
         std::fs::copy(folder.join(name), dir.join(name))
             .with_context(|| format!("cannot copy `{}`", folder.join(name).display()))?;
+    }
+    if opened.is_adapter() {
+        save_language_model(&model, dir)?;
     }
     Ok(json!({
         "parameters": parameters,

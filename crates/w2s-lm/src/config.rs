@@ -238,14 +238,14 @@ impl DecoderConfig {
     }
 }
 
-/// `config.json` with errors that name it.
-struct Fields<'a> {
-    config: &'a Value,
-    path: &'a Path,
+/// A configuration file with errors that name it.
+pub(crate) struct Fields<'a> {
+    pub(crate) config: &'a Value,
+    pub(crate) path: &'a Path,
 }
 
 impl Fields<'_> {
-    fn unsupported(&self, what: impl Into<String>) -> LmError {
+    pub(crate) fn unsupported(&self, what: impl Into<String>) -> LmError {
         LmError::Unsupported {
             path: self.path.into(),
             what: what.into(),
@@ -256,7 +256,7 @@ impl Fields<'_> {
         self.config.get(key).filter(|v| !v.is_null())
     }
 
-    fn wrong(&self, key: &str, kind: &str) -> LmError {
+    pub(crate) fn wrong(&self, key: &str, kind: &str) -> LmError {
         let reason = match self.present(key) {
             None => format!("it has no `{key}`"),
             Some(value) => format!("`{key}` is {value}, not {kind}"),
@@ -264,13 +264,13 @@ impl Fields<'_> {
         LmError::malformed(self.path, reason)
     }
 
-    fn text(&self, key: &str) -> Result<&str, LmError> {
+    pub(crate) fn text(&self, key: &str) -> Result<&str, LmError> {
         self.present(key)
             .and_then(Value::as_str)
             .ok_or_else(|| self.wrong(key, "a string"))
     }
 
-    fn size(&self, key: &str) -> Result<usize, LmError> {
+    pub(crate) fn size(&self, key: &str) -> Result<usize, LmError> {
         self.present(key)
             .and_then(Value::as_u64)
             .filter(|&n| n > 0)
@@ -285,7 +285,7 @@ impl Fields<'_> {
         }
     }
 
-    fn number_or(&self, key: &str, default: f64) -> Result<f64, LmError> {
+    pub(crate) fn number_or(&self, key: &str, default: f64) -> Result<f64, LmError> {
         match self.present(key) {
             None => Ok(default),
             Some(v) => v.as_f64().ok_or_else(|| self.wrong(key, "a number")),
@@ -306,7 +306,7 @@ impl Fields<'_> {
         value.as_u64().map(|id| id as u32)
     }
 
-    fn must_be(&self, key: &str, allowed: &[&str]) -> Result<(), LmError> {
+    pub(crate) fn must_be(&self, key: &str, allowed: &[&str]) -> Result<(), LmError> {
         match self.present(key).and_then(Value::as_str) {
             Some(value) if !allowed.contains(&value) => {
                 Err(self.unsupported(format!("{key} `{value}`")))
