@@ -430,6 +430,29 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "cli")]
+    #[test]
+    fn flags_make_settings() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            lora: LoraArgs,
+        }
+        let parse = |flags: &str| {
+            let words = std::iter::once("w2s").chain(flags.split_whitespace());
+            <Cli as clap::Parser>::try_parse_from(words).unwrap().lora
+        };
+        assert_eq!(parse("").settings(), None);
+        assert_eq!(
+            parse("--lora-rank 2 --lora-targets q_proj,v_proj").settings(),
+            Some(settings(&["q_proj", "v_proj"]))
+        );
+        let args = parse("--lora-rank 2 --lora-alpha 1 --lora-save adapter");
+        assert_eq!(args.lora_save, LoraSave::Adapter);
+        assert_eq!(args.settings().unwrap().alpha, 1.0);
+        assert_eq!(args.settings().unwrap().targets, ["all"]);
+    }
+
     #[test]
     fn flags_without_a_rank_are_refused() {
         let none = LoraArgs {

@@ -3,6 +3,7 @@
 use crate::config::Fields;
 use crate::folder::{floats, write_json, write_tensors};
 use crate::{Family, LanguageModel, LmError, LoraSettings, ModelFolder};
+use burn::module::Module;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -214,7 +215,7 @@ impl LanguageModel {
         }
         Ok(Self {
             model,
-            lm_head: burn::module::Module::no_grad(self.lm_head),
+            lm_head: self.lm_head.no_grad(),
         })
     }
 }

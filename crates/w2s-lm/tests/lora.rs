@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use w2s_lm::{
-    Batch, DecoderConfig, Family, LanguageModel, LmError, Lora, LoraArgs, LoraSave, LoraSettings,
-    ModelFolder, device, save_adapter, save_language_model,
+    Batch, Classifier, ClassifierSettings, DecoderConfig, Family, LanguageModel, LmError, Lora,
+    LoraArgs, LoraSave, LoraSettings, ModelFolder, TooLong, device, save_adapter, save_classifier,
+    save_language_model,
 };
 use w2s_train::{
     Decay, Loss, Objective, Plan, Schedule, StepInfo, TrainConfig, TrainError, Watch, fit,
@@ -296,6 +297,29 @@ fn both_forms_open_as_model_folders() {
                 "{save}: {read} instead of {expected}"
             );
         }
+    }
+}
+
+#[test]
+fn a_classifier_is_saved_with_its_adapter_merged() {
+    let device = device("flex").unwrap();
+    let model = Classifier::word_head(adapted(&llama(), &["all"]), &[7, 8], &device);
+    let settings = ClassifierSettings {
+        template: "{text}".into(),
+        classes: vec!["no".into(), "yes".into()],
+        max_tokens: 32,
+        too_long: TooLong::Drop,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    save_classifier(&model, &settings, folder.path()).unwrap();
+    let read = ModelFolder::open(folder.path()).unwrap();
+    let read = read.classifier(&device).unwrap();
+    let logits = |m: &Classifier| m.logits(&batch()).into_data().try_to_vec::<f32>().unwrap();
+    for (read, expected) in logits(&read).iter().zip(logits(&model)) {
+        assert!(
+            (read - expected).abs() < 1e-5,
+            "{read} instead of {expected}"
+        );
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is written opens in Python's transformers and PEFT and computes the same. Opt-in: `W2S_PYTHON` names a Python
 //! that has torch, transformers and peft.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use w2s_lm::{
-    Batch, DecoderConfig, Family, LanguageModel, LoraSettings, ModelFolder, device, save_adapter,
+    Batch, DecoderConfig, LanguageModel, LoraSettings, ModelFolder, device, save_adapter,
     save_language_model,
 };
 
@@ -46,21 +46,25 @@ fn agree(model: &LanguageModel, folders: &[&Path]) {
     }
 }
 
-fn qwen2(tied: bool) -> DecoderConfig {
-    DecoderConfig {
-        family: Family::Qwen2,
-        attention_bias: true,
-        kv_heads: 2,
-        tied,
-        ..DecoderConfig::scratch(11, 2, 16, 4, 24, 32)
-    }
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/golden/qwen2-tiny")
+}
+
+fn golden_model() -> LanguageModel {
+    let folder = ModelFolder::open(&golden()).unwrap();
+    folder.language_model(&device("flex").unwrap()).unwrap()
 }
 
 #[test]
 fn qwen2_opens_in_transformers() {
-    for tied in [true, false] {
+    let tied = golden_model();
+    let untied = DecoderConfig {
+        tied: false,
+        ..tied.model.config().clone()
+    };
+    let untied = LanguageModel::init(&untied, 3, &device("flex").unwrap());
+    for model in [tied, untied] {
         let folder = tempfile::tempdir().unwrap();
-        let model = LanguageModel::init(&qwen2(tied), 3, &device("flex").unwrap());
         save_language_model(&model, folder.path()).unwrap();
         agree(&model, &[folder.path()]);
     }
@@ -68,9 +72,7 @@ fn qwen2_opens_in_transformers() {
 
 #[test]
 fn an_adapter_opens_in_peft() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/golden/qwen2-tiny");
-    let base = ModelFolder::open(&golden).unwrap();
-    let base = base.language_model(&device("flex").unwrap()).unwrap();
+    let (golden, base) = (golden(), golden_model());
     let adapter = tempfile::tempdir().unwrap();
     let adapted = base.clone().with_adapter(&golden.join("adapter")).unwrap();
     save_adapter(&adapted, &golden, adapter.path()).unwrap();
