@@ -1,9 +1,9 @@
 //! Decoder language models: configurations, weights, batches without padding, heads.
 //!
 //! A [`ModelFolder`] is an ordinary Hugging Face folder of the Llama family (SmolLM2, TinyLlama, Llama 3), of Qwen2
-//! (Qwen2.5) or of GPT-2; it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that [`DecoderConfig`] describes. Text
-//! becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row. [`device()`] turns a name from a
-//! command line into a place to compute. [`generate`] lets a language model write on.
+//! (Qwen2.5) or of GPT-2; it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that
+//! [`DecoderConfig`] describes. Text becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row.
+//! [`device()`] turns a name from a command line into a place to compute. [`generate`] lets a language model write on.
 //! [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
 //!
 //! ```
