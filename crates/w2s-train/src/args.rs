@@ -16,7 +16,10 @@ pub struct TrainArgs {
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub max_steps: Option<usize>,
     /// Peak learning rate
-    #[cfg_attr(feature = "cli", arg(long, value_name = "RATE"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_negative_numbers = true, value_name = "RATE")
+    )]
     pub lr: f64,
     /// How the learning rate falls: cosine, linear, constant
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Decay::Cosine, value_name = "NAME"))]
