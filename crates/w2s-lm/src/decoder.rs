@@ -1,25 +1,30 @@
 //! The decoder itself: one set of layers for every family, chosen by configuration.
 
-use crate::{Batch, DecoderConfig, Family};
+use crate::{Batch, DecoderConfig, Family, Lora, LoraSettings};
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use w2s_ops::{AttentionSpec, Rotary, Targets};
 
-/// A linear layer with the weight as model folders store it, `[out, in]`.
+/// A linear layer with the weight as model folders store it, `[out, in]`, perhaps with an adapter beside it.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[out, in]`.
     pub weight: Param<Tensor<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// A low-rank update of the weight.
+    pub lora: Option<Lora>,
 }
 
 impl Linear {
     /// `[tokens, in]` to `[tokens, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = w2s_ops::linear(x, self.weight.val());
+        let y = match &self.lora {
+            None => w2s_ops::linear(x, self.weight.val()),
+            Some(lora) => w2s_ops::linear(x.clone(), self.weight.val()) + lora.forward(x),
+        };
         match &self.bias {
             None => y,
             Some(bias) => y + bias.val().unsqueeze(),
@@ -136,6 +141,8 @@ pub struct Decoder {
     config: DecoderConfig,
     #[module(skip)]
     rotary: Option<Rotary>,
+    #[module(skip)]
+    pub(crate) lora: Option<LoraSettings>,
 }
 
 /// Rotary tables are made for this many positions at most; a longer sequence is refused when it is packed.
@@ -179,7 +186,7 @@ impl Decoder {
                     q_proj: init.linear([q, dim], config.attention_bias, 0.02),
                     k_proj: init.linear([kv, dim], config.attention_bias, 0.02),
                     v_proj: init.linear([kv, dim], config.attention_bias, 0.02),
-                    o_proj: init.linear([dim, q], config.attention_bias, residual),
+                    o_proj: init.linear([dim, q], config.output_bias, residual),
                 },
                 post_attention_layernorm: norm(&mut init),
                 mlp: Mlp {
@@ -199,6 +206,7 @@ impl Decoder {
                 .inverse_frequencies()
                 .map(|f| Rotary::new(&f, config.positions.min(ROTARY_POSITIONS))),
             config: config.clone(),
+            lora: None,
         }
     }
 
@@ -331,6 +339,7 @@ impl<'a> Init<'a> {
         Linear {
             weight: self.normal(shape, deviation),
             bias: bias.then(|| self.filled(shape[0], 0.0)),
+            lora: None,
         }
     }
 }
@@ -427,6 +436,7 @@ impl Classifier {
             score: Linear {
                 weight: Param::from_data(zeros, device),
                 bias: None,
+                lora: None,
             },
         }
     }
@@ -440,6 +450,7 @@ impl Classifier {
             score: Linear {
                 weight: Param::from_data(head, device),
                 bias: None,
+                lora: None,
             },
         }
     }

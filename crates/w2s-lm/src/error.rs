@@ -66,6 +66,9 @@ pub enum LmError {
     /// Label words that do not name the classes.
     #[error("{0}")]
     LabelWords(String),
+    /// An adapter that does not fit the model, or the place it is saved in.
+    #[error("{0}")]
+    Lora(String),
     /// A prompt or a setting that nothing can be generated from.
     #[error("{0}")]
     Generation(String),

@@ -1,10 +1,11 @@
 //! Decoder language models: configurations, weights, batches without padding, heads.
 //!
-//! A [`ModelFolder`] is an ordinary Hugging Face folder of the Llama family (SmolLM2, TinyLlama, Llama 3) or of GPT-2;
-//! it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that [`DecoderConfig`] describes. Text
-//! becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row. [`device()`] turns a name from a
+//! A [`ModelFolder`] is an ordinary Hugging Face folder of the Llama family (SmolLM2, TinyLlama, Llama 3), of Qwen2
+//! (Qwen2.5) or of GPT-2; it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that
+//! [`DecoderConfig`] describes. Text becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row. [`device()`] turns a name from a
 //! command line into a place to compute. [`generate`] lets a language model write on; [`respond()`] lets it answer
 //! conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how likely it finds answers.
+//! [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
 //!
 //! ```
 //! use w2s_lm::{Batch, DecoderConfig, LanguageModel, device};
@@ -29,6 +30,8 @@ mod device;
 mod error;
 mod folder;
 pub mod generate;
+mod lora;
+mod peft;
 mod respond;
 
 pub use answers::{AnswerBatch, LogProbSum, answer_log_probs};
@@ -45,5 +48,7 @@ pub use decoder::{
 pub use device::device;
 pub use error::LmError;
 pub use folder::{ModelFolder, save_classifier, save_language_model};
+pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
+pub use peft::save_adapter;
 pub use respond::{Answered, SamplingArgs, respond};
 pub use w2s_text::Tokenizer;

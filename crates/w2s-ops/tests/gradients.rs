@@ -213,6 +213,29 @@ fn heads_with_losses() {
 }
 
 #[test]
+fn a_frozen_projection_changes_no_other_gradient() {
+    let (rows, dim, vocab) = (5, 8, 11);
+    let data = random(&[[rows, dim], [vocab, dim]], 3);
+    let targets = Targets::mean(vec![3, 0, 10, 3, 7]);
+    let gradients = |loss: &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>, frozen: bool| {
+        let [hidden, weight] = [0, 1].map(|i| load(&data, DType::F32)[i].clone());
+        let weight = weight.set_require_grad(!frozen);
+        let grads = loss(hidden.clone(), weight.clone()).backward();
+        let value = |x: &Tensor<2>| x.grad(&grads).map(|g| values(&g.into_data()));
+        (value(&hidden).expect("a gradient"), value(&weight))
+    };
+    let losses: [&dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>; 2] =
+        [&|h, w| cross_entropy(h, w, &targets), &|h, w| {
+            token_log_probs(h, w, &targets).sum()
+        }];
+    for loss in losses {
+        let ((trained, weight), (frozen, none)) = (gradients(loss, false), gradients(loss, true));
+        assert_eq!(trained, frozen);
+        assert!(weight.is_some() && none.is_none());
+    }
+}
+
+#[test]
 fn cross_entropy_over_several_chunks_of_rows() {
     let (rows, dim, vocab) = (300, 3, 40_000);
     let data = random(&[[rows, dim], [vocab, dim]], 1);

@@ -215,7 +215,8 @@ impl MetricsLog {
     }
 }
 
-/// Trains `model` over `plan`, going on from a saved state where there is one.
+/// Trains `model` over `plan`, going on from a saved state where there is one. Frozen parameters stay as they are and
+/// are no part of that state.
 ///
 /// The same seed, plan and machine give the same bytes, interrupted or not: a saved state holds parameters, moments and
 /// the position in the plan, and nothing else varies. `watch` sees the metrics of each step and may stop the run.

@@ -1,4 +1,7 @@
 //! Parameters and optimiser state: in memory as flat tensors, on disk as one file that is replaced whole.
+//!
+//! Everything here is of the parameters that are trained: a frozen one ([`Param::set_require_grad`]) has no gradient, no
+//! moments and no place in the saved state.
 
 use crate::TrainError;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -15,14 +18,20 @@ fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.reshape([size])
 }
 
-/// Gradients of all parameters of a module in the order of its tree; `None` for one that had no part in the loss.
+fn trained<const D: usize>(param: &Param<Tensor<D>>) -> bool {
+    param.base().is_require_grad()
+}
+
+/// Gradients of the trained parameters of a module in the order of its tree; `None` for one that had no part in the loss.
 pub(crate) type FlatGradients = Vec<Option<Tensor<1>>>;
 
 pub(crate) fn take_gradients<M: Module>(model: &M, grads: &mut Gradients) -> FlatGradients {
     struct Take<'a>(&'a mut Gradients, FlatGradients);
     impl ModuleVisitor for Take<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.push(param.base().grad_remove(self.0).map(flat));
+            if trained(param) {
+                self.1.push(param.base().grad_remove(self.0).map(flat));
+            }
         }
     }
     let mut take = Take(grads, Vec::new());
@@ -53,13 +62,15 @@ pub(crate) fn norm(gradients: &FlatGradients) -> f64 {
 pub(crate) struct Moments(Vec<(Tensor<1>, Tensor<1>)>);
 
 impl Moments {
-    /// Moments of zero for every parameter of `model`.
+    /// Moments of zero for every trained parameter of `model`.
     pub(crate) fn zeros<M: Module>(model: &M) -> Self {
         struct Zeros(Vec<(Tensor<1>, Tensor<1>)>);
         impl ModuleVisitor for Zeros {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let zeros = flat(param.base().inner().zeros_like());
-                self.0.push((zeros.zeros_like(), zeros));
+                if trained(param) {
+                    let zeros = flat(param.base().inner().zeros_like());
+                    self.0.push((zeros.zeros_like(), zeros));
+                }
             }
         }
         let mut zeros = Zeros(Vec::new());
@@ -81,6 +92,9 @@ impl Moments {
         }
         impl ModuleMapper for Update<'_> {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                if !trained(&param) {
+                    return param;
+                }
                 let moments = self.moments.next().expect("moments for every parameter");
                 let Some(gradient) = self.gradients.next().flatten() else {
                     return param;
@@ -105,7 +119,7 @@ impl Moments {
     }
 }
 
-/// The values of all parameters, flat, on the host.
+/// The values of the trained parameters, flat, on the host.
 #[derive(Clone)]
 pub(crate) struct Values(Vec<Vec<f32>>);
 
@@ -114,7 +128,9 @@ impl Values {
         struct Collect(Vec<Vec<f32>>);
         impl ModuleVisitor for Collect {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                self.0.push(to_host(flat(param.base().inner())));
+                if trained(param) {
+                    self.0.push(to_host(flat(param.base().inner())));
+                }
             }
         }
         let mut collect = Collect(Vec::new());
@@ -127,17 +143,15 @@ impl Values {
         struct Put(std::vec::IntoIter<Vec<f32>>);
         impl ModuleMapper for Put {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                if !trained(&param) {
+                    return param;
+                }
                 let values = self.0.next().expect("values for every parameter");
                 let (id, old, mapper) = param.consume();
-                let (shape, device, tracked) = (old.shape(), old.device(), old.is_require_grad());
-                let plain = old.inner().device();
-                let value = Tensor::from_data(TensorData::new(values, shape), &plain);
-                let value = if device.is_autodiff() {
-                    Tensor::from_inner(value)
-                } else {
-                    value
-                };
-                Param::from_mapped_value(id, value.set_require_grad(tracked), mapper)
+                let shape = old.shape();
+                let data = TensorData::new(values, shape);
+                let value = Tensor::from_data(data, &old.inner().device());
+                Param::from_mapped_value(id, Tensor::from_inner(value).require_grad(), mapper)
             }
         }
         model.map(&mut Put(self.0.into_iter()))

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::SafeTensors;
 use std::path::Path;
 use std::time::Duration;
 use w2s_train::{
@@ -160,6 +161,40 @@ fn stopped_at_every_step_it_ends_in_the_same_bits() {
             .collect::<Vec<_>>()
     };
     assert_eq!(losses(folder.path()), losses(calm.path()));
+}
+
+#[test]
+fn frozen_parameters_stay_and_are_not_saved() {
+    let frozen = || {
+        let line = Line::new();
+        Line {
+            weight: line.weight.set_require_grad(false),
+            ..line
+        }
+    };
+    let plan = Plan::by_examples(20, 6, 3, 5);
+    let run = |folder: &Path, go_on: bool| {
+        fit(
+            frozen(),
+            &mut Squares::default(),
+            &plan,
+            &config(folder),
+            &mut |_, _| go_on,
+        )
+    };
+    let calm = tempfile::tempdir().unwrap();
+    let whole = run(calm.path(), true).unwrap().model.values();
+    assert_eq!(whole[..3], [0.3, -0.2, 0.1]);
+    assert_ne!(whole[3], 0.0);
+
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), false).is_err(), "stopped after a step");
+    let bytes = std::fs::read(folder.path().join("state.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.len(), 3, "the bias and its two moments");
+    assert!(file.tensors().iter().all(|(_, view)| view.shape() == [1]));
+    let resumed = run(folder.path(), true).unwrap().model.values();
+    assert_eq!(resumed, whole);
 }
 
 #[test]
