@@ -2,10 +2,10 @@
 //!
 //! A [`ModelFolder`] is an ordinary Hugging Face folder of the Llama family (SmolLM2, TinyLlama, Llama 3), of Qwen2
 //! (Qwen2.5) or of GPT-2; it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that
-//! [`DecoderConfig`] describes. Text becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row. [`device()`] turns a name from a
-//! command line into a place to compute. [`generate`] lets a language model write on; [`respond()`] lets it answer
-//! conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how likely it finds answers.
-//! [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
+//! [`DecoderConfig`] describes. Text becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row.
+//! [`device()`] turns a name from a command line into a place to compute. [`generate`] lets a language model write on;
+//! [`respond()`] lets it answer conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how
+//! likely it finds answers. [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
 //!
 //! ```
 //! use w2s_lm::{Batch, DecoderConfig, LanguageModel, device};

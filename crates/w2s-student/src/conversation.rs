@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use serde::Serialize;
 use std::path::Path;
 use w2s_artifact::{Answer, Message, Pair};
-use w2s_lm::{EncodingArgs, LanguageModel, ModelFolder, save_language_model};
+use w2s_lm::{EncodingArgs, LanguageModel, LoraArgs, ModelFolder};
 use w2s_text::{Encoded, Encoder, Fit, Turn};
 use w2s_train::{FitSummary, Objective, Plan, TrainArgs, Watch, fit};
 
@@ -21,6 +21,8 @@ pub struct Setup<'a> {
     pub in_order: bool,
     /// Training settings.
     pub train: &'a TrainArgs,
+    /// Whether an adapter is trained instead of the whole model.
+    pub lora: &'a LoraArgs,
     /// Where to compute.
     pub device: &'a Device,
     /// Where the trained model goes.
@@ -30,9 +32,12 @@ pub struct Setup<'a> {
 }
 
 impl Setup<'_> {
-    /// The base model, and what turns conversations into its tokens.
+    /// The base model, with the adapter that is asked for, and what turns conversations into its tokens.
     pub fn open(&self) -> Result<(LanguageModel, Encoder)> {
-        open(self.base, self.encoding, self.device)
+        let folder = ModelFolder::open(self.base)?;
+        let model = self.lora.start(&folder, self.train.seed, self.device)?;
+        let encoder = self.encoding.encoder(self.base, &model)?;
+        Ok((model, encoder))
     }
 
     /// Which of `rows` rows make which step.
@@ -57,7 +62,7 @@ impl Setup<'_> {
     ) -> Result<FitSummary> {
         let config = self.train.config(self.dir, self.state_dir, None);
         let fitted = fit(model, objective, plan, &config, watch)?;
-        save_language_model(&fitted.model, self.dir)?;
+        self.lora.save(&fitted.model, self.base, self.dir)?;
         encoder
             .tokenizer()
             .save(self.dir)

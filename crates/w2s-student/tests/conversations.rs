@@ -5,7 +5,9 @@ mod support;
 use std::path::Path;
 use support::{WORDS, base, pairs};
 use w2s_artifact::{Pair, ReferenceLogProbs};
-use w2s_lm::{EncodingArgs, LanguageModel, Template, TooLong, answer_log_probs, device};
+use w2s_lm::{
+    EncodingArgs, LanguageModel, LoraArgs, LoraSave, Template, TooLong, answer_log_probs, device,
+};
 use w2s_losses::{PreferenceLoss, PreferenceSettings};
 use w2s_student::methods::{Finetuned, Preference, Preferred, preference, sft};
 use w2s_student::{Conversation, Setup, encode_pairs, open, reference};
@@ -33,6 +35,15 @@ fn args(micro_batch: Option<usize>) -> TrainArgs {
         micro_batch,
         seed: 4,
         save_seconds: 100.0,
+    }
+}
+
+fn lora(rank: usize) -> LoraArgs {
+    LoraArgs {
+        lora_rank: rank,
+        lora_alpha: None,
+        lora_targets: vec!["all".into()],
+        lora_save: LoraSave::Merged,
     }
 }
 
@@ -78,6 +89,7 @@ fn model(folder: &Path) -> LanguageModel {
 fn with_setup<T>(
     base: &Path,
     train: &TrainArgs,
+    lora: &LoraArgs,
     stops: bool,
     mut method: impl FnMut(&Setup, w2s_train::Watch) -> anyhow::Result<T>,
 ) -> anyhow::Result<Run<T>> {
@@ -88,6 +100,7 @@ fn with_setup<T>(
         batch: 8,
         in_order: false,
         train,
+        lora,
         device: &device("flex")?,
         dir: folder.path(),
         state_dir: state.path(),
@@ -123,7 +136,7 @@ impl Bench {
         train: &TrainArgs,
         stops: bool,
     ) -> anyhow::Result<Run<Preferred>> {
-        with_setup(self.base.path(), train, stops, |setup, watch| {
+        with_setup(self.base.path(), train, &lora(0), stops, |setup, watch| {
             let reference = Some(&self.reference[..]);
             preference(setup, &self.pairs, reference, loss, settings, watch)
         })
@@ -136,7 +149,7 @@ impl Bench {
 
     fn imitate(&self, train: &TrainArgs) -> Run<Finetuned> {
         let rows: Vec<Conversation> = self.pairs.iter().map(chosen).collect();
-        with_setup(self.base.path(), train, false, |setup, watch| {
+        with_setup(self.base.path(), train, &lora(0), false, |setup, watch| {
             sft(setup, &rows, watch)
         })
         .unwrap()
@@ -213,6 +226,34 @@ fn dpo_tells_the_answers_apart_and_says_so() {
     for (now, before) in now.iter().zip(&bench.reference) {
         assert!(margin(now) > margin(before), "pair {}", now.id);
     }
+}
+
+#[test]
+fn an_adapter_starts_from_the_base_and_moves_away_from_it() {
+    let bench = Bench::new(pairs(16));
+    let train = TrainArgs {
+        epochs: 10,
+        ..args(Some(4))
+    };
+    let loss = PreferenceLoss::DeltaPreference;
+    let run = with_setup(
+        bench.base.path(),
+        &train,
+        &lora(2),
+        false,
+        |setup, watch| {
+            let reference = Some(&bench.reference[..]);
+            preference(setup, &bench.pairs, reference, loss, loss.settings(), watch)
+        },
+    )
+    .unwrap();
+    let log = run.log();
+    close(log[0].loss, 2f64.ln(), "the first loss");
+    assert!(log[log.len() - 1].more["rewards_margin"] > 0.1);
+    // The adapter is merged: the folder is that of an ordinary model.
+    let margin = |r: &ReferenceLogProbs| r.chosen.sum - r.rejected.sum;
+    let sum = |rows: &[ReferenceLogProbs]| rows.iter().map(margin).sum::<f32>();
+    assert!(sum(&referenced(run.folder.path(), &bench.pairs)) > sum(&bench.reference) + 1.0);
 }
 
 #[test]

@@ -322,3 +322,42 @@ impl Falling {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kl_by_hand() {
+        // exp(-ln 2) - 1 + ln 2 and exp(ln 2) - 1 - ln 2, and nothing where nothing moved.
+        let ln2 = std::f64::consts::LN_2;
+        assert!((kl(&[ln2]) - (ln2 - 0.5)).abs() < 1e-12);
+        assert!((kl(&[-ln2, 0.0]) - (1.0 - ln2) / 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn both_sides_falling_is_told_once() {
+        let step = |chosen: f64, rejected: f64| Metrics {
+            step: 1,
+            epoch: 0.0,
+            loss: 0.0,
+            lr: 0.0,
+            grad_norm: 0.0,
+            tokens: 0,
+            seconds: 0.0,
+            held_out: None,
+            more: [
+                ("displacement_chosen".into(), chosen),
+                ("displacement_rejected".into(), rejected),
+            ]
+            .into(),
+        };
+        let mut falling = Falling::default();
+        for _ in 0..9 {
+            assert!(!falling.sees(&step(-0.1, -0.2)));
+        }
+        assert!(!falling.sees(&step(0.1, -0.2)), "the chosen side rose");
+        let told = (0..30).filter(|_| falling.sees(&step(-0.1, -0.2)));
+        assert_eq!(told.collect::<Vec<_>>(), [9]);
+    }
+}

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use w2s_artifact::{Kind, Label, Message, Pair, Prompt, ReferenceLogProbs, Response, Split};
-use w2s_lm::{Classifier, ClassifierArgs, EncodingArgs, LabelledRows, TooLong};
+use w2s_lm::{Classifier, ClassifierArgs, EncodingArgs, LabelledRows, LoraArgs, TooLong};
 use w2s_losses::{ConfidenceVariant, LossError, PreferenceLoss, PreferenceSettings};
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
 use w2s_train::{EarlyStoppingArgs, Metrics, Objective, TrainArgs};
@@ -194,6 +194,13 @@ pub struct Train {
         missing_docs,
         reason = "a doc comment on a flattened field replaces the command's about"
     )]
+    pub lora: LoraArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
     pub stopping: EarlyStoppingArgs,
 }
 
@@ -217,7 +224,7 @@ fn told(error: LossError) -> anyhow::Error {
 
 impl Train {
     /// The methods, for each flag that not all of them read, and whether it was given.
-    fn flags(&self) -> [(&'static str, &'static [Method], bool); 23] {
+    fn flags(&self) -> [(&'static str, &'static [Method], bool); 24] {
         use Method::{Labels, Preference, Sft};
         [
             ("data", &[Labels], self.data.is_some()),
@@ -253,6 +260,7 @@ impl Train {
             ("pairs", &[Sft, Preference], self.pairs.is_some()),
             ("in-order", &[Sft, Preference], self.in_order),
             ("separate", &[Sft, Preference], self.separate),
+            ("lora-rank", &[Sft, Preference], self.lora.lora_rank > 0),
             ("loss", &[Labels, Preference], self.loss.is_some()),
             ("beta", &[Labels, Preference], self.beta.is_some()),
         ]
@@ -392,6 +400,7 @@ impl Train {
             batch: self.batch,
             in_order: self.in_order,
             train: &self.train,
+            lora: &self.lora,
             device: &w2s_lm::device(step.device())?,
             dir: step.dir(),
             state_dir: &step.scratch()?,
@@ -508,6 +517,7 @@ impl Operation for Train {
             bail!("--batch is 0; it must be above zero");
         }
         self.train.check().map_err(anyhow::Error::msg)?;
+        self.lora.check().map_err(anyhow::Error::msg)?;
         match self.method {
             Method::Labels => {
                 let loss = self.label_loss();
