@@ -205,6 +205,7 @@ impl Objective<LanguageModel> for NextToken {
         Ok(Loss {
             value: model.next_token_loss(&batch, scale),
             tokens: batch.ids.len(),
+            metrics: Vec::new(),
         })
     }
 }
