@@ -1,9 +1,12 @@
-//! Tasks, splits, generated worlds and tokenizers.
+//! Tasks, splits, generated worlds, tokenizers and preference pairs.
 //!
 //! [`source`] reads records from files, a [`Task`] says what they mean and makes [`Row`]s of them, and [`cut`] divides the rows
 //! into gold, transfer and test with a [`SplitPlan`] that accounts for each. [`pre_cut`] takes rows that were divided
 //! elsewhere. Where no data is at hand, a [`ReviewsWorld`] makes up a language: [`Reviews::documents`] to pretrain on,
 //! [`Reviews::pool_reviews`] and [`Reviews::test_reviews`] to classify. [`tokenizer`] learns a vocabulary from documents.
+//!
+//! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
+//! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
 //!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
 //!
@@ -38,6 +41,12 @@ mod task;
 
 mod split;
 
+mod preference_file;
+
+mod prompts;
+
+mod pairs;
+
 mod random;
 
 mod world;
@@ -48,10 +57,18 @@ pub mod tokenizer;
 mod operations;
 
 #[cfg(feature = "cli")]
+mod preference_operations;
+
+#[cfg(feature = "cli")]
 mod export;
 
 pub use crate::{
     error::{DataError, Place},
+    pairs::{
+        Answers, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason, ScoreColumn,
+    },
+    preference_file::{Asked, Compared, Comparison, Mark, RowFormat},
+    prompts::{PromptsDropped, PromptsRead, prompts},
     random::Stream,
     split::{
         Dropped, Normalise, Row, SplitCount, SplitCounts, SplitParams, SplitPlan, cut, pre_cut,
@@ -63,4 +80,5 @@ pub use crate::{
 pub use crate::{
     export::{Export, ExportFormat},
     operations::{Corpus, TaskOperation, WorldName, WorldParams},
+    preference_operations::{Pairs, Prompts},
 };

@@ -57,7 +57,7 @@ impl WorldParams {
 }
 
 /// Adds the hint an error has to it.
-fn hinted<T>(result: Result<T, DataError>) -> anyhow::Result<T> {
+pub(crate) fn hinted<T>(result: Result<T, DataError>) -> anyhow::Result<T> {
     match result {
         Ok(value) => Ok(value),
         Err(error) => match error.hint() {
@@ -196,7 +196,7 @@ impl Operation for Corpus {
 }
 
 /// Tells a wrong path before any work.
-fn check_paths(flag: &str, paths: &[PathBuf]) -> anyhow::Result<()> {
+pub(crate) fn check_paths(flag: &str, paths: &[PathBuf]) -> anyhow::Result<()> {
     for path in paths {
         hinted(source::files(path)).with_context(|| format!("--{flag} cannot be read"))?;
     }
