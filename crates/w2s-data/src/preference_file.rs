@@ -37,18 +37,18 @@ pub enum Mark {
 /// list), `instruction` (with `input` after a blank line, where it is not empty) or `question`: the first of them that is
 /// there; `system` is put before it. Where there is none, the columns `chosen` and `rejected` hold it: as lists that differ
 /// in their last turn, or as transcripts with `\n\nHuman:` and `\n\nAssistant:`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct RowFormat {
     /// Column that holds the conversation or the question [default: messages, prompt, instruction or question]
-    #[cfg_attr(feature = "cli", arg(long, requires = "source", value_name = "NAME"))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub prompt_column: Option<String>,
     /// Where transcripts are cut into prompt and answers
-    #[cfg_attr(feature = "cli", arg(long, requires = "source", value_enum, default_value_t = Mark::Common))]
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value_t = Mark::Common))]
     pub mark: Mark,
     /// Turn transcripts into messages without marks, for models with a chat template; otherwise a transcript is one message,
     /// marks and all
-    #[cfg_attr(feature = "cli", arg(long, requires = "source"))]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub as_turns: bool,
 }
 

@@ -113,7 +113,11 @@ pub struct Pairs {
     #[arg(long, requires = "chosen_scores", value_name = "NAME")]
     pub score: Option<String>,
     /// File or folder with pairs, instead of answers; more than one by repeating the flag
-    #[arg(long, conflicts_with = "prompts", value_name = "PATH")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["prompts", "chosen", "rejected", "chosen_scores", "rejected_scores", "score"]
+    )]
     #[serde(skip)]
     pub source: Vec<PathBuf>,
     /// How rows of files are read.
@@ -239,6 +243,11 @@ impl Operation for Pairs {
         }
         if file && !matches!(self.rule, PairRule::File | PairRule::Shuffled) {
             bail!("--source is read by the rules file and shuffled only");
+        }
+        if !file && self.format != RowFormat::default() {
+            bail!(
+                "--prompt-column, --mark and --as-turns say how to read files, and there is no --source"
+            );
         }
         if self.reversed && matches!(self.rule, PairRule::Tied | PairRule::Shuffled) {
             bail!(

@@ -449,5 +449,23 @@ fn bad_input_is_named() {
     assert!(
         with(&["--rule", "best"]).contains("possible values: order, score, tied, shuffled, file")
     );
-    assert!(with(&["--rule", "order", "--as-turns"]).contains("--source <PATH>"));
+    assert_eq!(
+        with(&["--rule", "order", "--as-turns"]),
+        "--prompt-column, --mark and --as-turns say how to read files, and there is no --source"
+    );
+    for flag in [
+        "--prompts",
+        "--chosen",
+        "--rejected",
+        "--chosen-scores",
+        "--score",
+    ] {
+        let flags = ["--rule", "file", "--source", &empty, flag, "aaaa"];
+        assert!(
+            place
+                .failure::<Pairs>(&flags)
+                .contains("cannot be used with"),
+            "{flag}"
+        );
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, path::PathBuf};
 
-use w2s_artifact::Split;
+use w2s_artifact::{Answer, Pair, Split};
 use w2s_data::{
     Mark, Normalise, PairFilters, PairRule, Pairing, Reason, RowFormat, SplitParams, Task, cut,
     prompts, source,
@@ -115,20 +115,27 @@ fn hh_single_turn_becomes_pairs() {
         assert_eq!(pairing.pairs.len() + pairing.dropped.total(), 4_000);
         pairing
     };
-    // The README of the data: 6 prompts differ when cut at the last mark, none at the first, and 4 replies are empty.
-    let last = pairing(Mark::Last);
+    // The README of the data: 4 replies are empty. 6 rows have the mark again inside a reply, all of them in the rejected
+    // one, so that every way to cut gives the same pairs.
     let first = pairing(Mark::First);
-    let counts = |pairing: &Pairing| {
-        [
-            Reason::PromptsDiffer,
-            Reason::Empty,
-            Reason::Identical,
-            Reason::Duplicate,
-        ]
-        .map(|reason| pairing.dropped.count(reason))
+    let counts = [
+        Reason::PromptsDiffer,
+        Reason::Empty,
+        Reason::Identical,
+        Reason::Duplicate,
+    ]
+    .map(|reason| first.dropped.count(reason));
+    assert_eq!((counts, first.pairs.len()), ([0, 4, 0, 0], 3_996));
+    let marked = |answer: &Answer| answer.text.contains("\n\nAssistant:");
+    let inside = |side: fn(&Pair) -> &Answer| {
+        let answers = first.pairs.iter().map(side);
+        answers.filter(|answer| marked(answer)).count()
     };
-    assert_eq!((counts(&last), last.pairs.len()), ([6, 4, 0, 0], 3_990));
-    assert_eq!((counts(&first), first.pairs.len()), ([0, 4, 0, 0], 3_996));
+    assert_eq!(
+        (inside(|pair| &pair.chosen), inside(|pair| &pair.rejected)),
+        (0, 6)
+    );
+    assert_eq!(pairing(Mark::Last), first);
     assert_eq!(pairing(Mark::Common), first);
     // It says 41.0 % of all 4,000.
     let longer = first.summary()["longer_is_chosen"].as_f64().unwrap();
