@@ -1,4 +1,4 @@
-//! Tasks, splits, generated worlds and tokenizers.
+//! Tasks, splits, generated worlds, tokenizers and preference pairs.
 //!
 //! [`source`] reads records from files, a [`Task`] says what they mean and makes [`Row`]s of them, and [`cut`] divides the rows
 //! into gold, transfer and test with a [`SplitPlan`] that accounts for each. [`pre_cut`] takes rows that were divided
@@ -6,6 +6,9 @@
 //! [`Reviews::pool_reviews`] and [`Reviews::test_reviews`] to classify. A [`QuestionWorld`] asks and answers instead:
 //! [`question::documents`] to pretrain on, [`question::questions`] to tune and to test with. [`tokenizer`] learns a vocabulary
 //! from documents.
+//!
+//! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
+//! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
 //!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
 //!
@@ -40,6 +43,12 @@ mod task;
 
 mod split;
 
+mod preference_file;
+
+mod prompts;
+
+mod pairs;
+
 mod random;
 
 mod world;
@@ -53,6 +62,9 @@ mod world_params;
 mod operations;
 
 #[cfg(feature = "cli")]
+mod preference_operations;
+
+#[cfg(feature = "cli")]
 mod questions;
 
 #[cfg(feature = "cli")]
@@ -60,6 +72,11 @@ mod export;
 
 pub use crate::{
     error::{DataError, Place},
+    pairs::{
+        Answers, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason, ScoreColumn,
+    },
+    preference_file::{Asked, Compared, Comparison, Mark, RowFormat},
+    prompts::{PromptsDropped, PromptsRead, prompts},
     random::Stream,
     split::{
         Dropped, Normalise, Row, SplitCount, SplitCounts, SplitParams, SplitPlan, cut, pre_cut,
@@ -74,6 +91,7 @@ pub use crate::{
 pub use crate::{
     export::{Export, ExportFormat},
     operations::{Corpus, TaskOperation},
-    questions::{Answers, Questions},
+    preference_operations::{Pairs, Prompts},
+    questions::{AnswersOperation, QuestionsOperation},
     world_params::{WorldName, WorldParams},
 };

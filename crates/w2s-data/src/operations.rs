@@ -153,7 +153,7 @@ impl Operation for Corpus {
 }
 
 /// Tells a wrong path before any work.
-fn check_paths(flag: &str, paths: &[PathBuf]) -> anyhow::Result<()> {
+pub(crate) fn check_paths(flag: &str, paths: &[PathBuf]) -> anyhow::Result<()> {
     for path in paths {
         hinted(source::files(path)).with_context(|| format!("--{flag} cannot be read"))?;
     }

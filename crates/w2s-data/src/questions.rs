@@ -17,7 +17,7 @@ const MOST_CHOICES: usize = 8;
 
 /// Makes prompts: questions that a generated world asks.
 #[derive(Clone, Debug, Serialize, clap::Args)]
-pub struct Questions {
+pub struct QuestionsOperation {
     /// For whom: questions of one part are never met in the other, nor in the corpus
     #[arg(long, value_enum, value_name = "PART")]
     pub part: Part,
@@ -27,7 +27,7 @@ pub struct Questions {
     /// Which of the part's questions
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
-    /// Answers to choose from, one of them right; 0 leaves the questions open
+    /// AnswersOperation to choose from, one of them right; 0 leaves the questions open
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub choices: usize,
     /// Which world asks.
@@ -35,7 +35,7 @@ pub struct Questions {
     pub world: WorldParams,
 }
 
-impl Operation for Questions {
+impl Operation for QuestionsOperation {
     const NAME: &'static str = "questions";
     const VERSION: u32 = 1;
     const KIND: Kind = Kind::Prompts;
@@ -138,12 +138,12 @@ fn choices(
 
 /// Makes responses: answers that a generated world would give.
 #[derive(Clone, Debug, Serialize, clap::Args)]
-pub struct Answers {
+pub struct AnswersOperation {
     /// The questions, made by `w2s-data questions` with the same world
     #[arg(long, value_name = "PROMPTS")]
     #[serde(skip)]
     pub prompts: ArtifactArg,
-    /// Answers to each question
+    /// AnswersOperation to each question
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub samples: u32,
     /// Another seed gives other answers
@@ -157,7 +157,7 @@ pub struct Answers {
     pub world: WorldParams,
 }
 
-impl Answers {
+impl AnswersOperation {
     fn answering(&self) -> anyhow::Result<Box<dyn QuestionWorld>> {
         match self.sections {
             Some(sections) => Ok(Box::new(self.world.sections()?.exactly(sections))),
@@ -166,7 +166,7 @@ impl Answers {
     }
 }
 
-impl Operation for Answers {
+impl Operation for AnswersOperation {
     const NAME: &'static str = "answers";
     const VERSION: u32 = 1;
     const KIND: Kind = Kind::Responses;

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Parser;
 use w2s_artifact::{Artifact, Document, Example, Prompt, Response, Split};
-use w2s_data::{Answers, Corpus, Questions, SplitPlan, TaskOperation};
+use w2s_data::{AnswersOperation, Corpus, QuestionsOperation, SplitPlan, TaskOperation};
 use w2s_stage::{Operation, RunOptions};
 
 #[derive(Parser)]
@@ -336,7 +336,7 @@ fn a_world_asks_and_answers() {
     let store = folder.path();
     let questions = |part: &str| {
         let flags = ["--world", "sections", "--part", part, "--rows", "150"];
-        run::<Questions>(store, &flags).unwrap()
+        run::<QuestionsOperation>(store, &flags).unwrap()
     };
     let (train, test) = (questions("train"), questions("test"));
     let prompts: Vec<Prompt> = train.records().unwrap();
@@ -351,7 +351,7 @@ fn a_world_asks_and_answers() {
     let train = train.reference.to_string();
     let answers = |flags: &[&str]| {
         let world = ["--world", "sections", "--prompts", &train];
-        let artifact = run::<Answers>(store, &[&world, flags].concat()).unwrap();
+        let artifact = run::<AnswersOperation>(store, &[&world, flags].concat()).unwrap();
         artifact.records::<Response>().unwrap()
     };
     for (sections, seed) in [("3", "0"), ("2", "1")] {
@@ -380,7 +380,7 @@ fn a_right_answer_stands_among_the_choices() {
     let store = folder.path();
     let glossary = ["--world", "glossary", "--careless", "0.5"];
     let flags = ["--part", "test", "--rows", "400", "--choices", "4"];
-    let artifact = run::<Questions>(store, &[&glossary[..], &flags].concat()).unwrap();
+    let artifact = run::<QuestionsOperation>(store, &[&glossary[..], &flags].concat()).unwrap();
     let prompts: Vec<Prompt> = artifact.records().unwrap();
     let mut places = [0; 4];
     for prompt in &prompts {
@@ -393,7 +393,7 @@ fn a_right_answer_stands_among_the_choices() {
 
     let asked = artifact.reference.to_string();
     let flags = ["--prompts", &asked, "--samples", "5"];
-    let answers = run::<Answers>(store, &[&glossary[..], &flags].concat()).unwrap();
+    let answers = run::<AnswersOperation>(store, &[&glossary[..], &flags].concat()).unwrap();
     let responses: Vec<Response> = answers.records().unwrap();
     let right = responses.iter().filter(|response| {
         let answer = prompts[response.prompt as usize].answer.as_ref().unwrap();
@@ -419,7 +419,7 @@ fn a_corpus_of_questions_can_be_read_back() {
 fn worlds_refuse_what_they_cannot_do() {
     let folder = tempfile::tempdir().unwrap();
     let questions = |flags: &[&str]| {
-        failure::<Questions>(folder.path(), &[&["--part", "train"], flags].concat())
+        failure::<QuestionsOperation>(folder.path(), &[&["--part", "train"], flags].concat())
     };
     assert_eq!(
         questions(&["--world", "sections", "--negation", "0.5"]),
@@ -458,10 +458,10 @@ fn worlds_refuse_what_they_cannot_do() {
     assert!((10..40).contains(&found.parse::<usize>().unwrap()));
 
     let flags = ["--world", "glossary", "--part", "test", "--rows", "5"];
-    let asked = run::<Questions>(&folder.path().join("store"), &flags).unwrap();
+    let asked = run::<QuestionsOperation>(&folder.path().join("store"), &flags).unwrap();
     let asked = asked.reference.to_string();
     let answers = |flags: &[&str]| {
-        failure::<Answers>(folder.path(), &[&["--prompts", &asked], flags].concat())
+        failure::<AnswersOperation>(folder.path(), &[&["--prompts", &asked], flags].concat())
     };
     assert_eq!(
         answers(&["--world", "glossary", "--world-seed", "1"]),
