@@ -43,6 +43,15 @@ pub mod baselines;
 
 pub mod report;
 
+pub mod scorers;
+
+pub mod answers;
+
+mod judge;
+pub use judge::judge;
+
+pub mod scores;
+
 mod predict;
 pub use predict::{Predicted, predict};
 
