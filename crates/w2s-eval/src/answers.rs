@@ -78,6 +78,36 @@ pub fn check_scorers(scorers: &[Scorer]) -> Result<(), AnswersError> {
     Ok(())
 }
 
+/// Each response with the prompt it answers, in the order of the responses.
+///
+/// # Errors
+///
+/// No response at all, one to a prompt that is not there, or two with the same numbers.
+pub fn join<'a>(
+    prompts: &'a [Prompt],
+    responses: &'a [Response],
+) -> Result<Vec<(&'a Prompt, &'a Response)>, AnswersError> {
+    if responses.is_empty() {
+        return Err(AnswersError::NoAnswers {
+            prompts: prompts.len(),
+        });
+    }
+    let asked: BTreeMap<u64, &Prompt> = prompts.iter().map(|p| (p.id, p)).collect();
+    let mut answered = BTreeSet::new();
+    let pair = |response: &'a Response| {
+        let (id, sample) = (response.prompt, response.sample);
+        let prompt = asked.get(&id).ok_or(AnswersError::UnknownPrompt {
+            prompt: id,
+            prompts: prompts.len(),
+        })?;
+        if !answered.insert((id, sample)) {
+            return Err(AnswersError::TwoSamples { prompt: id, sample });
+        }
+        Ok((*prompt, response))
+    };
+    responses.iter().map(pair).collect()
+}
+
 /// Scores every answer with every scorer.
 ///
 /// # Errors
@@ -90,27 +120,12 @@ pub fn score_answers(
     normalization: &Normalization,
 ) -> Result<ScoredAnswers, AnswersError> {
     check_scorers(scorers)?;
-    if responses.is_empty() {
-        return Err(AnswersError::NoAnswers {
-            prompts: prompts.len(),
-        });
-    }
-    let asked: BTreeMap<u64, &Prompt> = prompts.iter().map(|p| (p.id, p)).collect();
-    let mut answered = BTreeSet::new();
     let mut scored = ScoredAnswers {
         scores: Vec::with_capacity(responses.len()),
         unmatched: BTreeMap::new(),
         unanswered: 0,
     };
-    for response in responses {
-        let (id, sample) = (response.prompt, response.sample);
-        let prompt = asked.get(&id).ok_or(AnswersError::UnknownPrompt {
-            prompt: id,
-            prompts: prompts.len(),
-        })?;
-        if !answered.insert((id, sample)) {
-            return Err(AnswersError::TwoSamples { prompt: id, sample });
-        }
+    for (prompt, response) in join(prompts, responses)? {
         let mut values = BTreeMap::new();
         for scorer in scorers {
             let verdict = scorer.score(response, prompt.answer.as_deref(), normalization)?;
@@ -119,10 +134,14 @@ pub fn score_answers(
                 *scored.unmatched.entry(scorer.to_string()).or_default() += 1;
             }
         }
-        scored.scores.push(Score { id, sample, values });
+        scored.scores.push(Score {
+            id: response.prompt,
+            sample: response.sample,
+            values,
+        });
     }
-    let ids: BTreeSet<u64> = answered.into_iter().map(|(id, _)| id).collect();
-    scored.unanswered = prompts.iter().filter(|p| !ids.contains(&p.id)).count();
+    let answered: BTreeSet<u64> = responses.iter().map(|r| r.prompt).collect();
+    scored.unanswered = prompts.iter().filter(|p| !answered.contains(&p.id)).count();
     Ok(scored)
 }
 

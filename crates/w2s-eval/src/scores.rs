@@ -79,9 +79,6 @@ pub struct ArmArgs {
     /// Part that the arm plays: base, student, teacher, ceiling
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub role: Part,
-    /// Seed of the experiment, by which arms are paired, and of sampled answers
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, value_name = "N"))]
-    pub seed: u64,
     /// What else tells the arm from others, for the report; repeat the flag for more
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME=VALUE"))]
     pub tag: Vec<Tag>,
@@ -151,6 +148,7 @@ pub fn task_hash<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
 /// that were not rendered here).
 pub fn summary(
     arm: &ArmArgs,
+    seed: u64,
     scores: &[Score],
     items: usize,
     dropped: &BTreeMap<&'static str, usize>,
@@ -171,7 +169,7 @@ pub fn summary(
     let fields = [
         ("arm", json!(arm.arm)),
         ("role", json!(arm.role)),
-        ("seed", json!(arm.seed)),
+        ("seed", json!(seed)),
         ("tags", json!(tags)),
         ("metrics", json!(each(|m| json!(m.mean)))),
         ("stderr", json!(each(|m| json!(m.stderr)))),
@@ -230,7 +228,6 @@ mod tests {
         let arm = ArmArgs {
             arm: "delta".into(),
             role: "student".parse().unwrap(),
-            seed: 2,
             tag: vec!["chosen=mini".parse().unwrap(), "steps=40".parse().unwrap()],
         };
         arm.check().unwrap();
@@ -239,7 +236,7 @@ mod tests {
             score(4, 1, &[("exact", 1.0)]),
         ];
         let dropped = BTreeMap::from([("no_room", 2)]);
-        let summary = Value::Object(summary(&arm, &scores, 3, &dropped, "ab", None));
+        let summary = Value::Object(summary(&arm, 2, &scores, 3, &dropped, "ab", None));
         assert_eq!(
             summary,
             json!({
@@ -264,7 +261,6 @@ mod tests {
         let twice = ArmArgs {
             arm: "delta".into(),
             role: Part::Student,
-            seed: 0,
             tag: vec!["steps=1".parse().unwrap(), "steps=2".parse().unwrap()],
         };
         assert_eq!(
