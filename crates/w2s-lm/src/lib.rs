@@ -26,7 +26,6 @@ mod device;
 mod error;
 mod folder;
 pub mod generate;
-mod tokenizer;
 
 pub use batch::{Batch, by_token_budget};
 pub use classify::{
@@ -40,4 +39,4 @@ pub use decoder::{
 pub use device::device;
 pub use error::LmError;
 pub use folder::{ModelFolder, save_classifier, save_language_model};
-pub use tokenizer::Tokenizer;
+pub use w2s_text::Tokenizer;
