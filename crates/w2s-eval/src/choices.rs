@@ -15,7 +15,7 @@ use crate::likelihood::turn;
 use crate::metrics;
 
 /// How a question becomes a context.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Context {
     /// What renders the conversation; its generation prompt is the end of the context.
     pub template: ChatTemplate,

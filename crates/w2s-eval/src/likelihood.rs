@@ -114,7 +114,7 @@ pub struct Likelihoods {
     pub scores: Vec<Score>,
     /// Totals by the name of the side.
     pub totals: BTreeMap<&'static str, Totals>,
-    /// Items that were left out, by the reason: `empty_answer`, `too_long`, `no_room`, `ends_inside`.
+    /// Items that were left out, by the reason, see [`Fit::reason`].
     pub dropped: BTreeMap<&'static str, usize>,
     /// Answers that were cut at their end, because the encoder was asked to.
     pub truncated: usize,
@@ -168,12 +168,12 @@ fn encode(encoder: &Encoder, item: &Item) -> Result<Result<Vec<Encoded>, &'stati
     let turns: Vec<Turn> = item.messages.iter().map(turn).collect();
     let mut encoded = Vec::with_capacity(item.answers.len());
     for side in &item.answers {
-        match encoder.answer(&turns, side.text, side.finished)? {
-            Fit::Fits(answer) => encoded.push(answer),
-            Fit::TooLong { .. } => return Ok(Err("too_long")),
-            Fit::NoRoom { .. } => return Ok(Err("no_room")),
-            Fit::Empty => return Ok(Err("empty_answer")),
-            Fit::EndsInside { .. } => return Ok(Err("ends_inside")),
+        let fit = encoder.answer(&turns, side.text, side.finished)?;
+        if let Some(reason) = fit.reason() {
+            return Ok(Err(reason));
+        }
+        if let Fit::Fits(answer) = fit {
+            encoded.push(answer);
         }
     }
     Ok(Ok(encoded))

@@ -200,8 +200,9 @@ fn a_model_answers_and_is_scored() {
     ];
     prompts[0].answer = Some("good".into());
     let prompts = fixture.records(&prompts);
+    let model = fixture.model();
     let flags = [
-        ["--model", &fixture.model()],
+        ["--model", &model],
         ["--prompts", &prompts],
         ["--scorer", "log-likelihood"],
         ["--scorer", "length"],
@@ -332,7 +333,8 @@ fn choices_are_as_likely_as_the_model_says() {
         question(6, "the film is", &["good", ""], Some(0)),
         question(7, &long, &["good", "poor"], Some(0)),
     ]);
-    let inputs = ["--model", &fixture.model(), "--prompts", &prompts];
+    let model = fixture.model();
+    let inputs = ["--model", &model, "--prompts", &prompts];
     let artifact = fixture.run::<ChoicesOperation>(&inputs).unwrap();
     let asked = lines(artifact.file("choices.jsonl"));
     assert_eq!(asked.len(), 1);
@@ -354,7 +356,7 @@ fn choices_are_as_likely_as_the_model_says() {
     );
     let none = fixture.records(&[prompt(0, "the film is ")]);
     assert_eq!(
-        fixture.failure::<ChoicesOperation>(&["--model", &fixture.model(), "--prompts", &none]),
+        fixture.failure::<ChoicesOperation>(&["--model", &model, "--prompts", &none]),
         "none of 1 prompts is a question that can be scored: 1 no gold"
     );
 }
@@ -365,7 +367,8 @@ fn held_out_answers_are_as_likely_as_the_model_says() {
     let mut prompts = vec![prompt(0, "the film is "), prompt(1, "the plot is ")];
     prompts[0].answer = Some("good".into());
     let prompts = fixture.records(&prompts);
-    let inputs = ["--model", &fixture.model(), "--prompts", &prompts];
+    let model = fixture.model();
+    let inputs = ["--model", &model, "--prompts", &prompts];
     let artifact = fixture.run::<LikelihoodOperation>(&inputs).unwrap();
     // The end of a right answer is scored with it.
     let expected = fixture.log_likelihood(&[fixture.ids("the film is good"), vec![0]].concat(), 2);
@@ -389,7 +392,7 @@ fn held_out_answers_are_as_likely_as_the_model_says() {
     close(scores(&artifact)[0].values["log_likelihood"], cut);
     assert_eq!(
         artifact.manifest.summary["dropped"],
-        json!({"empty_answer": 1})
+        json!({"empty": 1})
     );
 }
 
@@ -418,7 +421,8 @@ fn pairs_are_ordered_as_the_model_orders_them() {
         pair(1, "poor plot", "good"),
         pair(2, "good", &long),
     ]);
-    let flags = ["--model", &fixture.model(), "--pairs", &pairs];
+    let model = fixture.model();
+    let flags = ["--model", &model, "--pairs", &pairs];
     let artifact = fixture.run::<LikelihoodOperation>(&flags).unwrap();
     let scores = scores(&artifact);
     let (good, poor) = (
