@@ -5,6 +5,7 @@ use crate::{Plan, Schedule, TrainError};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
@@ -71,6 +72,9 @@ pub struct Loss {
     pub value: Tensor<1>,
     /// Tokens that were computed.
     pub tokens: usize,
+    /// What else the objective wants in `metrics.jsonl`, by name: shares that add up over the parts of a step, as the
+    /// loss does.
+    pub metrics: Vec<(&'static str, f64)>,
 }
 
 /// What is learned: a loss over rows that only the objective knows.
@@ -116,6 +120,9 @@ pub struct Metrics {
     /// Held-out score, where one was taken.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub held_out: Option<f64>,
+    /// What the objective says beside its loss, each under its own name.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, f64>,
 }
 
 impl Metrics {
@@ -265,11 +272,15 @@ pub fn fit<M: Module>(
             objective.prepare(&model, &passes, info)?;
         }
         let (mut loss, mut gradients) = (0.0, None);
+        let mut more = BTreeMap::new();
         for rows in passes {
             let part = objective.loss(&model, rows, info)?;
             cursor.tokens += part.tokens as u64;
             let value: f32 = part.value.clone().into_scalar();
             loss += f64::from(value);
+            for (name, share) in part.metrics {
+                *more.entry(name.to_owned()).or_insert(0.0) += share;
+            }
             let mut grads = part.value.backward();
             let taken = take_gradients(&model, &mut grads);
             match &mut gradients {
@@ -330,6 +341,7 @@ pub fn fit<M: Module>(
             tokens: cursor.tokens,
             seconds: cursor.seconds,
             held_out,
+            more,
         };
         log.write(&metrics)?;
         cursor.metrics_bytes = log.bytes;

@@ -61,6 +61,10 @@ impl Objective<Line> for Squares {
         Ok(Loss {
             value,
             tokens: rows.len(),
+            metrics: vec![
+                ("rows", rows.len() as f64),
+                ("share", rows.len() as f64 / info.batch.len() as f64),
+            ],
         })
     }
 
@@ -152,7 +156,7 @@ fn stopped_at_every_step_it_ends_in_the_same_bits() {
     let losses = |folder: &Path| {
         log(folder)
             .iter()
-            .map(|m| (m.step, m.loss, m.grad_norm))
+            .map(|m| (m.step, m.loss, m.grad_norm, m.more.clone()))
             .collect::<Vec<_>>()
     };
     assert_eq!(losses(folder.path()), losses(calm.path()));
@@ -203,6 +207,30 @@ fn accumulation_equals_the_large_batch() {
             );
         }
     }
+}
+
+#[test]
+fn metrics_of_the_parts_add_up_and_stand_flat_in_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig {
+        micro_batch: Some(3),
+        ..config(folder.path())
+    };
+    let plan = Plan::by_examples(8, 8, 1, 0);
+    fit(
+        Line::new(),
+        &mut Squares::default(),
+        &plan,
+        &config,
+        &mut |metrics, _| {
+            assert_eq!(metrics.more["rows"], 8.0);
+            true
+        },
+    )
+    .unwrap();
+    let line = std::fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    assert!(line.contains("\"rows\":8.0,\"share\":1.0"), "{line}");
+    assert_eq!(log(folder.path())[0].more["rows"], 8.0);
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Objective<LanguageModel> for Fixed {
         Ok(Loss {
             value: model.next_token_loss(&self.batch, 1.0),
             tokens: self.batch.tokens(),
+            metrics: Vec::new(),
         })
     }
 }
