@@ -235,9 +235,15 @@ mod tests {
 
     #[test]
     fn text_is_cut_as_the_harness_cuts_it() {
-        assert_eq!(cut("tell what", " moru tal"), Some((vec![2, 3], vec![4, 5])));
+        assert_eq!(
+            cut("tell what", " moru tal"),
+            Some((vec![2, 3], vec![4, 5]))
+        );
         // The space at the end of the context belongs to the continuation, and there is no token for it alone.
-        assert_eq!(cut("tell what ", "moru tal"), Some((vec![2, 3], vec![4, 5])));
+        assert_eq!(
+            cut("tell what ", "moru tal"),
+            Some((vec![2, 3], vec![4, 5]))
+        );
         assert_eq!(cut("tell what ", " moru"), Some((vec![2, 3], vec![1, 4])));
         // The whole is tokenised at once: a word that goes on is another word, and none is left for the continuation.
         assert_eq!(cut("tell wh", "at"), None);
@@ -268,7 +274,10 @@ mod tests {
         let bytes = question(0, &["moru", "öäüß"], &[-4.0, -6.0]);
         assert_eq!((bytes.chosen_norm, bytes.chosen_bytes), (0, 1));
         let tied = question(1, &["a", "b"], &[-1.0, -1.0]);
-        assert_eq!((tied.chosen, tied.chosen_norm, tied.chosen_bytes), (0, 0, 0));
+        assert_eq!(
+            (tied.chosen, tied.chosen_norm, tied.chosen_bytes),
+            (0, 0, 0)
+        );
     }
 
     #[test]

@@ -43,7 +43,10 @@ impl<'a> Item<'a> {
             id: pair.id,
             sample: 0,
             messages: &pair.messages,
-            answers: vec![side("chosen", &pair.chosen), side("rejected", &pair.rejected)],
+            answers: vec![
+                side("chosen", &pair.chosen),
+                side("rejected", &pair.rejected),
+            ],
         }
     }
 

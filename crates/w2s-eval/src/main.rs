@@ -13,13 +13,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     w2s_stage::main(
-        Stage::new("eval", "Predictions on the test split, scores of answers, and the report")
-            .operation::<PredictOperation>()
-            .operation::<RespondOperation>()
-            .operation::<ScoreOperation>()
-            .operation::<ChoicesOperation>()
-            .operation::<LikelihoodOperation>()
-            .operation::<ReportOperation>()
-            .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
+        Stage::new(
+            "eval",
+            "Predictions on the test split, scores of answers, and the report",
+        )
+        .operation::<PredictOperation>()
+        .operation::<RespondOperation>()
+        .operation::<ScoreOperation>()
+        .operation::<ChoicesOperation>()
+        .operation::<LikelihoodOperation>()
+        .operation::<ReportOperation>()
+        .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )
 }

@@ -17,8 +17,8 @@ use w2s_eval::operation::{
     ChoicesOperation, LikelihoodOperation, RespondOperation, ScoreOperation,
 };
 use w2s_lm::{
-    Batch, Classifier, ClassifierSettings, DecoderConfig, LanguageModel, Tokenizer, TooLong, device,
-    save_classifier, save_language_model,
+    Batch, Classifier, ClassifierSettings, DecoderConfig, LanguageModel, Tokenizer, TooLong,
+    device, save_classifier, save_language_model,
 };
 use w2s_stage::{Operation, RunOptions};
 
@@ -123,7 +123,10 @@ fn config() -> DecoderConfig {
 fn reference(kind: Kind) -> ArtifactRef {
     use std::sync::atomic::{AtomicU8, Ordering};
     static NEXT: AtomicU8 = AtomicU8::new(1);
-    ArtifactRef::new(kind, Key::from_bytes([NEXT.fetch_add(1, Ordering::Relaxed); 32]))
+    ArtifactRef::new(
+        kind,
+        Key::from_bytes([NEXT.fetch_add(1, Ordering::Relaxed); 32]),
+    )
 }
 
 fn commit(store: &Store, kind: Kind, write: impl FnOnce(&Path)) -> Artifact {
@@ -141,7 +144,9 @@ fn write_tokenizer(folder: &Path) {
         .unwrap();
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(Whitespace {}));
-    tokenizer.add_special_tokens([AddedToken::from("<eos>", true)]);
+    tokenizer
+        .add_special_tokens([AddedToken::from("<eos>", true)])
+        .unwrap();
     tokenizer
         .save(folder.join("tokenizer.json"), false)
         .unwrap();
@@ -215,7 +220,10 @@ fn a_model_answers_and_is_scored() {
     let scores = scores(&artifact);
     let answers = lines(artifact.file("answers.jsonl"));
     assert_eq!((scores.len(), answers.len()), (2, 2));
-    for (score, (id, question)) in scores.iter().zip([(3, "the film is"), (5, "the plot is a")]) {
+    for (score, (id, question)) in scores
+        .iter()
+        .zip([(3, "the film is"), (5, "the plot is a")])
+    {
         let answer = answers.iter().find(|answer| answer["id"] == id).unwrap();
         let mut ids = fixture.ids(question);
         let said = fixture.ids(answer["text"].as_str().unwrap());
@@ -267,7 +275,10 @@ fn answers_from_elsewhere_are_scored() {
     .concat();
     let artifact = fixture.run::<ScoreOperation>(&flags).unwrap();
     let scores = scores(&artifact);
-    assert_eq!((scores[0].values["exact"], scores[1].values["exact"]), (1.0, 0.0));
+    assert_eq!(
+        (scores[0].values["exact"], scores[1].values["exact"]),
+        (1.0, 0.0)
+    );
     // The judge reads three tokens at most.
     let judged = scores[0].values["judge"];
     assert!(judged > 0.0 && judged < 1.0 && judged != 0.5);
@@ -347,7 +358,10 @@ fn choices_are_as_likely_as_the_model_says() {
     close(said(1), direct[1]);
     let values = &scores(&artifact)[0].values;
     assert_eq!(values["acc"], f64::from(direct[1] > direct[0]));
-    assert_eq!(values["acc_norm"], f64::from(direct[1] / 10.0 > direct[0] / 4.0));
+    assert_eq!(
+        values["acc_norm"],
+        f64::from(direct[1] / 10.0 > direct[0] / 4.0)
+    );
     let summary = &artifact.manifest.summary;
     assert_eq!(summary["metrics"]["acc"], values["acc"]);
     assert_eq!(
@@ -379,7 +393,10 @@ fn held_out_answers_are_as_likely_as_the_model_says() {
     let summary = &artifact.manifest.summary;
     assert_eq!(summary["dropped"], json!({"no_answer": 1}));
     let totals = &summary["totals"]["answer"];
-    assert_eq!((&totals["bytes"], &totals["tokens"]), (&json!(4), &json!(2)));
+    assert_eq!(
+        (&totals["bytes"], &totals["tokens"]),
+        (&json!(4), &json!(2))
+    );
     close(
         totals["bits_per_byte"].as_f64().unwrap(),
         -expected / 4.0 / 2f64.ln(),
@@ -390,10 +407,7 @@ fn held_out_answers_are_as_likely_as_the_model_says() {
     let artifact = fixture.run::<LikelihoodOperation>(&flags).unwrap();
     let cut = fixture.log_likelihood(&fixture.ids("the plot is bad"), 1);
     close(scores(&artifact)[0].values["log_likelihood"], cut);
-    assert_eq!(
-        artifact.manifest.summary["dropped"],
-        json!({"empty": 1})
-    );
+    assert_eq!(artifact.manifest.summary["dropped"], json!({"empty": 1}));
 }
 
 #[test]
@@ -431,8 +445,14 @@ fn pairs_are_ordered_as_the_model_orders_them() {
     );
     close(scores[0].values["log_likelihood_chosen"], good);
     close(scores[0].values["nll_per_token_rejected"], -poor / 2.0);
-    assert_eq!(scores[0].values["preference_accuracy"], f64::from(good > poor));
-    assert_eq!(scores[1].values["preference_accuracy"], f64::from(poor > good));
+    assert_eq!(
+        scores[0].values["preference_accuracy"],
+        f64::from(good > poor)
+    );
+    assert_eq!(
+        scores[1].values["preference_accuracy"],
+        f64::from(poor > good)
+    );
     let summary = &artifact.manifest.summary;
     assert_eq!(summary["metrics"]["preference_accuracy"], 0.5);
     assert_eq!(summary["dropped"], json!({"too_long": 1}));

@@ -122,7 +122,15 @@ impl ScoringArgs {
         dropped.retain(|_, count| *count > 0);
         let hash = task_hash(prompts);
         let items = prompts.len();
-        let mut summary = summary(arm, seed, &scored.scores, items, &dropped, &hash, template_hash);
+        let mut summary = summary(
+            arm,
+            seed,
+            &scored.scores,
+            items,
+            &dropped,
+            &hash,
+            template_hash,
+        );
         summary.insert("answers".to_owned(), json!(responses.len()));
         summary.insert("unmatched".to_owned(), json!(scored.unmatched));
         Ok(summary)
@@ -141,7 +149,10 @@ impl ScoringArgs {
         let parts: Vec<&str> = template.split("{answer}").collect();
         let text = |(prompt, response): &(&Prompt, &Response)| {
             let prompt: String = prompt.messages.iter().map(|m| &m.content[..]).collect();
-            let parts: Vec<String> = parts.iter().map(|p| p.replace("{prompt}", &prompt)).collect();
+            let parts: Vec<String> = parts
+                .iter()
+                .map(|p| p.replace("{prompt}", &prompt))
+                .collect();
             parts.join(&response.text)
         };
         let texts: Vec<String> = answers.iter().map(text).collect();
@@ -181,6 +192,13 @@ pub struct RespondOperation {
         missing_docs,
         reason = "a doc comment on a flattened field replaces the command's about"
     )]
+    pub sampling: SamplingArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
     pub arm: ArmArgs,
     #[command(flatten)]
     #[serde(flatten)]
@@ -189,13 +207,6 @@ pub struct RespondOperation {
         reason = "a doc comment on a flattened field replaces the command's about"
     )]
     pub scoring: ScoringArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment on a flattened field replaces the command's about"
-    )]
-    pub sampling: SamplingArgs,
 }
 
 impl Operation for RespondOperation {
@@ -432,7 +443,11 @@ impl Operation for ChoicesOperation {
         let lines: Result<Vec<String>, _> =
             done.questions.iter().map(serde_json::to_string).collect();
         step.write_file(CHOICES_FILE, lines?.join("\n") + "\n")?;
-        let scores: Vec<_> = done.questions.iter().map(choices::Question::score).collect();
+        let scores: Vec<_> = done
+            .questions
+            .iter()
+            .map(choices::Question::score)
+            .collect();
         step.write_records(&scores)?;
         let mut summary = summary(
             &self.arm,
@@ -545,7 +560,11 @@ impl Operation for LikelihoodOperation {
         })?
         .ok_or(Interrupted)?;
         if done.scores.is_empty() {
-            bail!("none of {} items fits: {}", items.len(), reasons(&done.dropped));
+            bail!(
+                "none of {} items fits: {}",
+                items.len(),
+                reasons(&done.dropped)
+            );
         }
         step.write_records(&done.scores)?;
         let answered: BTreeSet<u64> = items.iter().map(|item| item.id).collect();
