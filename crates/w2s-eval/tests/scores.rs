@@ -295,6 +295,11 @@ fn answers_from_elsewhere_are_scored() {
         fixture.failure::<ScoreOperation>(&other),
         "the judge has no class `fair`; it has weak, strong"
     );
+    let twice = [&flags[..], &["--scorer", "judge:count=a"]].concat();
+    assert_eq!(
+        fixture.failure::<ScoreOperation>(&twice),
+        "the metric `judge` is given by both `judge:count=a` and --judge"
+    );
     // The two classes share what there is.
     let weak = [&inputs[..], &["--judge", &judge, "--judge-class", "weak"]].concat();
     let weak = fixture.run::<ScoreOperation>(&weak).unwrap();

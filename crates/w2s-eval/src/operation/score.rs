@@ -62,6 +62,12 @@ impl ScoringArgs {
         if !self.judge_text.contains("{answer}") {
             bail!("--judge-text `{}` has no `{{answer}}`", self.judge_text);
         }
+        let mut scorers = self.scorer.iter();
+        if self.judge.is_some()
+            && let Some(scorer) = scorers.find(|s| s.metrics().contains(&"judge"))
+        {
+            bail!("the metric `judge` is given by both `{scorer}` and --judge");
+        }
         Ok(check_scorers(&self.scorer)?)
     }
 
