@@ -7,7 +7,11 @@
 //! match, follows the inputs back to their sources, and computes everything that `report.json`, `report.md` and
 //! `report.html` say.
 //!
-//! All but the report are functions of slices:
+//! Language models are scored item by item: [`scorers`] look at one answer, [`answers`] joins answers with their prompts,
+//! [`judge()`] asks a classifier, [`choices`] and [`likelihood`] read the model's own log-probabilities, and [`scores`] makes
+//! of all of them what a manifest says.
+//!
+//! Metrics and statistics are functions of slices:
 //!
 //! ```
 //! use w2s_eval::bootstrap::{SeedSample, Settings, paired};
@@ -42,6 +46,19 @@ pub mod pgr;
 pub mod baselines;
 
 pub mod report;
+
+pub mod scorers;
+
+pub mod answers;
+
+mod judge;
+pub use judge::judge;
+
+pub mod choices;
+
+pub mod likelihood;
+
+pub mod scores;
 
 mod predict;
 pub use predict::{Predicted, predict};

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use w2s_eval::operation::{PredictOperation, ReportOperation};
+use w2s_eval::operation::{
+    ChoicesOperation, LikelihoodOperation, PredictOperation, ReportOperation, RespondOperation,
+    ScoreOperation,
+};
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -10,9 +13,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     w2s_stage::main(
-        Stage::new("eval", "Predictions on the test split, and the report")
-            .operation::<PredictOperation>()
-            .operation::<ReportOperation>()
-            .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
+        Stage::new(
+            "eval",
+            "Predictions on the test split, scores of answers, and the report",
+        )
+        .operation::<PredictOperation>()
+        .operation::<RespondOperation>()
+        .operation::<ScoreOperation>()
+        .operation::<ChoicesOperation>()
+        .operation::<LikelihoodOperation>()
+        .operation::<ReportOperation>()
+        .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )
 }
