@@ -27,7 +27,7 @@ pub struct QuestionsOperation {
     /// Which of the part's questions
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
-    /// AnswersOperation to choose from, one of them right; 0 leaves the questions open
+    /// Answers to choose from, one of them right; 0 leaves the questions open
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub choices: usize,
     /// Which world asks.
@@ -143,7 +143,7 @@ pub struct AnswersOperation {
     #[arg(long, value_name = "PROMPTS")]
     #[serde(skip)]
     pub prompts: ArtifactArg,
-    /// AnswersOperation to each question
+    /// Answers to each question
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub samples: u32,
     /// Another seed gives other answers
