@@ -43,6 +43,10 @@ pub mod baselines;
 
 pub mod report;
 
+pub mod theory;
+
+pub mod compare;
+
 mod predict;
 pub use predict::{Predicted, predict};
 

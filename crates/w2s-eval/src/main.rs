@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use w2s_eval::compare::CompareOperation;
 use w2s_eval::operation::{PredictOperation, ReportOperation};
+use w2s_eval::theory::TheoryOperation;
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -13,6 +15,8 @@ fn main() -> ExitCode {
         Stage::new("eval", "Predictions on the test split, and the report")
             .operation::<PredictOperation>()
             .operation::<ReportOperation>()
+            .operation::<TheoryOperation>()
+            .operation::<CompareOperation>()
             .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )
 }
