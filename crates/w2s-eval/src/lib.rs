@@ -59,6 +59,9 @@ pub mod choices;
 pub mod likelihood;
 
 pub mod scores;
+pub mod theory;
+
+pub mod compare;
 
 mod predict;
 pub use predict::{Predicted, predict};

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use w2s_eval::compare::CompareOperation;
 use w2s_eval::operation::{
     ChoicesOperation, LikelihoodOperation, PredictOperation, ReportOperation, RespondOperation,
     ScoreOperation,
 };
+use w2s_eval::theory::TheoryOperation;
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -15,7 +17,7 @@ fn main() -> ExitCode {
     w2s_stage::main(
         Stage::new(
             "eval",
-            "Predictions on the test split, scores of answers, and the report",
+            "Predictions and scores of answers, the theory of delta learning, and the reports",
         )
         .operation::<PredictOperation>()
         .operation::<RespondOperation>()
@@ -23,6 +25,8 @@ fn main() -> ExitCode {
         .operation::<ChoicesOperation>()
         .operation::<LikelihoodOperation>()
         .operation::<ReportOperation>()
+        .operation::<CompareOperation>()
+        .operation::<TheoryOperation>()
         .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )
 }

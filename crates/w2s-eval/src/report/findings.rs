@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::format::{count, list, percent, points, score};
-use super::{ArmResult, Estimate, Report, Role};
+use super::{ArmResult, Estimate, Report, Role, StepResult};
 
 /// Below this many test items the standard error at one half is above 3.5 points.
-const FEW_ITEMS: usize = 200;
+pub(crate) const FEW_ITEMS: usize = 200;
 
 /// The result in a sentence or two.
 pub(super) fn headline(report: &Report) -> String {
@@ -208,7 +208,14 @@ pub(super) fn warnings(report: &Report) -> Vec<String> {
             count(report.bootstrap.draws as u64)
         ));
     }
-    for step in &report.steps {
+    warnings.extend(oracle_warnings(&report.steps));
+    warnings
+}
+
+/// One warning for each use of gold labels that a real run would not have.
+pub(crate) fn oracle_warnings(steps: &[StepResult]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for step in steps {
         for (name, _) in oracle_options(&step.parameters) {
             warnings.push(format!(
                 "step {} uses `{name}`, which looks at gold labels that a real run would not have",

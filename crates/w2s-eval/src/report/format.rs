@@ -1,22 +1,22 @@
 //! Numbers as the pages write them: scores with three decimals, shares of a gap in percent, counts with separators.
 
 /// A score such as an accuracy.
-pub(super) fn score(value: f64) -> String {
+pub(crate) fn score(value: f64) -> String {
     minus(format!("{value:.3}"))
 }
 
 /// A share as a whole percentage.
-pub(super) fn percent(value: f64) -> String {
+pub(crate) fn percent(value: f64) -> String {
     minus(format!("{:.0} %", 100.0 * value))
 }
 
 /// A difference of two accuracies in percentage points, without a sign when positive.
-pub(super) fn points(value: f64) -> String {
+pub(crate) fn points(value: f64) -> String {
     minus(format!("{:.1}", 100.0 * value))
 }
 
 /// A p-value: three decimals, or the bound that it is below.
-pub(super) fn p_value(value: f64) -> String {
+pub(crate) fn p_value(value: f64) -> String {
     if value < 0.001 {
         "< 0.001".to_owned()
     } else {
@@ -25,7 +25,7 @@ pub(super) fn p_value(value: f64) -> String {
 }
 
 /// A whole number with a comma every three digits.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -38,7 +38,7 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// A duration: tenths of a second below two minutes, then minutes, then hours.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 119.95 {
         return format!("{seconds:.1} s");
     }
@@ -51,7 +51,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// "a", "a and b", "a, b and c".
-pub(super) fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [only] => only.clone(),

@@ -5,11 +5,11 @@
 
 mod analysis;
 mod build;
-mod findings;
-mod format;
-mod provenance;
-mod render;
-mod svg;
+pub(crate) mod findings;
+pub(crate) mod format;
+pub(crate) mod provenance;
+pub(crate) mod render;
+pub(crate) mod svg;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

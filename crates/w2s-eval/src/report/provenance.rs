@@ -9,20 +9,20 @@ use w2s_artifact::{ArtifactRef, Input, Kind, Manifest, Store};
 use super::{StepResult, TrainingCurve};
 
 /// The training log in a checkpoint folder.
-const TRAINING_LOG: &str = "metrics.jsonl";
+pub(crate) const TRAINING_LOG: &str = "metrics.jsonl";
 /// Points of a curve; longer logs are averaged over neighbours.
 const CURVE_POINTS: usize = 240;
 
 /// Everything behind the predictions.
-pub(super) struct Provenance {
-    pub(super) steps: Vec<StepResult>,
-    pub(super) training: Vec<TrainingCurve>,
-    pub(super) warnings: Vec<String>,
+pub(crate) struct Provenance {
+    pub(crate) steps: Vec<StepResult>,
+    pub(crate) training: Vec<TrainingCurve>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Walks the inputs of `roots` back to their sources. Inputs come before what was made from them, and the steps of one
 /// matrix stand together.
-pub(super) fn trace(store: &Store, roots: &[&Manifest]) -> Provenance {
+pub(crate) fn trace(store: &Store, roots: &[&Manifest]) -> Provenance {
     let mut walk = Walk {
         store,
         seen: HashSet::new(),
@@ -66,11 +66,11 @@ pub(super) fn trace(store: &Store, roots: &[&Manifest]) -> Provenance {
 }
 
 /// The name of a step without its matrix point: `naive` of `naive[seed=0]`.
-pub(super) fn group(step: &str) -> &str {
+pub(crate) fn group(step: &str) -> &str {
     step.split('[').next().unwrap_or(step)
 }
 
-fn name(manifest: &Manifest) -> String {
+pub(crate) fn name(manifest: &Manifest) -> String {
     manifest
         .step
         .clone()
@@ -145,33 +145,41 @@ fn curve(folder: &Path, manifest: &Manifest) -> Result<Option<TrainingCurve>, St
     if !manifest.files.iter().any(|file| file.name == TRAINING_LOG) {
         return Ok(None);
     }
-    let text =
-        std::fs::read_to_string(folder.join(TRAINING_LOG)).map_err(|error| error.to_string())?;
-    let (mut loss, mut held_out_accuracy, mut logged_steps) = (Vec::new(), Vec::new(), 0);
-    for (at, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
-        let line: Value =
-            serde_json::from_str(line).map_err(|error| format!("line {}: {error}", at + 1))?;
+    let (mut loss, mut held_out_accuracy) = (Vec::new(), Vec::new());
+    let lines = training_log(folder)?;
+    for (step, line) in &lines {
         let number = |name: &str| line.get(name).and_then(Value::as_f64);
-        let step = number("step").ok_or_else(|| format!("line {}: no `step`", at + 1))?;
-        logged_steps += 1;
-        loss.extend(number("loss").map(|value| [step, value]));
-        held_out_accuracy.extend(number("held_out_accuracy").map(|value| [step, value]));
+        loss.extend(number("loss").map(|value| [*step, value]));
+        held_out_accuracy.extend(number("held_out_accuracy").map(|value| [*step, value]));
     }
     Ok(Some(TrainingCurve {
         step: name(manifest),
         artifact: manifest.reference().to_string(),
-        logged_steps,
+        logged_steps: lines.len(),
         loss: thin(&loss),
         held_out_accuracy: thin(&held_out_accuracy),
     }))
 }
 
+/// The training log in a checkpoint folder: each line with its step.
+pub(crate) fn training_log(folder: &Path) -> Result<Vec<(f64, Value)>, String> {
+    let text =
+        std::fs::read_to_string(folder.join(TRAINING_LOG)).map_err(|error| error.to_string())?;
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(at, line)| {
+            let line: Value =
+                serde_json::from_str(line).map_err(|error| format!("line {}: {error}", at + 1))?;
+            let step = line.get("step").and_then(Value::as_f64);
+            let step = step.ok_or_else(|| format!("line {}: no `step`", at + 1))?;
+            Ok((step, line))
+        })
+        .collect()
+}
+
 /// Averages neighbouring points until at most [`CURVE_POINTS`] are left.
-fn thin(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+pub(crate) fn thin(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let size = points.len().div_ceil(CURVE_POINTS).max(1);
     let mean = |chunk: &[[f64; 2]], at: usize| {
         chunk.iter().map(|point| point[at]).sum::<f64>() / chunk.len() as f64

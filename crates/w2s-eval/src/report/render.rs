@@ -32,7 +32,8 @@ pub(super) fn html(report: &Report) -> Result<String, minijinja::Error> {
     environment.render_str(include_str!("report.html.jinja"), page)
 }
 
-fn environment(escape: AutoEscape) -> Result<Environment<'static>, minijinja::Error> {
+/// The filters and shared parts of every page.
+pub(crate) fn environment(escape: AutoEscape) -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(move |_| escape.clone());
     let syntax = SyntaxConfig::builder()
@@ -89,6 +90,9 @@ fn environment(escape: AutoEscape) -> Result<Environment<'static>, minijinja::Er
         }
     });
     environment.add_filter("short", short);
+    environment.add_template("style.css", include_str!("style.css"))?;
+    environment.add_template("provenance.html", include_str!("provenance.html.jinja"))?;
+    environment.add_template("steps.md", include_str!("steps.md.jinja"))?;
     Ok(environment)
 }
 
@@ -127,9 +131,16 @@ fn view(report: &Report) -> Value {
         weak => Value::from(Serde(report.only(Role::Weak))),
         ceiling => Value::from(Serde(report.only(Role::Ceiling))),
         splits => report.splits.iter().map(split_table).collect::<Vec<_>>(),
-        steps => report.steps.iter().map(step_row).collect::<Vec<_>>(),
-        parameters => parameter_groups(report),
-        total_seconds => report.steps.iter().map(|step| step.seconds).sum::<f64>(),
+        ..steps_view(&report.steps)
+    }
+}
+
+/// What the provenance section of every page shows.
+pub(crate) fn steps_view(steps: &[StepResult]) -> Value {
+    context! {
+        steps => steps.iter().map(step_row).collect::<Vec<_>>(),
+        parameters => parameter_groups(steps),
+        total_seconds => steps.iter().map(|step| step.seconds).sum::<f64>(),
     }
 }
 
@@ -208,9 +219,9 @@ fn outcome(summary: &Json) -> String {
 }
 
 /// Resolved parameters, one table a step of the recipe; values that differ inside its matrix are listed.
-fn parameter_groups(report: &Report) -> Vec<Value> {
+fn parameter_groups(results: &[StepResult]) -> Vec<Value> {
     let mut names: Vec<&str> = Vec::new();
-    for step in &report.steps {
+    for step in results {
         if !names.contains(&group(&step.step)) {
             names.push(group(&step.step));
         }
@@ -218,8 +229,7 @@ fn parameter_groups(report: &Report) -> Vec<Value> {
     names
         .into_iter()
         .map(|name| {
-            let steps: Vec<&StepResult> = report
-                .steps
+            let steps: Vec<&StepResult> = results
                 .iter()
                 .filter(|step| group(&step.step) == name)
                 .collect();
@@ -400,17 +410,17 @@ fn training_charts(report: &Report) -> Vec<Value> {
             let of_group: Vec<_> =
                 report.training.iter().filter(|curve| group(&curve.step) == name && curve.loss.len() > 1).collect();
             let lines: Vec<Curve<'_>> =
-                of_group.iter().map(|curve| Curve { title: curve.step.clone(), points: &curve.loss }).collect();
+                of_group.iter().map(|curve| Curve { title: curve.step.clone(), class: "training", points: &curve.loss }).collect();
             let held_out: Vec<Curve<'_>> = of_group
                 .iter()
                 .filter(|curve| curve.held_out_accuracy.len() > 1)
-                .map(|curve| Curve { title: curve.step.clone(), points: &curve.held_out_accuracy })
+                .map(|curve| Curve { title: curve.step.clone(), class: "ceiling", points: &curve.held_out_accuracy })
                 .collect();
             context! {
                 name,
                 runs => of_group.len(),
-                chart => Value::from_safe_string(svg::curves(&lines, "training")),
-                held_out => (!held_out.is_empty()).then(|| Value::from_safe_string(svg::curves(&held_out, "ceiling"))),
+                chart => Value::from_safe_string(svg::curves(&lines)),
+                held_out => (!held_out.is_empty()).then(|| Value::from_safe_string(svg::curves(&held_out))),
             }
         })
         .collect()

@@ -6,42 +6,43 @@
 use std::fmt::Write as _;
 
 /// Width of a full chart in its own units, which are about pixels on the page.
-const WIDTH: f64 = 860.0;
+pub(crate) const WIDTH: f64 = 860.0;
 
 /// One row of a [`dots`] chart.
-pub(super) struct Dot {
-    pub(super) label: String,
+pub(crate) struct Dot {
+    pub(crate) label: String,
     /// Style class: a role.
-    pub(super) class: &'static str,
-    pub(super) mean: f64,
-    pub(super) interval: Option<[f64; 2]>,
-    pub(super) per_seed: Vec<f64>,
+    pub(crate) class: &'static str,
+    pub(crate) mean: f64,
+    pub(crate) interval: Option<[f64; 2]>,
+    pub(crate) per_seed: Vec<f64>,
     /// The number in words, at the right of the row.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Drawn faint: the number is not to be relied on.
-    pub(super) faint: bool,
+    pub(crate) faint: bool,
 }
 
 /// A vertical reference line.
-pub(super) struct Reference {
-    pub(super) at: f64,
-    pub(super) class: &'static str,
-    pub(super) label: String,
+pub(crate) struct Reference {
+    pub(crate) at: f64,
+    pub(crate) class: &'static str,
+    pub(crate) label: String,
 }
 
 /// Means with intervals and the values of single seeds, one row each. `limits` bounds the axis: what lies outside is drawn
 /// at the edge with an arrow.
-pub(super) fn dots(
+pub(crate) fn dots(
     rows: &[Dot],
     references: &[Reference],
     limits: [f64; 2],
     format: fn(f64) -> String,
 ) -> String {
-    const LEFT: f64 = 150.0;
     const RIGHT: f64 = 190.0;
     const TOP: f64 = 30.0;
     const ROW: f64 = 36.0;
     const BOTTOM: f64 = 30.0;
+    let longest = rows.iter().map(|row| row.label.chars().count()).max();
+    let left = (7.0 * longest.unwrap_or(0) as f64 + 24.0).clamp(150.0, 300.0);
     let values = rows
         .iter()
         .flat_map(|row| {
@@ -57,7 +58,7 @@ pub(super) fn dots(
     let height = TOP + ROW * rows.len() as f64 + BOTTOM;
     let bottom = height - BOTTOM;
     let x =
-        |value: f64| LEFT + axis.share(value.clamp(axis.low, axis.high)) * (WIDTH - LEFT - RIGHT);
+        |value: f64| left + axis.share(value.clamp(axis.low, axis.high)) * (WIDTH - left - RIGHT);
 
     let mut svg = open(WIDTH, height, "chart");
     axis.ticks.iter().for_each(|&tick| {
@@ -100,7 +101,7 @@ pub(super) fn dots(
             let (end, y) = (WIDTH - RIGHT, y - ROW / 2.0);
             _ = write!(
                 svg,
-                r#"<line class="grid" x1="{LEFT}" x2="{end:.1}" y1="{y:.1}" y2="{y:.1}"/>"#
+                r#"<line class="grid" x1="{left:.1}" x2="{end:.1}" y1="{y:.1}" y2="{y:.1}"/>"#
             );
         }
         _ = write!(
@@ -109,7 +110,7 @@ pub(super) fn dots(
             row.class,
             escape(&row.label),
             escape(&row.text),
-            LEFT - 16.0,
+            left - 16.0,
             y + 4.5,
             escape(&row.label)
         );
@@ -166,15 +167,15 @@ pub(super) fn dots(
 }
 
 /// One bar of a [`bars`] chart.
-pub(super) struct Bar {
-    pub(super) value: f64,
-    pub(super) interval: Option<[f64; 2]>,
-    pub(super) class: &'static str,
-    pub(super) title: String,
+pub(crate) struct Bar {
+    pub(crate) value: f64,
+    pub(crate) interval: Option<[f64; 2]>,
+    pub(crate) class: &'static str,
+    pub(crate) title: String,
 }
 
 /// Groups of horizontal bars on the scale 0 to 1.
-pub(super) fn bars(groups: &[(String, Vec<Bar>)], format: fn(f64) -> String) -> String {
+pub(crate) fn bars(groups: &[(String, Vec<Bar>)], format: fn(f64) -> String) -> String {
     const LEFT: f64 = 150.0;
     const RIGHT: f64 = 70.0;
     const TOP: f64 = 6.0;
@@ -241,14 +242,14 @@ pub(super) fn bars(groups: &[(String, Vec<Bar>)], format: fn(f64) -> String) -> 
 }
 
 /// One point of a [`reliability`] diagram.
-pub(super) struct Bin {
-    pub(super) probability: f64,
-    pub(super) observed: f64,
-    pub(super) n: usize,
+pub(crate) struct Bin {
+    pub(crate) probability: f64,
+    pub(crate) observed: f64,
+    pub(crate) n: usize,
 }
 
 /// Predicted probability against observed share; the area of a dot is the share of items in its bin.
-pub(super) fn reliability(bins: &[Bin], class: &str) -> String {
+pub(crate) fn reliability(bins: &[Bin], class: &str) -> String {
     const SIZE: f64 = 200.0;
     const LEFT: f64 = 34.0;
     const TOP: f64 = 8.0;
@@ -307,13 +308,15 @@ pub(super) fn reliability(bins: &[Bin], class: &str) -> String {
 }
 
 /// One line of a [`curves`] chart.
-pub(super) struct Curve<'a> {
-    pub(super) title: String,
-    pub(super) points: &'a [[f64; 2]],
+pub(crate) struct Curve<'a> {
+    pub(crate) title: String,
+    /// Style class of the line; lines of one class differ in their shade.
+    pub(crate) class: &'static str,
+    pub(crate) points: &'a [[f64; 2]],
 }
 
 /// Small line chart of a value over training steps.
-pub(super) fn curves(lines: &[Curve<'_>], class: &str) -> String {
+pub(crate) fn curves(lines: &[Curve<'_>]) -> String {
     const W: f64 = 270.0;
     const LEFT: f64 = 40.0;
     const TOP: f64 = 8.0;
@@ -354,8 +357,13 @@ pub(super) fn curves(lines: &[Curve<'_>], class: &str) -> String {
             .collect();
         _ = write!(
             svg,
-            r#"<g class="{class}"><polyline class="curve shade-{}" points="{}"><title>{}</title></polyline></g>"#,
-            at % 3,
+            r#"<g class="{}"><polyline class="curve shade-{}" points="{}"><title>{}</title></polyline></g>"#,
+            line.class,
+            lines[..at]
+                .iter()
+                .filter(|other| other.class == line.class)
+                .count()
+                % 3,
             path.join(" "),
             escape(&line.title)
         );
@@ -364,15 +372,15 @@ pub(super) fn curves(lines: &[Curve<'_>], class: &str) -> String {
 }
 
 /// A linear scale with round ticks.
-struct Axis {
-    low: f64,
-    high: f64,
-    ticks: Vec<f64>,
+pub(crate) struct Axis {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) ticks: Vec<f64>,
 }
 
 impl Axis {
     /// Covers the values, with a little room, and about `wanted` ticks.
-    fn around(values: impl Iterator<Item = f64>, wanted: usize) -> Self {
+    pub(crate) fn around(values: impl Iterator<Item = f64>, wanted: usize) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.filter(|value| value.is_finite()) {
             (low, high) = (low.min(value), high.max(value));
@@ -399,24 +407,24 @@ impl Axis {
         Self { low, high, ticks }
     }
 
-    fn share(&self, value: f64) -> f64 {
+    pub(crate) fn share(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 }
 
-fn open(width: f64, height: f64, class: &str) -> String {
+pub(crate) fn open(width: f64, height: f64, class: &str) -> String {
     format!(r#"<svg class="{class}" viewBox="0 0 {width:.0} {height:.0}" role="img">"#)
 }
 
 /// The shortest text of a round number.
-fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     let text = format!("{value:.4}");
     text.trim_end_matches('0')
         .trim_end_matches('.')
         .replace('-', "−")
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

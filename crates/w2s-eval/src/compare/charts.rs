@@ -1,0 +1,263 @@
+//! The charts of a preference report, as SVG text in the style of `report::svg`.
+
+use std::fmt::Write as _;
+
+use super::{LadderStep, findings::bracketed};
+use crate::report::format::{count, score};
+use crate::report::svg::{Axis, escape, open, plain};
+
+/// How values lie along the horizontal axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    Linear,
+    /// The logarithm of one more, for steps from 0.
+    Steps,
+}
+
+impl Scale {
+    fn place(self, value: f64) -> f64 {
+        match self {
+            Self::Linear => value,
+            Self::Steps => value.ln_1p(),
+        }
+    }
+}
+
+/// One line, or the points of a scatter.
+pub(super) struct Line {
+    pub(super) title: String,
+    pub(super) class: &'static str,
+    pub(super) points: Vec<Spot>,
+    /// Whether the points are joined.
+    pub(super) joined: bool,
+    /// Whether the points are drawn.
+    pub(super) dotted: bool,
+    /// Drawn thin: one of many runs.
+    pub(super) faint: bool,
+}
+
+/// A point with an interval.
+pub(super) struct Spot {
+    pub(super) at: [f64; 2],
+    pub(super) interval: Option<[f64; 2]>,
+    pub(super) title: String,
+}
+
+impl Spot {
+    pub(super) fn bare(x: f64, y: f64) -> Self {
+        Self {
+            at: [x, y],
+            interval: None,
+            title: String::new(),
+        }
+    }
+}
+
+/// A plot of lines and points.
+pub(super) struct Plot<'a> {
+    pub(super) size: [f64; 2],
+    pub(super) scale: Scale,
+    pub(super) x_label: &'a str,
+    pub(super) lines: &'a [Line],
+    /// A horizontal reference line.
+    pub(super) level: Option<(f64, &'a str)>,
+    /// A vertical mark.
+    pub(super) mark: Option<(f64, &'a str)>,
+}
+
+impl Plot<'_> {
+    pub(super) fn draw(&self) -> String {
+        const LEFT: f64 = 48.0;
+        const TOP: f64 = 18.0;
+        const BOTTOM: f64 = 40.0;
+        const RIGHT: f64 = 14.0;
+        let [width, height] = self.size;
+        let spots = || self.lines.iter().flat_map(|line| &line.points);
+        let heights = spots()
+            .flat_map(|spot| spot.interval.into_iter().flatten().chain([spot.at[1]]))
+            .chain(self.level.map(|level| level.0));
+        let vertical = Axis::around(heights, 5);
+        let places = spots()
+            .map(|spot| spot.at[0])
+            .chain(self.mark.map(|mark| mark.0));
+        let (horizontal, ticks) = self.horizontal(places);
+        let bottom = height - BOTTOM;
+        let end = width - RIGHT;
+        let x = |value: f64| LEFT + (end - LEFT) * horizontal.share(self.scale.place(value));
+        let y = |value: f64| TOP + (bottom - TOP) * (1.0 - vertical.share(value));
+
+        let mut svg = open(width, height, if width > 500.0 { "chart" } else { "plot" });
+        for &tick in &vertical.ticks {
+            let at = y(tick);
+            _ = write!(
+                svg,
+                r#"<line class="grid" x1="{LEFT}" x2="{end:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+                LEFT - 7.0,
+                at + 4.0,
+                plain(tick)
+            );
+        }
+        for (tick, label) in &ticks {
+            _ = write!(
+                svg,
+                r#"<text class="tick" x="{:.1}" y="{:.1}" text-anchor="middle">{label}</text>"#,
+                x(*tick),
+                bottom + 16.0
+            );
+        }
+        _ = write!(
+            svg,
+            r#"<text class="tick" x="{end:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            bottom + 33.0,
+            escape(self.x_label)
+        );
+        if let Some((level, label)) = self.level {
+            let at = y(level);
+            _ = write!(
+                svg,
+                r#"<line class="reference baseline" x1="{LEFT}" x2="{end:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="reference-label" x="{end:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+                at - 5.0,
+                escape(label)
+            );
+        }
+        if let Some((mark, label)) = self.mark {
+            let at = x(mark);
+            _ = write!(
+                svg,
+                r#"<line class="reference baseline" x1="{at:.1}" x2="{at:.1}" y1="{TOP}" y2="{bottom:.1}"/><text class="reference-label" x="{at:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+                TOP - 6.0,
+                escape(label)
+            );
+        }
+        for line in self.lines {
+            let style = if line.faint { "thin" } else { "curve" };
+            _ = write!(svg, r#"<g class="{}">"#, line.class);
+            if line.joined {
+                let path: Vec<String> = line
+                    .points
+                    .iter()
+                    .map(|spot| format!("{:.1},{:.1}", x(spot.at[0]), y(spot.at[1])))
+                    .collect();
+                _ = write!(
+                    svg,
+                    r#"<polyline class="{style}" points="{}"><title>{}</title></polyline>"#,
+                    path.join(" "),
+                    escape(&line.title)
+                );
+            }
+            for spot in line.points.iter().filter(|_| line.dotted) {
+                let at = x(spot.at[0]);
+                if let Some([low, high]) = spot.interval {
+                    _ = write!(
+                        svg,
+                        r#"<line class="whisker" x1="{at:.1}" x2="{at:.1}" y1="{:.1}" y2="{:.1}"/>"#,
+                        y(low),
+                        y(high)
+                    );
+                }
+                _ = write!(
+                    svg,
+                    r#"<circle class="mean" cx="{at:.1}" cy="{:.1}" r="4.5"><title>{}</title></circle>"#,
+                    y(spot.at[1]),
+                    escape(&spot.title)
+                );
+            }
+            svg += "</g>";
+        }
+        svg + "</svg>"
+    }
+
+    /// The horizontal axis in the places of the scale, and its ticks with their labels.
+    fn horizontal(&self, values: impl Iterator<Item = f64>) -> (Axis, Vec<(f64, String)>) {
+        let axis = Axis::around(values.map(|value| self.scale.place(value)), 6);
+        let ticks = match self.scale {
+            Scale::Linear => axis.ticks.iter().map(|&tick| (tick, plain(tick))).collect(),
+            Scale::Steps => [0u32, 1, 10, 100, 1000, 10_000, 100_000]
+                .into_iter()
+                .filter(|&tick| (axis.low..=axis.high).contains(&self.scale.place(f64::from(tick))))
+                .map(|tick| (f64::from(tick), count(u64::from(tick))))
+                .collect(),
+        };
+        (axis, ticks)
+    }
+}
+
+/// Gain over the base by rung: chosen answers downwards, rejected ones to the right. A cell whose interval holds zero has its
+/// number in parentheses.
+pub(super) fn heat_map(rungs: &[String], steps: &[LadderStep]) -> String {
+    const LEFT: f64 = 110.0;
+    const TOP: f64 = 44.0;
+    const CELL: [f64; 2] = [92.0, 40.0];
+    let side = rungs.len() as f64;
+    let (width, height) = (LEFT + CELL[0] * side + 8.0, TOP + CELL[1] * side + 8.0);
+    let largest = steps
+        .iter()
+        .filter_map(|step| step.gain.mean)
+        .fold(f64::MIN_POSITIVE, |largest, gain| largest.max(gain.abs()));
+    let mut svg = format!(
+        r#"<svg class="map" viewBox="0 0 {width:.0} {height:.0}" style="max-width: {width:.0}px" role="img">"#
+    );
+    _ = write!(
+        svg,
+        r#"<text class="tick" x="{:.1}" y="14" text-anchor="middle">rejected</text><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">chosen</text>"#,
+        LEFT + CELL[0] * side / 2.0,
+        LEFT - 12.0,
+        TOP - 10.0
+    );
+    for (at, rung) in rungs.iter().enumerate() {
+        let (x, y) = (LEFT + CELL[0] * at as f64, TOP + CELL[1] * at as f64);
+        _ = write!(
+            svg,
+            r#"<text class="label" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text><text class="label" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
+            x + CELL[0] / 2.0,
+            TOP - 10.0,
+            escape(rung),
+            LEFT - 12.0,
+            y + CELL[1] / 2.0 + 4.5,
+            escape(rung)
+        );
+        for other in 0..rungs.len() {
+            _ = write!(
+                svg,
+                r#"<rect class="cell" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3"/>"#,
+                LEFT + CELL[0] * other as f64 + 1.5,
+                y + 1.5,
+                CELL[0] - 3.0,
+                CELL[1] - 3.0
+            );
+        }
+    }
+    let place = |rung: &Option<String>| rungs.iter().position(|other| Some(other) == rung.as_ref());
+    for step in steps {
+        let (Some(row), Some(column), Some(gain)) =
+            (place(&step.chosen), place(&step.rejected), step.gain.mean)
+        else {
+            continue;
+        };
+        let (x, y) = (LEFT + CELL[0] * column as f64, TOP + CELL[1] * row as f64);
+        let shown = step
+            .gain
+            .ci95
+            .is_some_and(|[low, high]| low > 0.0 || high < 0.0);
+        let text = if shown {
+            score(gain)
+        } else {
+            format!("({})", score(gain))
+        };
+        _ = write!(
+            svg,
+            r#"<g class="{}"><title>{}: {}</title><rect class="heat" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3" style="opacity: {:.2}"/><text x="{:.1}" y="{:.1}" text-anchor="middle">{text}</text></g>"#,
+            if gain < 0.0 { "weak" } else { "ceiling" },
+            escape(&step.arm),
+            escape(&bracketed(&step.gain)),
+            x + 1.5,
+            y + 1.5,
+            CELL[0] - 3.0,
+            CELL[1] - 3.0,
+            0.08 + 0.6 * gain.abs() / largest,
+            x + CELL[0] / 2.0,
+            y + CELL[1] / 2.0 + 4.5
+        );
+    }
+    svg + "</svg>"
+}
