@@ -122,7 +122,7 @@ fn prompts_are_tokenised_as_by_transformers() {
 
 /// Where a token has the end of the prompt and the beginning of the answer: line breaks after line breaks, or backticks
 /// after backticks. It is the answer's, so what stands before the answer is not all that generation starts from.
-const STRADDLING: [(&str, u64); 1] = [("qwen-2", 7)];
+const STRADDLING: [(&str, u64); 4] = [("qwen-2", 7), ("qwen-2", 8), ("smollm2", 8), ("gpt-2", 5)];
 
 #[test]
 fn finished_answers_are_tokenised_as_by_transformers_up_to_their_end() {
