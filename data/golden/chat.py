@@ -3,8 +3,9 @@
 
     python data/golden/chat.py SMOLLM2_FOLDER > data/golden/chat.json
 
-Needs transformers and tokenizers. SMOLLM2_FOLDER gives its chat template alone; the tokenizers are tiny ones, trained here
-on the conversations themselves.
+Needs transformers and tokenizers. SMOLLM2_FOLDER, a SmolLM2-135M-Instruct, gives its chat template, and the ids of
+`smollm2-135m-instruct` are those of its own tokenizer; all others are those of tiny tokenizers, trained here on the
+conversations themselves.
 """
 
 import json
@@ -264,12 +265,16 @@ def main():
         for number, (turns, answer) in enumerate(CONVERSATIONS):
             row = {"family": name, "conversation": number}
             cases.append(row | case(tokenizer, turns, answer, eos))
+    published = transformers.AutoTokenizer.from_pretrained(sys.argv[1])
+    rows = [case(published, turns, answer, published.eos_token) for turns, answer in CONVERSATIONS]
+    rows = [{key: row[key] for key in ("prompt_ids", "ids")} for row in rows]
     golden = {
         "about": "Ten conversations under seven chat templates: the text and the token ids that transformers makes of the "
         "prompt with its generation prompt, and of the whole conversation with its answer. The tokenizers are tiny ones, "
         "trained on the conversations; the templates are those of Llama 3, Llama 2, Qwen2.5 (shortened), Qwen3 (shortened) "
         "and SmolLM2, and `gpt-2-roles`, which has no special tokens; `gpt-2` has none, there the contents are joined. In these "
-        "two the ids are those of the text up to the end of the answer and the eos_token.",
+        "two the ids are those of the text up to the end of the answer and the eos_token. `smollm2-135m-instruct` has the ids of "
+        "that model's own tokenizer.",
         "made_with": {
             "script": "data/golden/chat.py",
             "transformers": transformers.__version__,
@@ -281,6 +286,7 @@ def main():
         "families": found,
         "conversations": [{"messages": turns, "answer": answer} for turns, answer in CONVERSATIONS],
         "cases": cases,
+        "smollm2-135m-instruct": rows,
     }
     # One line a tokenizer, a family, a conversation and a case.
     parts = []

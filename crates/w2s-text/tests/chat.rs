@@ -232,3 +232,34 @@ fn a_template_that_refuses_a_conversation_says_why() {
         )
     );
 }
+
+/// A published tokenizer does the same. Opt-in: `W2S_MODELS` names the folder that holds `smollm2-135m-instruct`.
+#[test]
+fn a_published_tokenizer_gives_the_tokens_of_transformers() {
+    let Some(models) = std::env::var_os("W2S_MODELS") else {
+        return;
+    };
+    let folder = Path::new(&models).join("smollm2-135m-instruct");
+    let golden = golden();
+    let encoder = Encoder::load(&folder, 4096).unwrap();
+    let token = |text| encoder.tokenizer().token(text).unwrap();
+    assert_eq!(encoder.stop_ids(), [token("<|im_end|>")]);
+    let families = families(&golden);
+    let cases = cases(&golden, &families);
+    let smollm2 = cases.iter().filter(|case| case.family.name == "smollm2");
+    let expected = golden["smollm2-135m-instruct"].as_array().unwrap();
+    assert_eq!(smollm2.clone().count(), expected.len());
+    for (case, expected) in smollm2.zip(expected) {
+        let prompt = encoder.prompt(&case.turns).unwrap();
+        assert_eq!(prompt, ids(&expected["prompt_ids"]), "{case}");
+        let Fit::Fits(encoded) = encoder.answer(&case.turns, case.answer, true).unwrap() else {
+            panic!("{case}");
+        };
+        let (whole, line_break) = (ids(&expected["ids"]), encoder.tokenizer().encode("\n"));
+        assert_eq!(
+            [&encoded.ids[..], &line_break.unwrap()].concat(),
+            whole,
+            "{case}"
+        );
+    }
+}

@@ -231,6 +231,7 @@ fn templates_see_what_python_shows() {
             "{{ ['a', 1, none] | tojson(indent=2) }}",
             "[\n  \"a\",\n  1,\n  null\n]",
         ),
+        ("a\n{% generation %}\nb\n{%- endgeneration -%}\n c", "a\nbc"),
         ("{{ true }} {{ none }} {{ tools }}", "True None None"),
         (
             "{{ bos_token is defined }} {{ strftime_now is defined }}",
