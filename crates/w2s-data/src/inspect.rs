@@ -30,12 +30,21 @@ pub struct Inspect {
     /// Longest prompt with its answer, in tokens
     #[arg(long, default_value_t = 512, value_name = "N")]
     pub max_tokens: usize,
-    /// Join the contents of all turns as they are, whatever chat template the model has
-    #[arg(long)]
-    pub plain: bool,
+    /// How a conversation becomes text
+    #[arg(long, value_enum, default_value_t = TemplateName::Model, value_name = "NAME")]
+    pub template: TemplateName,
     /// Tokenize prompt and answer apart
     #[arg(long)]
     pub separate: bool,
+}
+
+/// How a conversation becomes text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TemplateName {
+    /// By the model's chat template; plain where it has none
+    Model,
+    /// The contents of all turns as they are
+    Plain,
 }
 
 /// Where conversations come from.
@@ -60,7 +69,7 @@ impl Command for Inspect {
 
     fn run(&self, store: &Store) -> anyhow::Result<Value> {
         let mut encoder = Encoder::load(&self.model_folder(store)?, self.max_tokens)?;
-        if self.plain {
+        if self.template == TemplateName::Plain {
             encoder = encoder.plain();
         }
         let encoder = encoder.separate(self.separate);

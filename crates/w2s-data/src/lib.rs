@@ -65,6 +65,6 @@ pub use crate::{
 #[cfg(feature = "cli")]
 pub use crate::{
     export::{Export, ExportFormat},
-    inspect::{Inspect, RowsOf},
+    inspect::{Inspect, RowsOf, TemplateName},
     operations::{Corpus, TaskOperation, WorldName, WorldParams},
 };

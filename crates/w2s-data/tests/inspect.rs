@@ -182,6 +182,12 @@ fn bad_input_is_named() {
         refused.contains("fails at line 1: Conversation roles must alternate"),
         "{refused}"
     );
+    std::fs::write(place.path().join("rows.jsonl"), &text[1]).unwrap();
+    let plain = lines(inspect(
+        place.path(),
+        &["--file", "rows.jsonl", "--template", "plain"],
+    ));
+    assert_eq!(plain[1], "<s>| |1|2|[3][</s>]");
     let both = inspect(
         place.path(),
         &["--file", "rows.jsonl", "--pairs", "pairs/5c5c"],
