@@ -70,6 +70,9 @@ mod questions;
 #[cfg(feature = "cli")]
 mod export;
 
+#[cfg(feature = "cli")]
+mod inspect;
+
 pub use crate::{
     error::{DataError, Place},
     pairs::{
@@ -90,6 +93,7 @@ pub use crate::{
 #[cfg(feature = "cli")]
 pub use crate::{
     export::{Export, ExportFormat},
+    inspect::{Inspect, RowsOf, TemplateName},
     operations::{Corpus, TaskOperation},
     preference_operations::{Pairs, Prompts},
     questions::{AnswersOperation, QuestionsOperation},

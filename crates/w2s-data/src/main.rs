@@ -1,10 +1,10 @@
 //! The `w2s-data` stage binary: corpora to pretrain on, examples and preference pairs to learn from, and any artifact's rows
-//! as Parquet.
+//! as Parquet or as the tokens of a model.
 
 use std::process::ExitCode;
 
 use w2s_data::{
-    AnswersOperation, Corpus, Export, Pairs, Prompts, QuestionsOperation, TaskOperation,
+    AnswersOperation, Corpus, Export, Inspect, Pairs, Prompts, QuestionsOperation, TaskOperation,
 };
 use w2s_stage::Stage;
 
@@ -22,5 +22,5 @@ fn main() -> ExitCode {
         .operation::<QuestionsOperation>()
         .operation::<AnswersOperation>()
         .operation::<Pairs>();
-    w2s_stage::main(stage.command::<Export>())
+    w2s_stage::main(stage.command::<Export>().command::<Inspect>())
 }
