@@ -186,8 +186,8 @@ impl Decoder {
         self.lora.as_ref()
     }
 
-    /// An ordinary decoder, without autodiff, that computes the same up to rounding: the adapter is added to the weights,
-    /// and all parameters can be trained again. Without an adapter nothing changes.
+    /// An ordinary decoder, without autodiff, that computes the same up to rounding: the adapter is added to the
+    /// weights, and all parameters can be trained again. Without an adapter nothing changes.
     pub fn merge_lora(self) -> Self {
         if self.lora.is_none() {
             return self;

@@ -212,7 +212,8 @@ impl LmOps for Flex {
 type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 
 /// Registers one fused operation: `run` computes the output and, if anything upstream is trained, what the backward
-/// pass needs, told which inputs ask for a gradient; `backward` turns the output's gradient into one gradient per input that asks for it.
+/// pass needs, told which inputs ask for a gradient; `backward` turns the output's gradient into one gradient per input
+/// that asks for it.
 fn node<C, S, const N: usize>(
     inputs: [&Tracked<C>; N],
     run: impl FnOnce([&FlexTensor; N], [bool; N]) -> (FlexTensor, Option<S>),

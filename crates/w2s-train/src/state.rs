@@ -1,6 +1,6 @@
 //! Parameters and optimiser state: in memory as flat tensors, on disk as one file that is replaced whole.
 //!
-//! Everything here is of the parameters that are trained: a frozen one ([`Param::set_require_grad`]) has no gradient, no
+//! All of it is of the parameters that are trained: a frozen one ([`Param::set_require_grad`]) has no gradient, no
 //! moments and no place in the saved state.
 
 use crate::TrainError;
@@ -22,7 +22,8 @@ fn trained<const D: usize>(param: &Param<Tensor<D>>) -> bool {
     param.base().is_require_grad()
 }
 
-/// Gradients of the trained parameters of a module in the order of its tree; `None` for one that had no part in the loss.
+/// Gradients of the trained parameters of a module in the order of its tree; `None` for one that had no part in the
+/// loss.
 pub(crate) type FlatGradients = Vec<Option<Tensor<1>>>;
 
 pub(crate) fn take_gradients<M: Module>(model: &M, grads: &mut Gradients) -> FlatGradients {
