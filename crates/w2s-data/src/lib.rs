@@ -50,6 +50,9 @@ mod operations;
 #[cfg(feature = "cli")]
 mod export;
 
+#[cfg(feature = "cli")]
+mod inspect;
+
 pub use crate::{
     error::{DataError, Place},
     random::Stream,
@@ -62,5 +65,6 @@ pub use crate::{
 #[cfg(feature = "cli")]
 pub use crate::{
     export::{Export, ExportFormat},
+    inspect::{Inspect, RowsOf, TemplateName},
     operations::{Corpus, TaskOperation, WorldName, WorldParams},
 };

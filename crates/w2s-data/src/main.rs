@@ -1,9 +1,9 @@
 //! The `w2s-data` stage binary: corpora to pretrain on and examples to learn from, and any artifact's rows as
-//! Parquet.
+//! Parquet or as the tokens of a model.
 
 use std::process::ExitCode;
 
-use w2s_data::{Corpus, Export, TaskOperation};
+use w2s_data::{Corpus, Export, Inspect, TaskOperation};
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -15,5 +15,5 @@ fn main() -> ExitCode {
         "Makes corpora to pretrain on and examples to learn from",
     );
     let stage = stage.operation::<Corpus>().operation::<TaskOperation>();
-    w2s_stage::main(stage.command::<Export>())
+    w2s_stage::main(stage.command::<Export>().command::<Inspect>())
 }

@@ -153,8 +153,21 @@ fn environment(source: &str) -> Result<Environment<'static>, Error> {
     environment.add_function("raise_exception", |message: String| {
         Err::<Value, _>(Error::new(ErrorKind::InvalidOperation, message))
     });
-    environment.add_template_owned(NAME, source.to_owned())?;
+    environment.add_template_owned(NAME, without_marks(source))?;
     Ok(environment)
+}
+
+/// The template without `generation` blocks, by which some mark the answers for transformers' own masks; what stands in
+/// them stays.
+fn without_marks(source: &str) -> String {
+    let mut source = source.to_owned();
+    for begin in ["{% ", "{%- "] {
+        for (mark, block) in [("generation", "if true"), ("endgeneration", "endif")] {
+            let (mark, block) = (format!("{begin}{mark} "), format!("{begin}{block} "));
+            source = source.replace(&mark, &block);
+        }
+    }
+    source
 }
 
 fn complaint(path: &Path, error: &Error) -> TextError {
