@@ -252,9 +252,11 @@ impl Saved {
         struct Collect(Vec<(String, Stored<'static>)>);
         impl ModuleVisitor for Collect {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let name = format!("p.{:04}", self.0.len());
-                self.0
-                    .push((name, Stored::tensor(flat(param.base().inner()))));
+                if trained(param) {
+                    let name = format!("p.{:04}", self.0.len());
+                    self.0
+                        .push((name, Stored::tensor(flat(param.base().inner()))));
+                }
             }
         }
         let mut parameters = Collect(Vec::new());
