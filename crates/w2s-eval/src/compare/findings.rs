@@ -18,8 +18,8 @@ struct Claim {
     about: fn(&Lesson) -> bool,
     /// Whether an arm's difference to the base bears it out.
     holds: fn(&VersusBase) -> bool,
-    /// What those arms do, for "3 of 3 arms that ...".
-    arms: &'static str,
+    /// What those arms do.
+    way: &'static str,
     /// What is claimed of them.
     says: &'static str,
 }
@@ -35,28 +35,28 @@ const CLAIMS: [Claim; 4] = [
                     .is_some_and(|rule| !gapless.contains(&&rule[..]))
         },
         holds: |gain| above(gain),
-        arms: "learn from the delta",
-        says: "end above the base",
+        way: "Learning from the delta",
+        says: "ends above the base",
     },
     Claim {
         about: |lesson| !imitates(lesson) && lesson.rule.as_deref() == Some("reversed"),
         holds: |gain| below(gain),
-        arms: "learn from reversed pairs",
-        says: "end below the base",
+        way: "Learning from reversed pairs",
+        says: "ends below the base",
     },
     Claim {
         about: |lesson| {
             !imitates(lesson) && matches!(lesson.rule.as_deref(), Some("tied" | "shuffled"))
         },
         holds: |gain| !gain.shown,
-        arms: "learn from tied or shuffled pairs",
-        says: "are not shown to differ from the base",
+        way: "Learning from tied or shuffled pairs",
+        says: "is not shown to differ from the base",
     },
     Claim {
         about: imitates,
         holds: |gain| !above(gain),
-        arms: "imitate answers",
-        says: "are not shown to be above the base",
+        way: "Imitating answers",
+        says: "is not shown to be above the base",
     },
 ];
 
@@ -174,16 +174,23 @@ pub(super) fn findings(report: &Comparison) -> Vec<String> {
             .points
             .iter()
             .max_by(|a, b| value(a).total_cmp(&value(b)));
-        if let (Some(best), Some(last)) = (best, curve.points.last()) {
-            findings.push(format!(
-                "{} is highest after {} steps, at {}; after {} steps it is at {}.",
-                curve.arm,
-                count(best.steps),
-                bracketed(&best.value),
+        let (Some(best), Some(last)) = (best, curve.points.last()) else {
+            continue;
+        };
+        let end = match best == last {
+            true => "the last of its scores".to_owned(),
+            false => format!(
+                "after {} steps it is at {}",
                 count(last.steps),
                 bracketed(&last.value)
-            ));
-        }
+            ),
+        };
+        findings.push(format!(
+            "{} is highest after {} steps, at {}; {end}.",
+            curve.arm,
+            count(best.steps),
+            bracketed(&best.value)
+        ));
     }
     if report.metric.is_some() {
         findings.extend(
@@ -213,10 +220,10 @@ fn shape(report: &Comparison) -> Vec<String> {
         held += usize::from(bearing == arms.len());
         let noun = if arms.len() == 1 { "arm" } else { "arms" };
         sentences.push(format!(
-            "{bearing} of {} {noun} that {} {}.",
-            arms.len(),
-            claim.arms,
-            claim.says
+            "{} {} in {bearing} of {} {noun}.",
+            claim.way,
+            claim.says,
+            arms.len()
         ));
     }
     if tested > 0 {
