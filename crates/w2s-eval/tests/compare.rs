@@ -235,17 +235,16 @@ fn build(fixture: &Fixture, scores: &[Artifact], theory: &[Artifact]) -> Compari
 
 fn refused(fixture: &Fixture, scores: &[Artifact], metric: Option<&str>) -> String {
     let error = build_comparison(&fixture.store, scores, &[], &options(metric)).unwrap_err();
-    let hash = |text: String| {
-        let words = text.split(' ').map(|word| match word.find("scores/") {
-            Some(at) => format!("{}scores/HASH{}", &word[..at], &word[at + 15..]),
-            None => word.to_owned(),
-        });
-        words.collect::<Vec<_>>().join(" ")
-    };
     match error.hint() {
-        Some(hint) => hash(format!("{error}\nhint: {hint}")),
-        None => hash(error.to_string()),
+        Some(hint) => format!("{error}\nhint: {hint}"),
+        None => error.to_string(),
     }
+}
+
+fn settings() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"(scores|theory)/[0-9a-f]{8}", "$1/HASH");
+    settings
 }
 
 #[test]
@@ -389,6 +388,7 @@ fn arms_with_several_numbers_of_steps_are_a_curve() {
 
 #[test]
 fn theory_alone_is_a_report() {
+    let _bound = settings().bind_to_scope();
     let fixture = Fixture::new();
     let report = build(&fixture, &[], &[fixture.theory()]);
     assert_eq!((report.metric.as_deref(), report.arms.len()), (None, 0));
@@ -415,9 +415,9 @@ fn theory_alone_is_a_report() {
 
     | step | artifact | result | time | tokens/s |
     |---|---|---|---|---|
-    | theory | theory/e14eeff6 |  | 1.0 s |  |
+    | theory | theory/HASH |  | 1.0 s |  |
 
-    1 steps, 1.0 s of work.
+    1 step, 1.0 s of work.
     ");
     let page = report.to_html().unwrap();
     assert!(page.contains("id=\"theory\"") && !page.contains("id=\"arms\""));
@@ -471,6 +471,7 @@ fn the_pages_hold_every_section_and_load_nothing() {
 
 #[test]
 fn what_cannot_be_compared_is_refused() {
+    let _bound = settings().bind_to_scope();
     let fixture = Fixture::new();
     let dpo = arm("dpo", "preference", "order", 0.5, 10);
     let base = fixture.base();
@@ -520,4 +521,67 @@ fn what_cannot_be_compared_is_refused() {
     there are neither scores nor theory to report on
     hint: name some with `--scores` or `--theory`
     ");
+}
+
+#[cfg(feature = "cli")]
+mod operation {
+    use clap::Parser;
+    use w2s_eval::compare::CompareOperation;
+    use w2s_eval::theory::TheoryOperation;
+    use w2s_stage::{Operation, RunOptions};
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Flags<T: clap::Args> {
+        #[command(flatten)]
+        operation: T,
+    }
+
+    fn parsed<T: clap::Args>(flags: &str) -> T {
+        let words = ["eval"].into_iter().chain(flags.split_whitespace());
+        Flags::parse_from(words).operation
+    }
+
+    #[test]
+    fn theory_goes_into_a_report_and_both_are_cached_afterwards() {
+        let fixture = Fixture::new();
+        let options = RunOptions::new(fixture.store.root());
+        let theory: TheoryOperation = parsed(
+            "--case 0.6,0.4,0.8 --dimension 10 --draws 20 --steps 50 --batch-steps 20 --runs 1",
+        );
+        let made = w2s_stage::run("eval", &theory, &options).unwrap();
+        assert_eq!(made.artifact.manifest.summary["cases"], 1);
+        let compare: CompareOperation = parsed(&format!(
+            "--recipe delta-theory --draws 100 --theory {}",
+            made.artifact.reference
+        ));
+        let report = w2s_stage::run("eval", &compare, &options).unwrap();
+        for file in ["report.json", "report.md", "report.html"] {
+            assert!(report.artifact.file(file).is_file(), "{file}");
+        }
+        assert!(w2s_stage::run("eval", &theory, &options).unwrap().cached);
+        assert!(w2s_stage::run("eval", &compare, &options).unwrap().cached);
+    }
+
+    #[test]
+    fn wrong_flags_are_refused_before_any_work() {
+        let refused = |checked: anyhow::Result<()>| checked.unwrap_err().to_string();
+        let theory = |flags| refused(parsed::<TheoryOperation>(flags).check());
+        assert_eq!(theory("--lr 0"), "--lr is 0; it must be above zero");
+        assert_eq!(theory("--draws 0"), "--draws is 0; it must be above zero");
+        assert_eq!(
+            theory("--dimension 1"),
+            "--dimension is 1; an error needs at least 2 dimensions"
+        );
+        let compare = |flags| refused(parsed::<CompareOperation>(flags).check());
+        assert_eq!(
+            compare("--recipe x"),
+            "there are neither scores nor theory to report on"
+        );
+        assert_eq!(
+            compare("--recipe x --draws 0"),
+            "0 bootstrap draws leave no interval"
+        );
+    }
 }

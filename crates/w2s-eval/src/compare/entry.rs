@@ -165,8 +165,8 @@ pub(super) struct Entry<'a> {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) seed: u64,
     pub(super) artifact: &'a Artifact,
-    /// The scored model; none for answers that no model of the store made.
-    pub(super) model: Option<ArtifactRef>,
+    /// The scored model or the responses it gave; none where neither is an input.
+    pub(super) subject: Option<ArtifactRef>,
     task_hash: Option<String>,
     /// Items of the task, dropped ones too.
     pub(super) items_original: usize,
@@ -222,7 +222,9 @@ impl<'a> Entry<'a> {
             tags,
             seed,
             artifact,
-            model: artifact.manifest.input("model"),
+            subject: ["model", "responses"]
+                .into_iter()
+                .find_map(|name| artifact.manifest.input(name)),
             task_hash: summary["task_hash"].as_str().map(str::to_owned),
             items_original,
             answers: scores.len(),

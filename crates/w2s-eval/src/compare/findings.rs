@@ -7,7 +7,7 @@ use crate::report::format::{count, list, score};
 use crate::theory::{CaseStudy, Study};
 use w2s_theory::Arm;
 
-/// With more arms than this the headline counts instead of naming each.
+/// With more arms than this, arms are counted instead of named.
 const NAMED_ARMS: usize = 6;
 /// Nats a token that both answers must have lost before the displacement is an alarm.
 const ALARM: f64 = -0.05;
@@ -146,9 +146,7 @@ pub(super) fn findings(report: &Comparison) -> Vec<String> {
     if report.base().is_some() {
         findings.extend(shape(report));
     }
-    for (arm, scores) in headline_scores(report) {
-        findings.extend(extrapolation(arm, scores));
-    }
+    findings.extend(extrapolation(report));
     if let Some(ladder) = &report.ladder {
         let n = ladder.steps.iter().filter(|step| step.preference).count();
         for (what, estimate) in [
@@ -178,7 +176,7 @@ pub(super) fn findings(report: &Comparison) -> Vec<String> {
             continue;
         };
         let end = match best == last {
-            true => "the last of its scores".to_owned(),
+            true => "that is its last score".to_owned(),
             false => format!(
                 "after {} steps it is at {}",
                 count(last.steps),
@@ -239,24 +237,37 @@ fn shape(report: &Comparison) -> Vec<String> {
     sentences
 }
 
-/// Whether an arm goes beyond the answers that it was taught to prefer, where both are measured by the same score.
-fn extrapolation(arm: &ArmScores, scores: &MetricScores) -> Option<String> {
-    let lesson = arm.lesson.as_ref().filter(|lesson| !imitates(lesson))?;
-    if lesson.score.as_ref()? != &scores.metric {
-        return None;
+/// Whether arms go beyond the answers that they were taught to prefer, where both are measured by the same score.
+fn extrapolation(report: &Comparison) -> Vec<String> {
+    let arms: Vec<(String, bool)> = headline_scores(report)
+        .filter_map(|(arm, scores)| {
+            let lesson = arm.lesson.as_ref().filter(|lesson| !imitates(lesson))?;
+            if lesson.score.as_ref()? != &scores.metric {
+                return None;
+            }
+            let (chosen, [low, high]) = (lesson.mean_chosen_score?, scores.value.ci95?);
+            let place = match chosen {
+                chosen if low > chosen => "above",
+                chosen if high < chosen => "below",
+                _ => "not shown to differ from",
+            };
+            let sentence = format!(
+                "{} ends at {}, {place} the {} of the answers it learnt to prefer.",
+                arm.arm,
+                bracketed(&scores.value),
+                score(chosen)
+            );
+            Some((sentence, low > chosen))
+        })
+        .collect();
+    if arms.len() > NAMED_ARMS {
+        let beyond = arms.iter().filter(|(_, above)| *above).count();
+        return vec![format!(
+            "{beyond} of {} preference arms end above the answers they learnt to prefer.",
+            arms.len()
+        )];
     }
-    let (chosen, [low, high]) = (lesson.mean_chosen_score?, scores.value.ci95?);
-    let place = match chosen {
-        chosen if low > chosen => "above",
-        chosen if high < chosen => "below",
-        _ => "not shown to differ from",
-    };
-    Some(format!(
-        "{} ends at {}, {place} the {} of the answers it learnt to prefer.",
-        arm.arm,
-        bracketed(&scores.value),
-        score(chosen)
-    ))
+    arms.into_iter().map(|(sentence, _)| sentence).collect()
 }
 
 /// What the linear theory's cases have in common.
