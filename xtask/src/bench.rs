@@ -1,17 +1,20 @@
-//! `cargo xtask bench`: tokens a second of a forward pass and of a training step, beside PyTorch where it is there.
+//! `cargo xtask bench`: how fast training, generation and a whole experiment are, beside PyTorch where it is there.
 //!
 //! Ours and the peer run in turn, round by round, so that a slow moment of the machine hits both; what counts is the median
 //! of the rounds' ratios.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use w2s_artifact::{MANIFEST_FILE, Store};
 
 use crate::build;
 use crate::cli::Bench;
 use crate::complaint::{Complaint, OrComplain, Result};
 use crate::status;
+use crate::workspace;
 
 /// A model shape to measure, as flags that `w2s-bench` and the peer share.
 struct Shape {
@@ -50,49 +53,193 @@ const SHAPES: [Shape; 2] = [
     },
 ];
 
-/// What is read from both programs' JSON line.
-const FIGURES: [(&str, &str); 3] = [
-    ("forward, tokens/s", "forward_tokens_per_s"),
-    ("training step, tokens/s", "train_tokens_per_s"),
-    ("peak memory, MiB", "peak_rss_mib"),
+/// A figure in the programs' JSON lines: its title, and where it stands in ours and in the peer's.
+type Figure = (&'static str, &'static str, &'static str);
+
+const STEP: [Figure; 3] = [
+    (
+        "forward, tokens/s",
+        "forward_tokens_per_s",
+        "forward_tokens_per_s",
+    ),
+    (
+        "training step, tokens/s",
+        "train_tokens_per_s",
+        "train_tokens_per_s",
+    ),
+    ("peak memory, MiB", "peak_rss_mib", "peak_rss_mib"),
 ];
 
-/// Measures every shape and prints a table.
+const GENERATION: [Figure; 2] = [
+    ("tokens/s", "tokens_per_s", "tokens_per_s"),
+    ("peak memory, MiB", "peak_rss_mib", "peak_rss_mib"),
+];
+
+const EXPERIMENT: [Figure; 2] = [
+    ("seconds", "seconds", "seconds_total"),
+    ("peak memory, MiB", "peak_rss_mib", "peak_rss_mib"),
+];
+
+/// Prompts of mixed length, the ones that `peer_generate.py` has built in.
+const PROMPTS: &str = "data/golden/generate.json";
+
+/// Measures all that was asked for and prints a table.
 pub fn bench(arguments: &Bench) -> Result<()> {
     let ours = build::stage("bench", false)?;
-    let script = arguments
-        .peer_dir
-        .as_ref()
-        .map(|folder| folder.join("peer_train_step.py"));
+    let threads = arguments.threads.to_string();
+    let own = |flags: &[&str]| {
+        let mut bench = Command::new(&ours);
+        build::keep_memory(&mut bench);
+        bench.args(flags).args(["--threads", &threads]);
+        bench
+    };
+    let peer = |script: &str, flags: &[&str]| {
+        let (python, folder) = arguments
+            .peer_python
+            .as_ref()
+            .zip(arguments.peer_dir.as_ref())?;
+        let mut peer = Command::new(python);
+        peer.arg(folder.join(script))
+            .args(flags)
+            .args(["--threads", &threads]);
+        Some(peer)
+    };
     println!(
         "{:<44} {:<24} {:>10} {:>10} {:>22}",
         "work", "figure", "w2s", "peer", "ours / peer (range)"
     );
     for shape in &SHAPES {
-        let (mut own, mut theirs) = (Vec::new(), Vec::new());
-        for round in 0..arguments.rounds {
-            eprintln!(
-                "{}: round {} of {}",
-                shape.name,
-                round + 1,
-                arguments.rounds
-            );
-            let mut bench = Command::new(&ours);
-            build::keep_memory(&mut bench);
-            own.push(run(bench, &[], shape, arguments.threads)?);
-            if let (Some(python), Some(script)) = (&arguments.peer_python, &script) {
-                let script = [script.as_os_str().to_string_lossy().into_owned()];
-                theirs.push(run(
-                    Command::new(python),
-                    &script,
-                    shape,
-                    arguments.threads,
-                )?);
-            }
+        let rounds = Rounds::run(shape.name, arguments.rounds, || {
+            let ours = json_of(&mut own(shape.flags))?;
+            let theirs = peer("peer_train_step.py", shape.flags);
+            Ok((ours, theirs.map(|mut peer| json_of(&mut peer)).transpose()?))
+        })?;
+        rounds.print(&STEP);
+        rounds.print_share();
+    }
+    let Some(model) = &arguments.model else {
+        return Ok(());
+    };
+    let model = model.to_string_lossy();
+    let prompts = workspace::root().join(PROMPTS);
+    let prompts = prompts.to_string_lossy();
+    Rounds::run(
+        "greedy generation, 32 prompts x 64 tokens",
+        arguments.rounds,
+        || {
+            let flags = ["--model", &model, "--repeat", "3"];
+            let mut own = own(&flags);
+            own.args(["--work", "generate", "--prompts", &prompts]);
+            let theirs = peer("peer_generate.py", &flags);
+            Ok((
+                json_of(&mut own)?,
+                theirs.map(|mut peer| json_of(&mut peer)).transpose()?,
+            ))
+        },
+    )?
+    .print(&GENERATION);
+    let Some(sst2) = &arguments.sst2 else {
+        return Ok(());
+    };
+    let folder = tempfile::tempdir().or_complain(|| "cannot make a temporary folder".to_owned())?;
+    Rounds::run("experiment sst2, four models", 1, || {
+        let rows = folder.path().join("rows");
+        let [train, test] = ["train.tsv", "test.tsv"].map(|name| sst2.join(name));
+        let mut peer = peer("peer_w2s.py", &PEER_EXPERIMENT)
+            .ok_or_else(|| Complaint::usage("--sst2 needs --peer-python and --peer-dir"))?;
+        peer.args(["--model", &model]).arg("--train").arg(&train);
+        peer.arg("--test").arg(&test).arg("--dump").arg(&rows);
+        let theirs = json_of(&mut peer)?;
+        let ours = experiment(&model, &rows, &folder.path().join("store"), &threads)?;
+        Ok((ours, Some(theirs)))
+    })?
+    .print(&EXPERIMENT);
+    Ok(())
+}
+
+/// The settings of the recipe `sst2` in the words of `peer_w2s.py`.
+const PEER_EXPERIMENT: [&str; 13] = [
+    "--n-gold",
+    "3200",
+    "--weak-epochs",
+    "3",
+    "--n-train",
+    "480",
+    "--n-test",
+    "600",
+    "--full-sentences",
+    "--max-words",
+    "18",
+    "--max-len=48",
+    "--lr=2e-4",
+];
+
+/// The recipe `sst2` on rows that are cut already: its seconds, and the most memory that a step held.
+fn experiment(model: &str, rows: &Path, store: &Path, threads: &str) -> Result<Value> {
+    let program = std::env::current_exe().or_complain(|| "cannot find xtask itself".to_owned())?;
+    let mut pipeline = Command::new(program);
+    pipeline.args(["pipeline", "sst2", "--threads", threads, "--store"]);
+    pipeline.arg(store);
+    let row_file = |name: &str| rows.join(name).to_string_lossy().into_owned();
+    let variables = [
+        ("strong", model.to_owned()),
+        ("gold", row_file("gold.jsonl")),
+        ("transfer", row_file("train.jsonl")),
+        ("test", row_file("test.jsonl")),
+        // The peer has chosen the rows already.
+        ("ends-with", String::new()),
+        ("min-words", String::new()),
+        ("max-words", String::new()),
+    ];
+    for (name, value) in variables {
+        pipeline.args(["--var", &format!("{name}={value}")]);
+    }
+    let started = Instant::now();
+    finish(pipeline.stdout(Stdio::piped()))?;
+    let seconds = started.elapsed().as_secs_f64();
+    let cannot_read = || format!("cannot read {}", workspace::shown(store));
+    let store = Store::open(store).or_complain(cannot_read)?;
+    let mut peak = None;
+    for reference in store.list().or_complain(cannot_read)? {
+        let manifest = std::fs::read(store.artifact_dir(&reference).join(MANIFEST_FILE))
+            .or_complain(cannot_read)?;
+        let manifest: Value = serde_json::from_slice(&manifest).or_complain(cannot_read)?;
+        peak = peak.max(manifest["peak_memory_mib"].as_u64());
+    }
+    Ok(json!({"seconds": seconds, "peak_rss_mib": peak}))
+}
+
+/// What both programs said, round by round.
+struct Rounds {
+    work: String,
+    own: Vec<Value>,
+    theirs: Vec<Value>,
+}
+
+impl Rounds {
+    fn run(
+        work: &str,
+        count: u16,
+        mut round: impl FnMut() -> Result<(Value, Option<Value>)>,
+    ) -> Result<Self> {
+        let mut rounds = Self {
+            work: work.to_owned(),
+            own: Vec::new(),
+            theirs: Vec::new(),
+        };
+        for number in 1..=count {
+            eprintln!("{work}: round {number} of {count}");
+            let (own, theirs) = round()?;
+            rounds.own.push(own);
+            rounds.theirs.extend(theirs);
         }
-        for (title, key) in FIGURES {
-            let own: Vec<f64> = own.iter().filter_map(|v| v[key].as_f64()).collect();
-            let theirs: Vec<f64> = theirs.iter().filter_map(|v| v[key].as_f64()).collect();
+        Ok(rounds)
+    }
+
+    fn print(&self, figures: &[Figure]) {
+        for (title, our_key, their_key) in figures {
+            let own = figures_of(&self.own, our_key);
+            let theirs = figures_of(&self.theirs, their_key);
             let ratios: Vec<f64> = own.iter().zip(&theirs).map(|(a, b)| a / b).collect();
             let range = match (
                 ratios.iter().copied().reduce(f64::min),
@@ -110,45 +257,51 @@ pub fn bench(arguments: &Bench) -> Result<()> {
             };
             println!(
                 "{:<44} {title:<24} {:>10} {peer:>10} {range:>22}",
-                shape.name,
+                self.work,
                 status::thousands(median(&own))
             );
         }
+    }
+
+    /// How near the work comes to what the machine can multiply.
+    fn print_share(&self) {
         for (title, key) in [
             ("forward", "forward_gflops"),
             ("training step", "train_gflops"),
         ] {
-            let share: Vec<f64> = own
+            let share: Vec<f64> = self
+                .own
                 .iter()
                 .filter_map(|v| Some(v[key].as_f64()? / v["product_gflops"].as_f64()?))
                 .collect();
             println!(
                 "{:<44} {title}: {:.0} % of the machine's matrix-product rate ({:.0} GFLOP/s)",
-                shape.name,
+                self.work,
                 100.0 * median(&share),
-                median(
-                    &own.iter()
-                        .filter_map(|v| v["product_gflops"].as_f64())
-                        .collect::<Vec<_>>()
-                )
+                median(&figures_of(&self.own, "product_gflops"))
             );
         }
     }
-    Ok(())
 }
 
-fn run(mut command: Command, first: &[String], shape: &Shape, threads: u16) -> Result<Value> {
-    let output = command
-        .args(first)
-        .args(shape.flags)
-        .args(["--threads", &threads.to_string()])
-        .output()
-        .or_complain(|| {
-            format!(
-                "cannot start {}",
-                Path::new(command.get_program()).display()
-            )
-        })?;
+fn figures_of(rounds: &[Value], key: &str) -> Vec<f64> {
+    rounds.iter().filter_map(|v| v[key].as_f64()).collect()
+}
+
+/// The JSON that a program prints.
+fn json_of(command: &mut Command) -> Result<Value> {
+    let output = finish(command)?;
+    serde_json::from_slice(&output).or_complain(|| "the benchmark printed no JSON".to_owned())
+}
+
+/// Runs a program to its end; what it printed.
+fn finish(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command.output().or_complain(|| {
+        format!(
+            "cannot start {}",
+            Path::new(command.get_program()).display()
+        )
+    })?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         let last = text.lines().last().unwrap_or_default().to_owned();
@@ -157,8 +310,7 @@ fn run(mut command: Command, first: &[String], shape: &Shape, threads: u16) -> R
             output.status
         )));
     }
-    serde_json::from_slice(&output.stdout)
-        .or_complain(|| "the benchmark printed no JSON line".to_owned())
+    Ok(output.stdout)
 }
 
 fn median(values: &[f64]) -> f64 {

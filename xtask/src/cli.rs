@@ -149,9 +149,18 @@ pub struct Bench {
     #[arg(long, value_name = "PATH", requires = "peer_dir")]
     pub peer_python: Option<PathBuf>,
 
-    /// The folder that holds `peer_train_step.py`.
+    /// The folder that holds `peer_train_step.py`, `peer_generate.py` and `peer_w2s.py`.
     #[arg(long, value_name = "FOLDER", requires = "peer_python")]
     pub peer_dir: Option<PathBuf>,
+
+    /// A model folder, such as SmolLM2-135M: measures generation too.
+    #[arg(long, value_name = "FOLDER")]
+    pub model: Option<PathBuf>,
+
+    /// A folder with `train.tsv` and `test.tsv` of SST-2: measures the experiment `sst2` too, once, on the rows that the peer
+    /// chose.
+    #[arg(long, value_name = "FOLDER", requires_all = ["model", "peer_python"])]
+    pub sst2: Option<PathBuf>,
 
     /// How often each program runs, in turn.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]

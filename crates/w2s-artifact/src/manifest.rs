@@ -49,6 +49,9 @@ pub struct Manifest {
     pub started: String,
     /// How long it took.
     pub seconds: f64,
+    /// The most memory its process held, in MiB, where the system tells.
+    #[serde(default)]
+    pub peak_memory_mib: Option<u64>,
     /// Every file of the artifact except this one.
     pub files: Vec<FileEntry>,
 }
@@ -89,6 +92,8 @@ pub struct Provenance {
     pub started: SystemTime,
     /// How long it took.
     pub seconds: f64,
+    /// The most memory its process held, in MiB, where the system tells.
+    pub peak_memory_mib: Option<u64>,
 }
 
 impl Default for Provenance {
@@ -106,6 +111,7 @@ impl Default for Provenance {
             threads: 1,
             started: SystemTime::UNIX_EPOCH,
             seconds: 0.0,
+            peak_memory_mib: None,
         }
     }
 }
@@ -133,6 +139,7 @@ impl Manifest {
             threads: provenance.threads,
             started: timestamp(provenance.started),
             seconds: provenance.seconds,
+            peak_memory_mib: provenance.peak_memory_mib,
             files,
         }
     }

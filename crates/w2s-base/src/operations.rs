@@ -194,7 +194,7 @@ impl Operation for Init {
 /// Takes over a published model folder.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
 pub struct Import {
-    /// Hugging Face folder of the Llama family or GPT-2: config.json, safetensors, tokenizer.json
+    /// Hugging Face folder of the Llama family, Qwen2 or GPT-2: config.json, safetensors, tokenizer.json
     #[arg(long, value_name = "FOLDER")]
     #[serde(skip)]
     pub model: PathBuf,

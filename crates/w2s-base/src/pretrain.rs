@@ -46,6 +46,7 @@ impl Objective<LanguageModel> for Documents {
         Ok(Loss {
             value: model.next_token_loss(&batch, share),
             tokens: batch.tokens(),
+            metrics: Vec::new(),
         })
     }
 }
@@ -108,7 +109,8 @@ pub fn pretrain<'a>(
         what.batch_tokens,
         what.train.epochs,
         what.train.seed,
-    );
+    )
+    .at_most(what.train.max_steps);
     let model = LanguageModel::init(&config, what.train.seed, device);
     let parameters = burn::module::Module::num_params(&model);
     let settings: TrainConfig = what.train.config(dir, state_dir, None);

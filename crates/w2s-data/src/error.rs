@@ -82,6 +82,82 @@ pub enum DataError {
         /// The columns there are.
         present: Vec<String>,
     },
+    /// A row without a conversation.
+    #[error(
+        "{place}: no question: none of the columns {}, and no transcript with `\\n\\nAssistant:` in `chosen`; there are {}",
+        quoted(columns),
+        quoted(present)
+    )]
+    NoQuestion {
+        /// Which record.
+        place: Place,
+        /// The columns that would do.
+        columns: Vec<String>,
+        /// The columns there are.
+        present: Vec<String>,
+    },
+    /// A row without two answers.
+    #[error(
+        "{place}: no pair of columns `chosen` and `rejected`, or `response1`, `response2` and `label`; there are {}",
+        quoted(present)
+    )]
+    NoAnswers {
+        /// Which record.
+        place: Place,
+        /// The columns there are.
+        present: Vec<String>,
+    },
+    /// An answer to a prompt that nobody knows.
+    #[error("{responses} answers the prompt {prompt}, which {prompts} does not have")]
+    UnknownPrompt {
+        /// The responses.
+        responses: String,
+        /// The number of the prompt.
+        prompt: u64,
+        /// The prompts.
+        prompts: String,
+    },
+    /// A prompt with two answers of the same number.
+    #[error("{responses} answers the prompt {prompt} twice as sample {sample}")]
+    AnsweredTwice {
+        /// The responses.
+        responses: String,
+        /// The number of the prompt.
+        prompt: u64,
+        /// The number of the sample.
+        sample: u32,
+    },
+    /// A metric that the scores do not have, or no choice between several.
+    #[error("{scores}: {}; there are {}", match name {
+        Some(name) => format!("no score is called `{name}`"),
+        None => "one score must be chosen".to_owned(),
+    }, quoted(present))]
+    UnknownScore {
+        /// The scores.
+        scores: String,
+        /// What was asked for.
+        name: Option<String>,
+        /// The metrics there are.
+        present: Vec<String>,
+    },
+    /// Scores that belong to other answers.
+    #[error("none of the {answers} answers of {responses} has the score `{name}` in {scores}")]
+    Unscored {
+        /// The responses.
+        responses: String,
+        /// How many answers there are.
+        answers: usize,
+        /// The metric.
+        name: String,
+        /// The scores.
+        scores: String,
+    },
+    /// Every pair was left out.
+    #[error("no pair is left: {dropped}")]
+    NoPairs {
+        /// How many were left out for which reason.
+        dropped: String,
+    },
     /// A value that is neither text nor number nor true/false.
     #[error("{place}: column `{column}` holds {found}; text, a number or true/false is needed")]
     Value {
@@ -174,6 +250,13 @@ impl DataError {
         match self {
             Self::MissingColumn { .. } => {
                 Some("name the columns of this file in a task description and pass it with `--task path/to/task.toml`".into())
+            }
+            Self::NoQuestion { .. } => {
+                Some("name the column that holds the question with `--prompt-column NAME`".into())
+            }
+            Self::UnknownScore { .. } => Some("name one of them with `--score NAME`".into()),
+            Self::UnknownPrompt { .. } => {
+                Some("name the prompts that the answers were made from with `--prompts ARTIFACT`".into())
             }
             Self::UnknownLabel { value, .. } => Some(format!(
                 "add `{value}` to `[label] values` of the task description, or to `unlabelled` if it marks rows without a label"

@@ -2,6 +2,7 @@
 //! crate reads Parquet; `cargo xtask export --format parquet` calls it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -11,10 +12,11 @@ use std::{
 use anyhow::{Context, anyhow};
 use arrow::{
     array::{
-        ArrayRef, BooleanArray, Float32Builder, Float64Array, Int64Array, ListBuilder, RecordBatch,
-        StringArray, UInt32Array, UInt64Array,
+        ArrayRef, BooleanArray, Float32Array, Float64Array, Int64Array, ListArray, RecordBatch,
+        StringArray, StructArray, UInt32Array, UInt64Array,
     },
-    datatypes::{DataType, Field, FieldRef, Schema},
+    buffer::OffsetBuffer,
+    datatypes::{DataType, Field, Fields, Schema},
     error::ArrowError,
 };
 use parquet::{
@@ -25,7 +27,8 @@ use parquet::{
 };
 use serde_json::{Value, json};
 use w2s_artifact::{
-    Artifact, ArtifactRef, Document, Example, Kind, Label, Prediction, Record, Store,
+    Answer, Artifact, ArtifactRef, Document, Example, Kind, Label, LogProb, Message, Pair,
+    Prediction, Prompt, Record, ReferenceLogProbs, Response, Score, Store,
 };
 use w2s_stage::{ArtifactArg, Command, HintExt};
 
@@ -68,11 +71,17 @@ impl Command for Export {
             Kind::Examples => write_records::<Example>(&artifact, &self.output),
             Kind::Labels => write_records::<Label>(&artifact, &self.output),
             Kind::Predictions => write_records::<Prediction>(&artifact, &self.output),
+            Kind::Prompts => write_records::<Prompt>(&artifact, &self.output),
+            Kind::Responses => write_records::<Response>(&artifact, &self.output),
+            Kind::Pairs => write_records::<Pair>(&artifact, &self.output),
+            Kind::References => write_records::<ReferenceLogProbs>(&artifact, &self.output),
+            Kind::Scores => write_scores(&artifact, &self.output),
             Kind::Checkpoint => write_log(&artifact, &self.output),
             kind => Err(anyhow!("{} has no rows", artifact.reference.short())).with_hint(|| {
                 let folder = artifact.path.display();
                 match kind {
                     Kind::Report => format!("the numbers of a report are in {folder}/report.json"),
+                    Kind::Theory => format!("its trajectories are in {folder}/theory.json"),
                     _ => format!("its files are in {folder}"),
                 }
             }),
@@ -131,14 +140,14 @@ impl Columns for Label {
     fn fields() -> Vec<Field> {
         vec![
             required("id", DataType::UInt64),
-            required("probabilities", DataType::List(element())),
+            required("probabilities", list_of(DataType::Float32)),
         ]
     }
 
     fn columns(rows: &[Self]) -> Vec<ArrayRef> {
         vec![
             u64s(rows.iter().map(|row| row.id)),
-            lists(rows.iter().map(|row| row.probabilities.as_slice())),
+            f32_lists(rows.iter().map(|row| row.probabilities.as_slice())),
         ]
     }
 }
@@ -148,7 +157,7 @@ impl Columns for Prediction {
         vec![
             required("id", DataType::UInt64),
             required("label", DataType::UInt32),
-            required("probabilities", DataType::List(element())),
+            required("probabilities", list_of(DataType::Float32)),
         ]
     }
 
@@ -156,8 +165,153 @@ impl Columns for Prediction {
         vec![
             u64s(rows.iter().map(|row| row.id)),
             u32s(rows.iter().map(|row| row.label)),
-            lists(rows.iter().map(|row| row.probabilities.as_slice())),
+            f32_lists(rows.iter().map(|row| row.probabilities.as_slice())),
         ]
+    }
+}
+
+impl Columns for Prompt {
+    fn fields() -> Vec<Field> {
+        vec![
+            required("id", DataType::UInt64),
+            required("messages", list_of(DataType::Struct(turn()))),
+            optional("answer", DataType::Utf8),
+            required("choices", list_of(DataType::Utf8)),
+            optional("gold", DataType::UInt32),
+        ]
+    }
+
+    fn columns(rows: &[Self]) -> Vec<ArrayRef> {
+        let choices = rows.iter().flat_map(|row| &row.choices);
+        vec![
+            u64s(rows.iter().map(|row| row.id)),
+            conversations(rows.iter().map(|row| row.messages.as_slice())),
+            Arc::new(
+                rows.iter()
+                    .map(|row| row.answer.as_deref())
+                    .collect::<StringArray>(),
+            ),
+            lists(
+                rows.iter().map(|row| row.choices.len()),
+                texts(choices.map(String::as_str)),
+            ),
+            Arc::new(rows.iter().map(|row| row.gold).collect::<UInt32Array>()),
+        ]
+    }
+}
+
+impl Columns for Response {
+    fn fields() -> Vec<Field> {
+        vec![
+            required("prompt", DataType::UInt64),
+            required("sample", DataType::UInt32),
+            required("text", DataType::Utf8),
+            required("ids", list_of(DataType::UInt32)),
+            required("log_probs", list_of(DataType::Float32)),
+            required("finished", DataType::Boolean),
+            required("model", DataType::Utf8),
+        ]
+    }
+
+    fn columns(rows: &[Self]) -> Vec<ArrayRef> {
+        vec![
+            u64s(rows.iter().map(|row| row.prompt)),
+            u32s(rows.iter().map(|row| row.sample)),
+            texts(rows.iter().map(|row| row.text.as_str())),
+            lists(
+                rows.iter().map(|row| row.ids.len()),
+                u32s(rows.iter().flat_map(|row| row.ids.iter().copied())),
+            ),
+            f32_lists(rows.iter().map(|row| row.log_probs.as_slice())),
+            truths(rows.iter().map(|row| row.finished)),
+            texts(rows.iter().map(|row| row.model.as_str())),
+        ]
+    }
+}
+
+/// The answers as texts under the names preference files use, and beside them where each came from.
+impl Columns for Pair {
+    fn fields() -> Vec<Field> {
+        let mut fields = vec![
+            required("id", DataType::UInt64),
+            required("prompt", DataType::UInt64),
+            required("messages", list_of(DataType::Struct(turn()))),
+        ];
+        for side in ["chosen", "rejected"] {
+            let name = |part: &str| format!("{side}_{part}");
+            fields.extend([
+                required(side, DataType::Utf8),
+                required(&name("source"), DataType::Utf8),
+                required(&name("sample"), DataType::UInt32),
+                optional(&name("score"), DataType::Float64),
+                optional(&name("tokens"), DataType::UInt32),
+                required(&name("finished"), DataType::Boolean),
+            ]);
+        }
+        fields.push(required("rule", DataType::Utf8));
+        fields
+    }
+
+    fn columns(rows: &[Self]) -> Vec<ArrayRef> {
+        let mut columns = vec![
+            u64s(rows.iter().map(|row| row.id)),
+            u64s(rows.iter().map(|row| row.prompt)),
+            conversations(rows.iter().map(|row| row.messages.as_slice())),
+        ];
+        let sides: [fn(&Self) -> &Answer; 2] = [|row| &row.chosen, |row| &row.rejected];
+        for side in sides {
+            let answers = rows.iter().map(side);
+            columns.extend([
+                texts(answers.clone().map(|answer| answer.text.as_str())),
+                texts(answers.clone().map(|answer| answer.source.as_str())),
+                u32s(answers.clone().map(|answer| answer.sample)),
+                Arc::new(
+                    answers
+                        .clone()
+                        .map(|answer| answer.score)
+                        .collect::<Float64Array>(),
+                ),
+                Arc::new(
+                    answers
+                        .clone()
+                        .map(|answer| answer.tokens)
+                        .collect::<UInt32Array>(),
+                ),
+                truths(answers.map(|answer| answer.finished)),
+            ]);
+        }
+        columns.push(texts(rows.iter().map(|row| row.rule.as_str())));
+        columns
+    }
+}
+
+impl Columns for ReferenceLogProbs {
+    fn fields() -> Vec<Field> {
+        vec![
+            required("id", DataType::UInt64),
+            required("chosen_sum", DataType::Float32),
+            required("chosen_tokens", DataType::UInt32),
+            required("rejected_sum", DataType::Float32),
+            required("rejected_tokens", DataType::UInt32),
+            optional("mismatched_sum", DataType::Float32),
+            optional("mismatched_tokens", DataType::UInt32),
+        ]
+    }
+
+    fn columns(rows: &[Self]) -> Vec<ArrayRef> {
+        let mut columns = vec![u64s(rows.iter().map(|row| row.id))];
+        let sides: [fn(&Self) -> Option<LogProb>; 3] = [
+            |row| Some(row.chosen),
+            |row| Some(row.rejected),
+            |row| row.mismatched,
+        ];
+        for side in sides {
+            let sums = rows.iter().map(|row| Some(side(row)?.sum));
+            let tokens = rows.iter().map(|row| Some(side(row)?.tokens));
+            columns.push(Arc::new(sums.collect::<Float32Array>()));
+            columns.push(Arc::new(tokens.collect::<UInt32Array>()));
+        }
+        columns
     }
 }
 
@@ -165,9 +319,20 @@ fn required(name: &str, kind: DataType) -> Field {
     Field::new(name, kind, false)
 }
 
-/// What a list of probabilities holds.
-fn element() -> FieldRef {
-    Arc::new(required("element", DataType::Float32))
+fn optional(name: &str, kind: DataType) -> Field {
+    Field::new(name, kind, true)
+}
+
+fn list_of(element: DataType) -> DataType {
+    DataType::List(Arc::new(required("element", element)))
+}
+
+/// A turn of a conversation, under the names that chat templates use.
+fn turn() -> Fields {
+    Fields::from(vec![
+        required("role", DataType::Utf8),
+        required("content", DataType::Utf8),
+    ])
 }
 
 fn u64s(values: impl Iterator<Item = u64>) -> ArrayRef {
@@ -182,13 +347,30 @@ fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
 }
 
-fn lists<'a>(values: impl Iterator<Item = &'a [f32]>) -> ArrayRef {
-    let mut lists = ListBuilder::new(Float32Builder::new()).with_field(element());
-    for value in values {
-        lists.values().append_slice(value);
-        lists.append(true);
-    }
-    Arc::new(lists.finish())
+fn truths(values: impl Iterator<Item = bool>) -> ArrayRef {
+    Arc::new(values.map(Some).collect::<BooleanArray>())
+}
+
+/// Lists of the given lengths over all their elements in a row.
+fn lists(lengths: impl Iterator<Item = usize>, elements: ArrayRef) -> ArrayRef {
+    let element = required("element", elements.data_type().clone());
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Arc::new(ListArray::new(Arc::new(element), offsets, elements, None))
+}
+
+fn f32_lists<'a>(values: impl Iterator<Item = &'a [f32]> + Clone) -> ArrayRef {
+    let elements = Float32Array::from_iter_values(values.clone().flatten().copied());
+    lists(values.map(<[f32]>::len), Arc::new(elements))
+}
+
+fn conversations<'a>(values: impl Iterator<Item = &'a [Message]> + Clone) -> ArrayRef {
+    let turns = values.clone().flatten();
+    let columns = vec![
+        texts(turns.clone().map(|turn| turn.role.as_str())),
+        texts(turns.map(|turn| turn.content.as_str())),
+    ];
+    let elements = StructArray::new(turn(), columns, None);
+    lists(values.map(<[Message]>::len), Arc::new(elements))
 }
 
 fn write_records<T: Columns>(artifact: &Artifact, output: &Path) -> anyhow::Result<usize> {
@@ -197,6 +379,34 @@ fn write_records<T: Columns>(artifact: &Artifact, output: &Path) -> anyhow::Resu
     let batches = records
         .chunks(ROWS_AT_ONCE)
         .map(|rows| RecordBatch::try_new(schema.clone(), T::columns(rows)));
+    write(output, &artifact.reference, &schema, batches)?;
+    Ok(records.len())
+}
+
+/// Scores with a column for each metric, empty where an answer has no such score.
+fn write_scores(artifact: &Artifact, output: &Path) -> anyhow::Result<usize> {
+    let records: Vec<Score> = artifact.records()?;
+    let metrics: BTreeSet<&str> = records
+        .iter()
+        .flat_map(|row| row.values.keys().map(String::as_str))
+        .collect();
+    let mut fields = vec![
+        required("id", DataType::UInt64),
+        required("sample", DataType::UInt32),
+    ];
+    fields.extend(metrics.iter().map(|name| optional(name, DataType::Float64)));
+    let schema = Arc::new(Schema::new(fields));
+    let batches = records.chunks(ROWS_AT_ONCE).map(|rows| {
+        let mut columns = vec![
+            u64s(rows.iter().map(|row| row.id)),
+            u32s(rows.iter().map(|row| row.sample)),
+        ];
+        for name in &metrics {
+            let values = rows.iter().map(|row| row.values.get(*name).copied());
+            columns.push(Arc::new(values.collect::<Float64Array>()));
+        }
+        RecordBatch::try_new(schema.clone(), columns)
+    });
     write(output, &artifact.reference, &schema, batches)?;
     Ok(records.len())
 }
@@ -215,7 +425,7 @@ fn write_log(artifact: &Artifact, output: &Path) -> anyhow::Result<usize> {
     let columns = log_columns(&rows);
     let fields: Vec<Field> = columns
         .iter()
-        .map(|(name, kind)| Field::new(*name, kind.clone(), true))
+        .map(|(name, kind)| optional(name, kind.clone()))
         .collect();
     let schema = Arc::new(Schema::new(fields));
     let batches = rows.chunks(ROWS_AT_ONCE).map(|rows| {

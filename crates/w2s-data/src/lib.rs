@@ -1,9 +1,14 @@
-//! Tasks, splits, generated worlds and tokenizers.
+//! Tasks, splits, generated worlds, tokenizers and preference pairs.
 //!
 //! [`source`] reads records from files, a [`Task`] says what they mean and makes [`Row`]s of them, and [`cut`] divides the rows
 //! into gold, transfer and test with a [`SplitPlan`] that accounts for each. [`pre_cut`] takes rows that were divided
 //! elsewhere. Where no data is at hand, a [`ReviewsWorld`] makes up a language: [`Reviews::documents`] to pretrain on,
-//! [`Reviews::pool_reviews`] and [`Reviews::test_reviews`] to classify. [`tokenizer`] learns a vocabulary from documents.
+//! [`Reviews::pool_reviews`] and [`Reviews::test_reviews`] to classify. A [`QuestionWorld`] asks and answers instead:
+//! [`question::documents`] to pretrain on, [`question::questions`] to tune and to test with. [`tokenizer`] learns a vocabulary
+//! from documents.
+//!
+//! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
+//! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
 //!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
 //!
@@ -38,6 +43,12 @@ mod task;
 
 mod split;
 
+mod preference_file;
+
+mod prompts;
+
+mod pairs;
+
 mod random;
 
 mod world;
@@ -45,22 +56,46 @@ mod world;
 pub mod tokenizer;
 
 #[cfg(feature = "cli")]
+mod world_params;
+
+#[cfg(feature = "cli")]
 mod operations;
+
+#[cfg(feature = "cli")]
+mod preference_operations;
+
+#[cfg(feature = "cli")]
+mod questions;
 
 #[cfg(feature = "cli")]
 mod export;
 
+#[cfg(feature = "cli")]
+mod inspect;
+
 pub use crate::{
     error::{DataError, Place},
+    pairs::{
+        Answers, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason, ScoreColumn,
+    },
+    preference_file::{Asked, Compared, Comparison, Mark, RowFormat},
+    prompts::{PromptsDropped, PromptsRead, prompts},
     random::Stream,
     split::{
         Dropped, Normalise, Row, SplitCount, SplitCounts, SplitParams, SplitPlan, cut, pre_cut,
     },
     task::{Choices, FileRoles, LabelColumn, Loaded, Origin, Task},
+    world::glossary::{Glossary, GlossaryWorld},
+    world::question::{self, Part, QuestionWorld},
     world::reviews::{self, Reader, Review, Reviews, ReviewsWorld},
+    world::sections::{Sections, SectionsWorld},
 };
 #[cfg(feature = "cli")]
 pub use crate::{
     export::{Export, ExportFormat},
-    operations::{Corpus, TaskOperation, WorldName, WorldParams},
+    inspect::{Inspect, RowsOf, TemplateName},
+    operations::{Corpus, TaskOperation},
+    preference_operations::{Pairs, Prompts},
+    questions::{AnswersOperation, QuestionsOperation},
+    world_params::{WorldName, WorldParams},
 };

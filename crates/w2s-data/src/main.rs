@@ -1,9 +1,11 @@
-//! The `w2s-data` stage binary: corpora to pretrain on and examples to learn from, and any artifact's rows as
-//! Parquet.
+//! The `w2s-data` stage binary: corpora to pretrain on, examples and preference pairs to learn from, and any artifact's rows
+//! as Parquet or as the tokens of a model.
 
 use std::process::ExitCode;
 
-use w2s_data::{Corpus, Export, TaskOperation};
+use w2s_data::{
+    AnswersOperation, Corpus, Export, Inspect, Pairs, Prompts, QuestionsOperation, TaskOperation,
+};
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -12,8 +14,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let stage = Stage::new(
         "data",
-        "Makes corpora to pretrain on and examples to learn from",
+        "Makes corpora to pretrain on, and examples and preference pairs to learn from",
     );
     let stage = stage.operation::<Corpus>().operation::<TaskOperation>();
-    w2s_stage::main(stage.command::<Export>())
+    let stage = stage
+        .operation::<Prompts>()
+        .operation::<QuestionsOperation>()
+        .operation::<AnswersOperation>()
+        .operation::<Pairs>();
+    w2s_stage::main(stage.command::<Export>().command::<Inspect>())
 }

@@ -14,50 +14,15 @@ use crate::{
     split::{SplitParams, SplitPlan, cut, pre_cut},
     task::{Loaded, Task},
     tokenizer::{self, TokenizerKind},
-    world::reviews::{self, Reader, Reviews, ReviewsWorld},
+    world::reviews::{self, Reader, Reviews},
+    world_params::{WorldName, WorldParams},
 };
 
-/// Documents of a world's corpus unless the user says otherwise.
-const WORLD_DOCUMENTS: usize = 32_000;
 /// Test rows of a world's task unless the user says otherwise.
 const WORLD_TEST_ROWS: usize = 2_000;
 
-/// A language that can be generated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum WorldName {
-    /// Opinions about things, in made-up words
-    Reviews,
-}
-
-/// Which world, and its knobs. The corpus and the task of an experiment must be given the same ones.
-#[derive(Clone, Debug, Serialize, clap::Args)]
-#[command(next_help_heading = "World")]
-pub struct WorldParams {
-    /// Generate the text instead of reading files
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub world: Option<WorldName>,
-    /// Makes up the words and all texts of the world
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub world_seed: u64,
-    /// The knobs of the reviews world.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub reviews: ReviewsWorld,
-}
-
-impl WorldParams {
-    fn is_off(&self) -> bool {
-        self.world.is_none()
-    }
-
-    fn build(&self) -> Result<Reviews, DataError> {
-        self.reviews.clone().build(self.world_seed)
-    }
-}
-
 /// Adds the hint an error has to it.
-fn hinted<T>(result: Result<T, DataError>) -> anyhow::Result<T> {
+pub(crate) fn hinted<T>(result: Result<T, DataError>) -> anyhow::Result<T> {
     match result {
         Ok(value) => Ok(value),
         Err(error) => match error.hint() {
@@ -82,10 +47,11 @@ pub struct Corpus {
     /// Column of the source that holds the text; the lines of a .txt file are the column `text`
     #[arg(long, default_value = "text", value_name = "NAME")]
     pub text_column: String,
-    /// Documents to make or to read [default: 32000 of a world, all of a source]
+    /// Documents to make or to read [default: 32000 of the world `reviews`, 16000 of `sections`, 60000 of `glossary`, all of a
+    /// source]
     #[arg(long, value_name = "N")]
     pub documents: Option<usize>,
-    /// How text is cut into tokens [default: word for a world, bpe for a source]
+    /// How text is cut into tokens [default: word for the world `reviews`, lossless for other worlds, bpe for a source]
     #[arg(long, value_enum, value_name = "KIND")]
     pub tokenizer: Option<TokenizerKind>,
     /// Tokens of the vocabulary, at most
@@ -99,12 +65,8 @@ pub struct Corpus {
 
 impl Corpus {
     fn kind(&self) -> TokenizerKind {
-        let usual = if self.world.is_off() {
-            TokenizerKind::Bpe
-        } else {
-            TokenizerKind::Word
-        };
-        self.tokenizer.unwrap_or(usual)
+        let usual = || self.world.world.map(WorldName::tokenizer);
+        self.tokenizer.or_else(usual).unwrap_or(TokenizerKind::Bpe)
     }
 }
 
@@ -122,9 +84,8 @@ impl Operation for Corpus {
     fn check(&self) -> anyhow::Result<()> {
         if self.world.is_off() {
             check_paths("source", &self.source)?;
-        } else {
-            self.world.reviews.check()?;
         }
+        self.world.check()?;
         if self.documents == Some(0) {
             bail!("--documents 0: a corpus needs a document");
         }
@@ -164,11 +125,7 @@ impl Operation for Corpus {
             }
             texts
         } else {
-            self.world
-                .build()?
-                .documents()
-                .take(self.documents.unwrap_or(WORLD_DOCUMENTS))
-                .collect()
+            self.world.documents(self.documents)?
         };
         step.stop_if_interrupted()?;
         let tokenizer = tokenizer::train(self.kind(), &texts, self.vocabulary)?;
@@ -196,7 +153,7 @@ impl Operation for Corpus {
 }
 
 /// Tells a wrong path before any work.
-fn check_paths(flag: &str, paths: &[PathBuf]) -> anyhow::Result<()> {
+pub(crate) fn check_paths(flag: &str, paths: &[PathBuf]) -> anyhow::Result<()> {
     for path in paths {
         hinted(source::files(path)).with_context(|| format!("--{flag} cannot be read"))?;
     }
@@ -258,7 +215,7 @@ fn described<S: Serializer>(name: &Option<String>, serializer: S) -> Result<S::O
 
 impl TaskOperation {
     fn world_examples(&self) -> anyhow::Result<(Vec<Example>, SplitPlan, Value)> {
-        let world = self.world.build()?;
+        let world = self.world.reviews.clone().build(self.world.world_seed)?;
         let pool = reviews::rows(world.pool_reviews().take(world.knobs().review_pool));
         let test_rows = self.split.test_rows.unwrap_or(WORLD_TEST_ROWS);
         let test = reviews::rows(world.test_reviews().take(test_rows));
@@ -375,8 +332,9 @@ impl Operation for TaskOperation {
         if self.first_rows == Some(0) {
             bail!("--first-rows 0: nothing would be read");
         }
+        self.world.check()?;
+        self.world.check_classifies()?;
         let Some(name) = &self.task else {
-            self.world.reviews.check()?;
             return Ok(());
         };
         hinted(Task::find(name))?;

@@ -1,5 +1,6 @@
 //! Records from files: JSON lines, CSV, TSV, Parquet and plain text, one file or a folder of them. Whatever a value was
-//! in the file (text, number, true/false), it comes out as text; the task description gives it a meaning.
+//! in the file (text, number, true/false), [`read`] gives it out as text and the task description gives it a meaning;
+//! [`read_objects`] gives out all columns as they are, lists and structures too, for rows that hold conversations.
 
 use std::{
     fs::{self, File},
@@ -9,12 +10,12 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, AsArray, StringArray},
+    array::{Array, AsArray, RecordBatch, StringArray},
     compute::cast,
     datatypes::DataType,
 };
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{DataError, Place};
 
@@ -43,6 +44,15 @@ pub struct Record {
     pub place: Place,
     /// A missing value (JSON `null`, Parquet null) is the empty text.
     pub values: Vec<String>,
+}
+
+/// One record with all its columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Where it stands.
+    pub place: Place,
+    /// The columns by name, in the order of the file. Values of CSV and TSV files are texts.
+    pub values: Map<String, Value>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -158,6 +168,63 @@ fn read_file(
     }
 }
 
+/// Reads every record of the files and folders with all its columns, in the order of [`files`].
+pub fn read_objects(paths: &[PathBuf]) -> Result<Vec<Object>, DataError> {
+    let mut objects = Vec::new();
+    for path in paths {
+        let before = objects.len();
+        for file in files(path)? {
+            read_objects_of(&file, &mut objects)?;
+        }
+        if objects.len() == before {
+            return Err(DataError::NoRecords { path: path.clone() });
+        }
+    }
+    Ok(objects)
+}
+
+fn read_objects_of(path: &Path, objects: &mut Vec<Object>) -> Result<(), DataError> {
+    let io = |source| DataError::Io {
+        path: path.into(),
+        source,
+    };
+    let columns = match format_of(path) {
+        Some(Format::JsonLines) => {
+            return for_each_line(path, File::open(path).map_err(io)?, |place, line| {
+                let values = json_object(&place, line)?;
+                objects.push(Object { place, values });
+                Ok(true)
+            });
+        }
+        Some(Format::Parquet) => {
+            return read_parquet_objects(path, File::open(path).map_err(io)?, objects);
+        }
+        Some(Format::Csv) => delimited_header(path, b',')?,
+        Some(Format::Tsv) => delimited_header(path, b'\t')?,
+        Some(Format::Text) | None => vec!["text".to_owned()],
+    };
+    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut records = Vec::new();
+    read_file(
+        path,
+        &names,
+        ReadOptions::default(),
+        usize::MAX,
+        &mut records,
+    )?;
+    objects.extend(records.into_iter().map(|record| {
+        Object {
+            place: record.place,
+            values: columns
+                .iter()
+                .cloned()
+                .zip(record.values.into_iter().map(Value::String))
+                .collect(),
+        }
+    }));
+    Ok(())
+}
+
 /// Calls `each` with every line that is not blank, without its end and without a byte-order mark, until it says false.
 fn for_each_line(
     path: &Path,
@@ -216,17 +283,7 @@ fn read_json_lines(
 ) -> Result<(), DataError> {
     let end = records.len().saturating_add(limit);
     for_each_line(path, file, |place, line| {
-        let value: Value = serde_json::from_str(line).map_err(|error| DataError::Malformed {
-            problem: json_problem(&error),
-            place: place.clone(),
-        })?;
-        let Value::Object(object) = value else {
-            let problem = format!(
-                "an object `{{...}}` is needed on each line, this one holds {}",
-                json_kind(&value)
-            );
-            return Err(DataError::Malformed { place, problem });
-        };
+        let object = json_object(&place, line)?;
         let mut values = Vec::with_capacity(columns.len());
         for &column in columns {
             values.push(match object.get(column) {
@@ -256,6 +313,21 @@ fn read_json_lines(
     })
 }
 
+fn json_object(place: &Place, line: &str) -> Result<Map<String, Value>, DataError> {
+    let malformed = |problem| DataError::Malformed {
+        place: place.clone(),
+        problem,
+    };
+    match serde_json::from_str(line) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(malformed(format!(
+            "an object `{{...}}` is needed on each line, this one holds {}",
+            json_kind(&other)
+        ))),
+        Err(error) => Err(malformed(json_problem(&error))),
+    }
+}
+
 /// What serde_json said, with the column only: its line is always 1 here.
 fn json_problem(error: &serde_json::Error) -> String {
     let text = error.to_string();
@@ -263,7 +335,7 @@ fn json_problem(error: &serde_json::Error) -> String {
     format!("malformed JSON at character {}: {what}", error.column())
 }
 
-fn json_kind(value: &Value) -> &'static str {
+pub(crate) fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
@@ -272,6 +344,22 @@ fn json_kind(value: &Value) -> &'static str {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
+}
+
+fn delimited_header(path: &Path, delimiter: u8) -> Result<Vec<String>, DataError> {
+    let header = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .from_path(path)
+        .and_then(|mut reader| reader.headers().cloned())
+        .map_err(|error| DataError::Malformed {
+            place: Place {
+                file: path.into(),
+                number: 1,
+                is_row: false,
+            },
+            problem: error.to_string(),
+        })?;
+    Ok(header.iter().map(|name| name.trim().into()).collect())
 }
 
 fn read_delimited(
@@ -436,6 +524,101 @@ fn read_parquet(
     Ok(())
 }
 
+fn read_parquet_objects(
+    path: &Path,
+    file: File,
+    objects: &mut Vec<Object>,
+) -> Result<(), DataError> {
+    let failed = |problem: String| DataError::Parquet {
+        path: path.into(),
+        problem,
+    };
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(|builder| builder.with_batch_size(8192).build())
+        .map_err(|error| failed(error.to_string()))?;
+    let name: Arc<Path> = path.into();
+    let mut number = 0;
+    for batch in reader {
+        let batch: RecordBatch = batch.map_err(|error| failed(error.to_string()))?;
+        let schema = batch.schema();
+        let mut rows = vec![Map::new(); batch.num_rows()];
+        for (field, array) in schema.fields().iter().zip(batch.columns()) {
+            // A column that has no form in JSON, such as an image, can be there as long as nobody asks for it.
+            let Some(values) = as_json(array) else {
+                continue;
+            };
+            for (row, value) in rows.iter_mut().zip(values) {
+                row.insert(field.name().clone(), value);
+            }
+        }
+        for values in rows {
+            number += 1;
+            let place = Place {
+                file: name.clone(),
+                number,
+                is_row: true,
+            };
+            objects.push(Object { place, values });
+        }
+    }
+    Ok(())
+}
+
+/// The values of an array, with lists as arrays and structures as objects; `None` for binary and other types.
+fn as_json(array: &dyn Array) -> Option<Vec<Value>> {
+    let values = match array.data_type() {
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            let ends = lists.value_offsets().iter().map(|&end| end as usize);
+            cut_lists(as_json(lists.values())?, ends)
+        }
+        DataType::LargeList(_) => {
+            let lists = array.as_list::<i64>();
+            let ends = lists.value_offsets().iter().map(|&end| end as usize);
+            cut_lists(as_json(lists.values())?, ends)
+        }
+        DataType::Struct(fields) => {
+            let mut rows = vec![Map::new(); array.len()];
+            for (field, column) in fields.iter().zip(array.as_struct().columns()) {
+                for (row, value) in rows.iter_mut().zip(as_json(column)?) {
+                    row.insert(field.name().clone(), value);
+                }
+            }
+            rows.into_iter().map(Value::Object).collect()
+        }
+        kind => {
+            let texts = as_text(array)?;
+            let value = |text: &str| match kind {
+                DataType::Boolean => Value::Bool(text == "true"),
+                // Not-a-number has no form in JSON.
+                _ if kind.is_numeric() => text.parse().map_or(Value::Null, Value::Number),
+                _ => Value::String(text.to_owned()),
+            };
+            texts
+                .iter()
+                .map(|text| text.map_or(Value::Null, value))
+                .collect()
+        }
+    };
+    let valid = |(row, value)| {
+        if array.is_null(row) {
+            Value::Null
+        } else {
+            value
+        }
+    };
+    Some(values.into_iter().enumerate().map(valid).collect())
+}
+
+/// Arrays from all their values in a row and the places where each array begins, and the last one ends.
+fn cut_lists(values: Vec<Value>, offsets: impl Iterator<Item = usize>) -> Vec<Value> {
+    let offsets: Vec<usize> = offsets.collect();
+    offsets
+        .windows(2)
+        .map(|bounds| Value::Array(values[bounds[0]..bounds[1]].to_vec()))
+        .collect()
+}
+
 /// Text, numbers and booleans as text; `None` for nested and binary types.
 fn as_text(array: &dyn Array) -> Option<StringArray> {
     let inner = match array.data_type() {
@@ -489,12 +672,13 @@ mod tests {
 
     use arrow::{
         array::{
-            ArrayRef, BooleanArray, DictionaryArray, Int64Array, ListArray, RecordBatch,
-            StringViewArray,
+            ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Float64Array, Int64Array,
+            ListArray, ListBuilder, StringBuilder, StringViewArray, StructBuilder,
         },
-        datatypes::{Int32Type, Int64Type},
+        datatypes::{Field, Int32Type, Int64Type},
     };
     use parquet::arrow::ArrowWriter;
+    use serde_json::json;
 
     use super::*;
 
@@ -704,6 +888,81 @@ mod tests {
             message.starts_with("train-00000-of-00001.parquet: not a readable Parquet file: "),
             "{message}"
         );
+    }
+
+    #[test]
+    fn objects_keep_lists_and_structures() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.parquet");
+        let mut turns = ListBuilder::new(StructBuilder::from_fields(
+            vec![
+                Field::new("role", DataType::Utf8, true),
+                Field::new("content", DataType::Utf8, true),
+            ],
+            3,
+        ));
+        let mut turn = |role: &str, content: Option<&str>| {
+            let builder = turns.values();
+            builder
+                .field_builder::<StringBuilder>(0)
+                .unwrap()
+                .append_value(role);
+            builder
+                .field_builder::<StringBuilder>(1)
+                .unwrap()
+                .append_option(content);
+            builder.append(true);
+        };
+        turn("user", Some("why ?"));
+        turn("assistant", None);
+        turns.append(true);
+        turns.append(false);
+        let columns: [(&str, ArrayRef); 4] = [
+            ("turns", Arc::new(turns.finish())),
+            ("score", Arc::new(Float64Array::from(vec![0.5, f64::NAN]))),
+            ("label", Arc::new(Int64Array::from(vec![Some(-2), None]))),
+            (
+                "image",
+                Arc::new(BinaryArray::from(vec![b"x".as_slice(), b"y"])),
+            ),
+        ];
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.map(|(name, array)| (name, array, true)),
+        )
+        .unwrap();
+        let mut writer =
+            ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let values = |path: &Path| -> Vec<Value> {
+            let objects = read_objects(&[path.into()]).unwrap();
+            objects
+                .into_iter()
+                .map(|object| Value::Object(object.values))
+                .collect()
+        };
+        let expected = [
+            json!({
+                "turns": [{"role": "user", "content": "why ?"}, {"role": "assistant", "content": null}],
+                "score": 0.5,
+                "label": -2,
+            }),
+            json!({"turns": null, "score": null, "label": null}),
+        ];
+        assert_eq!(values(&path), expected);
+        let lines = folder.path().join("rows.jsonl");
+        fs::write(&lines, format!("{}\n\n{}\n", expected[0], expected[1])).unwrap();
+        assert_eq!(values(&lines), expected);
+        assert_eq!(
+            read_objects(&[lines]).unwrap()[1].place.to_string(),
+            folder.path().join("rows.jsonl:3").display().to_string()
+        );
+        let table = folder.path().join("rows.csv");
+        fs::write(&table, "a, b\n1,\"x,y\"\n").unwrap();
+        assert_eq!(values(&table), [json!({"a": "1", "b": "x,y"})]);
+        let text = folder.path().join("rows.txt");
+        fs::write(&text, "a line\n").unwrap();
+        assert_eq!(values(&text), [json!({"text": "a line"})]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokenizers::{
     AddedToken, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
     PreTokenizer, SplitDelimiterBehavior, Tokenizer,
-    decoders::wordpiece::WordPiece,
+    decoders::{fuse::Fuse, wordpiece::WordPiece},
     models::{
         TrainerWrapper,
         bpe::{BPE, BpeTrainer},
@@ -16,9 +16,14 @@ use tokenizers::{
     },
     normalizers::utils::Lowercase,
     pre_tokenizers::{
-        PreTokenizerWrapper, byte_level::ByteLevel, punctuation::Punctuation, sequence::Sequence,
+        PreTokenizerWrapper,
+        byte_level::ByteLevel,
+        punctuation::Punctuation,
+        sequence::Sequence,
+        split::{Split, SplitPattern},
         whitespace::WhitespaceSplit,
     },
+    processors::template::TemplateProcessing,
 };
 
 use crate::error::DataError;
@@ -41,6 +46,8 @@ pub const SPECIAL: [&str; 4] = [BOS, EOS, UNK, PAD];
 pub enum TokenizerKind {
     /// Lower-case words and punctuation marks: for generated worlds
     Word,
+    /// Words with the space before them, marks and line ends, which give a text back as it was: for worlds that answer
+    Lossless,
     /// Byte pairs, which spell any text: for real text
     Bpe,
 }
@@ -49,7 +56,7 @@ impl TokenizerKind {
     /// The fewest tokens a vocabulary can have: the special ones and one word, or all bytes.
     pub fn least_vocabulary(self) -> usize {
         match self {
-            Self::Word => SPECIAL.len() + 1,
+            Self::Word | Self::Lossless => SPECIAL.len() + 1,
             Self::Bpe => SPECIAL.len() + 256,
         }
     }
@@ -69,6 +76,7 @@ pub fn train<S: AsRef<str> + Sync>(
     }
     let trained = match kind {
         TokenizerKind::Word => words(texts, vocabulary),
+        TokenizerKind::Lossless => lossless(texts, vocabulary),
         TokenizerKind::Bpe => byte_pairs(texts, vocabulary),
     };
     trained.map_err(|error| DataError::Tokenizer(error.to_string()))
@@ -104,6 +112,18 @@ fn words<S: AsRef<str>>(texts: &[S], vocabulary: usize) -> tokenizers::Result<To
             *counts.entry(word.into()).or_default() += count;
         }
     }
+    let mut tokenizer = Tokenizer::new(vocabulary_of(counts, vocabulary)?);
+    // `The` and `the` are one word: a small model cannot afford to learn both.
+    tokenizer.with_normalizer(Some(Lowercase))?;
+    tokenizer.with_pre_tokenizer(Some(pre_tokenizer));
+    // Puts spaces between words and none before punctuation; no word has the prefix.
+    tokenizer.with_decoder(Some(WordPiece::new("##".into(), true)));
+    tokenizer.add_special_tokens(special_tokens())?;
+    Ok(tokenizer)
+}
+
+/// The most frequent words, after the special tokens.
+fn vocabulary_of(counts: HashMap<String, u64>, vocabulary: usize) -> tokenizers::Result<WordLevel> {
     let mut ranked: Vec<_> = counts.into_iter().collect();
     ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let ranked = ranked.into_iter().map(|(word, _)| word);
@@ -114,17 +134,36 @@ fn words<S: AsRef<str>>(texts: &[S], vocabulary: usize) -> tokenizers::Result<To
         .take(vocabulary)
         .zip(0..);
 
-    let model = WordLevel::builder()
+    WordLevel::builder()
         .vocab(vocab.collect())
         .unk_token(UNK.into())
-        .build()?;
-    let mut tokenizer = Tokenizer::new(model);
-    // `The` and `the` are one word: a small model cannot afford to learn both.
-    tokenizer.with_normalizer(Some(Lowercase))?;
+        .build()
+}
+
+fn lossless<S: AsRef<str>>(texts: &[S], vocabulary: usize) -> tokenizers::Result<Tokenizer> {
+    // No character is left out, and the words of a text fall into few kinds: `**`, a word or a mark with the space before it
+    // if there is one, any other space or line end.
+    let pattern = SplitPattern::Regex(r"\*\*| ?\w+| ?[^\w\s]|\s".into());
+    let pre_tokenizer = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)?;
+    let mut counts: HashMap<String, u64> = HashMap::new();
+    for text in texts {
+        let mut split = PreTokenizedString::from(text.as_ref());
+        pre_tokenizer.pre_tokenize(&mut split)?;
+        for (word, ..) in split.get_splits(OffsetReferential::Original, OffsetType::Byte) {
+            *counts.entry(word.into()).or_default() += 1;
+        }
+    }
+    let mut tokenizer = Tokenizer::new(vocabulary_of(counts, vocabulary)?);
     tokenizer.with_pre_tokenizer(Some(pre_tokenizer));
-    // Puts spaces between words and none before punctuation; no word has the prefix.
-    tokenizer.with_decoder(Some(WordPiece::new("##".into(), true)));
+    tokenizer.with_decoder(Some(Fuse::new()));
     tokenizer.add_special_tokens(special_tokens())?;
+    // Pretraining begins each document with this token; so must whoever asks the model something.
+    tokenizer.with_post_processor(Some(
+        TemplateProcessing::builder()
+            .try_single(format!("{BOS} $A"))?
+            .special_tokens(vec![(BOS, 0)])
+            .build()?,
+    ));
     Ok(tokenizer)
 }
 
@@ -179,6 +218,7 @@ pub fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::question::documents;
 
     const TEXTS: [&str; 3] = [
         "The moru was tasvel, but not kirin.",
@@ -214,6 +254,44 @@ mod tests {
     }
 
     #[test]
+    fn lossless_tokens_give_the_text_back() {
+        let text = "About moru and lobe:\n**Tasvel**\nThe  lobe, so!";
+        let tokenizer = train(TokenizerKind::Lossless, &[text], 100).unwrap();
+        let encoded = tokenizer.encode(text, false).unwrap();
+        let expected = [
+            "About", " moru", " and", " lobe", ":", "\n", "**", "Tasvel", "**", "\n", "The", " ",
+            " lobe", ",", " so", "!",
+        ];
+        assert_eq!(encoded.get_tokens(), expected);
+        assert_eq!(tokenizer.decode(encoded.get_ids(), true).unwrap(), text);
+        // The ids of the special tokens, and a BOS for whoever asks for special tokens.
+        assert_eq!(tokenizer.encode("", true).unwrap().get_ids(), [0]);
+        assert_eq!(
+            tokenizer.encode("kirin<|eos|>", false).unwrap().get_ids(),
+            [2, 1]
+        );
+        assert_eq!(tokenizer.get_vocab_size(true), 4 + 13);
+    }
+
+    #[test]
+    fn worlds_that_answer_survive_their_tokenizer() {
+        let sections = crate::SectionsWorld::default().build(0).unwrap();
+        let glossary = crate::GlossaryWorld::default().build(0).unwrap();
+        for (texts, vocabulary) in [
+            (documents(&sections).take(3000).collect::<Vec<_>>(), 237),
+            (documents(&glossary).take(10_000).collect(), 408),
+        ] {
+            let tokenizer = train(TokenizerKind::Lossless, &texts, 4096).unwrap();
+            // One token a word: no word stands in two ways.
+            assert_eq!(tokenizer.get_vocab_size(true), vocabulary);
+            for text in texts.iter().take(1000) {
+                let ids = tokenizer.encode(text.as_str(), false).unwrap();
+                assert_eq!(&tokenizer.decode(ids.get_ids(), true).unwrap(), text);
+            }
+        }
+    }
+
+    #[test]
     fn byte_pairs_spell_anything() {
         let tokenizer = train(TokenizerKind::Bpe, &TEXTS, 280).unwrap();
         let text = "The moru was tasvel — très ☃ 100 %!";
@@ -231,7 +309,11 @@ mod tests {
     fn the_same_corpus_gives_the_same_bytes() {
         let world = crate::ReviewsWorld::default().build(3).unwrap();
         let texts: Vec<_> = world.documents().take(300).collect();
-        for (kind, vocabulary) in [(TokenizerKind::Word, 4096), (TokenizerKind::Bpe, 600)] {
+        for (kind, vocabulary) in [
+            (TokenizerKind::Word, 4096),
+            (TokenizerKind::Lossless, 4096),
+            (TokenizerKind::Bpe, 600),
+        ] {
             let first = files(&train(kind, &texts, vocabulary).unwrap()).unwrap();
             for _ in 0..3 {
                 assert_eq!(

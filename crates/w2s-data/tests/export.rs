@@ -17,10 +17,13 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 use tempfile::TempDir;
 use w2s_artifact::{
-    ArtifactRef, Document, Example, Kind, Label, Pending, Prediction, Provenance, Record, Split,
-    Store,
+    Answer, ArtifactRef, Document, Example, Kind, Label, LogProb, Message, Pair, Pending,
+    Prediction, Prompt, Provenance, Record, ReferenceLogProbs, Response, Score, Split, Store,
 };
-use w2s_data::source::{self, ReadOptions};
+use w2s_data::{
+    Pairing, RowFormat, prompts,
+    source::{self, ReadOptions},
+};
 
 /// A store, and a folder to write into.
 struct Place(TempDir);
@@ -233,6 +236,197 @@ fn labels_and_predictions_keep_their_probabilities_exactly() {
     assert_eq!(lists(&table, "probabilities"), rows);
 }
 
+fn turn(role: &str, content: &str) -> Message {
+    Message {
+        role: role.to_owned(),
+        content: content.to_owned(),
+    }
+}
+
+#[test]
+fn prompts_go_to_parquet_and_are_a_source_again() {
+    let place = Place::new();
+    let prompt = |id, messages, answer: Option<&str>, choices: &[&str], gold| Prompt {
+        id,
+        messages,
+        answer: answer.map(str::to_owned),
+        choices: choices.iter().map(ToString::to_string).collect(),
+        gold,
+    };
+    let dialogue = vec![turn("system", "be brief"), turn("user", "“why”\n?")];
+    let rows = [
+        prompt(0, dialogue, Some("so"), &[], None),
+        prompt(
+            1,
+            vec![turn("user", "a or b ?")],
+            Some("b"),
+            &["a", "b"],
+            Some(1),
+        ),
+        prompt(2, vec![turn("user", "open")], None, &[], None),
+    ];
+    let table = place.table(&place.records(&rows));
+    assert_eq!(u64s(&table, "id"), [0, 1, 2]);
+    let nullable: Vec<_> = table
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.is_nullable())
+        .collect();
+    assert_eq!(nullable, [false, false, true, false, true]);
+
+    let objects = source::read_objects(&[place.path("rows.parquet")]).unwrap();
+    assert_eq!(objects[1].values["gold"], 1);
+    assert_eq!(objects[2].values["answer"], serde_json::Value::Null);
+    let read = prompts(&objects, &RowFormat::default()).unwrap();
+    assert_eq!(read.prompts, rows);
+}
+
+#[test]
+fn responses_keep_their_tokens_and_log_probabilities() {
+    let place = Place::new();
+    let response = |sample, ids: &[u32], log_probs: &[f32]| Response {
+        prompt: 9,
+        sample,
+        text: format!("answer {sample}"),
+        ids: ids.to_vec(),
+        log_probs: log_probs.to_vec(),
+        finished: sample == 0,
+        model: "checkpoint/ab".to_owned(),
+    };
+    let rows = [
+        response(0, &[4, 5], &[-0.1, -1.0 / 3.0, -2.5]),
+        response(1, &[], &[]),
+    ];
+    let table = place.table(&place.records(&rows));
+    assert_eq!(u64s(&table, "prompt"), [9, 9]);
+    assert_eq!(u32s(&table, "sample"), [0, 1]);
+    assert_eq!(texts(&table, "text"), ["answer 0", "answer 1"]);
+    assert_eq!(texts(&table, "model"), ["checkpoint/ab"; 2]);
+    assert_eq!(
+        lists(&table, "log_probs"),
+        [vec![-0.1, -1.0 / 3.0, -2.5], vec![]]
+    );
+    let ids = table.column_by_name("ids").unwrap().as_list::<i32>();
+    let ids = |row: usize| {
+        ids.value(row)
+            .as_primitive::<UInt32Type>()
+            .values()
+            .to_vec()
+    };
+    assert_eq!((ids(0), ids(1)), (vec![4, 5], vec![]));
+    let finished = table.column_by_name("finished").unwrap().as_boolean();
+    assert_eq!((finished.value(0), finished.value(1)), (true, false));
+}
+
+#[test]
+fn pairs_go_to_parquet_and_are_a_source_again() {
+    let place = Place::new();
+    let answer = |text: &str, score, tokens| Answer {
+        text: text.to_owned(),
+        source: "checkpoint/ab".to_owned(),
+        sample: 2,
+        score,
+        tokens,
+        finished: true,
+    };
+    let row = Pair {
+        id: 4,
+        prompt: 3,
+        messages: vec![turn("user", "why ?")],
+        chosen: answer("so", Some(0.75), Some(2)),
+        rejected: answer(" no", None, None),
+        rule: "order".to_owned(),
+    };
+    let table = place.table(&place.records(std::slice::from_ref(&row)));
+    let names = table.schema();
+    let names: Vec<_> = names
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    assert_eq!(
+        names.join(" "),
+        "id prompt messages chosen chosen_source chosen_sample chosen_score chosen_tokens chosen_finished \
+         rejected rejected_source rejected_sample rejected_score rejected_tokens rejected_finished rule"
+    );
+    assert_eq!(
+        (u64s(&table, "id"), u64s(&table, "prompt")),
+        (vec![4], vec![3])
+    );
+    assert_eq!(f64s(&table, "chosen_score"), [Some(0.75)]);
+    assert_eq!(f64s(&table, "rejected_score"), [None]);
+    assert_eq!(u32s(&table, "chosen_tokens"), [2]);
+    assert_eq!(u32s(&table, "rejected_sample"), [2]);
+    assert_eq!(texts(&table, "rejected_source"), ["checkpoint/ab"]);
+    assert_eq!(texts(&table, "rule"), ["order"]);
+
+    let objects = source::read_objects(&[place.path("rows.parquet")]).unwrap();
+    let read = Pairing::from_rows(&objects, &RowFormat::default()).unwrap();
+    assert_eq!(read.pairs[0].messages, row.messages);
+    assert_eq!(
+        (&*read.pairs[0].chosen.text, &*read.pairs[0].rejected.text),
+        ("so", " no")
+    );
+}
+
+#[test]
+fn references_and_scores_have_a_column_for_each_number() {
+    let place = Place::new();
+    let side = |sum, tokens| LogProb { sum, tokens };
+    let references = [
+        ReferenceLogProbs {
+            id: 5,
+            chosen: side(-1.5, 3),
+            rejected: side(-2.5, 4),
+            mismatched: Some(side(-9.0, 3)),
+        },
+        ReferenceLogProbs {
+            id: 6,
+            chosen: side(-0.5, 1),
+            rejected: side(-0.25, 2),
+            mismatched: None,
+        },
+    ];
+    let table = place.table(&place.records(&references));
+    assert_eq!(
+        types(&table),
+        "id: UInt64, chosen_sum: Float32, chosen_tokens: UInt32, rejected_sum: Float32, rejected_tokens: UInt32, mismatched_sum: Float32?, mismatched_tokens: UInt32?"
+    );
+    let sums = |name: &str| {
+        let column = table.column_by_name(name).unwrap();
+        column
+            .as_primitive::<Float32Type>()
+            .iter()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sums("chosen_sum"), [Some(-1.5), Some(-0.5)]);
+    assert_eq!(sums("rejected_sum"), [Some(-2.5), Some(-0.25)]);
+    assert_eq!(sums("mismatched_sum"), [Some(-9.0), None]);
+    assert_eq!(u32s(&table, "rejected_tokens"), [4, 2]);
+
+    let score = |sample, values: &[(&str, f64)]| Score {
+        id: 5,
+        sample,
+        values: values
+            .iter()
+            .map(|(name, value)| (name.to_string(), *value))
+            .collect(),
+    };
+    let scores = [
+        score(0, &[("length", 12.0), ("exact", 1.0)]),
+        score(1, &[("length", 7.0)]),
+    ];
+    let table = place.table(&place.records(&scores));
+    assert_eq!(
+        types(&table),
+        "id: UInt64, sample: UInt32, exact: Float64?, length: Float64?"
+    );
+    assert_eq!(u32s(&table, "sample"), [0, 1]);
+    assert_eq!(f64s(&table, "exact"), [Some(1.0), None]);
+    assert_eq!(f64s(&table, "length"), [Some(12.0), Some(7.0)]);
+}
+
 #[test]
 fn the_training_log_of_a_checkpoint_goes_to_parquet() {
     let place = Place::new();
@@ -272,6 +466,16 @@ fn what_cannot_be_exported_is_named_and_nothing_is_written() {
                 "error: report/5c5c5c5c has no rows\nhint: the numbers of a report are in store/artifacts/{report}/report.json\n"
             )
         )
+    );
+    let theory = place.make(Kind::Theory, |pending| {
+        pending.write_file("theory.json", b"{}").unwrap();
+    });
+    let (_, text) = place.failure(&theory.to_string(), &path);
+    assert!(
+        text.ends_with(&format!(
+            "hint: its trajectories are in store/artifacts/{theory}/theory.json\n"
+        )),
+        "{text}"
     );
     let imported = place.make(Kind::Checkpoint, |pending| {
         pending.write_file("config.json", b"{}").unwrap();

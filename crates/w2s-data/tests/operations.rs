@@ -2,13 +2,14 @@
 #![cfg(feature = "cli")]
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use clap::Parser;
-use w2s_artifact::{Artifact, Document, Example, Split};
-use w2s_data::{Corpus, SplitPlan, TaskOperation};
+use w2s_artifact::{Artifact, Document, Example, Prompt, Response, Split};
+use w2s_data::{AnswersOperation, Corpus, QuestionsOperation, SplitPlan, TaskOperation};
 use w2s_stage::{Operation, RunOptions};
 
 #[derive(Parser)]
@@ -142,7 +143,7 @@ fn a_world_task_keeps_its_test_rows_over_seeds() {
         rows("0", split)
             .into_iter()
             .map(|(_, _, text)| text)
-            .collect::<std::collections::HashSet<_>>()
+            .collect::<HashSet<_>>()
     };
     assert!(texts(Split::Gold).is_disjoint(&texts(Split::Transfer)));
     assert!(texts(Split::Test).is_disjoint(&texts(Split::Transfer)));
@@ -327,4 +328,173 @@ fn bad_input_is_named() {
     assert!(parse::<TaskOperation>(&["--task", "sst2", "--world", "reviews"]).is_err());
     assert!(parse::<TaskOperation>(&["--task", "sst2", "--gold-source", &file]).is_err());
     assert!(parse::<Corpus>(&[]).is_err());
+}
+
+#[test]
+fn a_world_asks_and_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path();
+    let questions = |part: &str| {
+        let flags = ["--world", "sections", "--part", part, "--rows", "150"];
+        run::<QuestionsOperation>(store, &flags).unwrap()
+    };
+    let (train, test) = (questions("train"), questions("test"));
+    let prompts: Vec<Prompt> = train.records().unwrap();
+    let texts = |prompts: &[Prompt]| -> HashSet<String> {
+        let text = |prompt: &Prompt| prompt.messages[0].content.clone();
+        prompts.iter().map(text).collect()
+    };
+    assert_eq!(texts(&prompts).len(), 150);
+    assert!(texts(&prompts).is_disjoint(&texts(&test.records().unwrap())));
+    assert!(prompts.iter().all(|prompt| prompt.answer.is_none()));
+
+    let train = train.reference.to_string();
+    let answers = |flags: &[&str]| {
+        let world = ["--world", "sections", "--prompts", &train];
+        let artifact = run::<AnswersOperation>(store, &[&world, flags].concat()).unwrap();
+        artifact.records::<Response>().unwrap()
+    };
+    for (sections, seed) in [("3", "0"), ("2", "1")] {
+        let responses = answers(&["--sections", sections, "--seed", seed]);
+        assert_eq!(responses.len(), 150);
+        for response in &responses {
+            let headers = response.text.matches("**").count() / 2;
+            assert_eq!(headers.to_string(), sections);
+            assert!(response.text.starts_with("**") && response.finished);
+        }
+    }
+    // Tied pairs: as many sections, other text.
+    let [first, second] =
+        ["0", "1"].map(|seed| answers(&["--sections", "3", "--seed", seed, "--samples", "2"]));
+    assert_eq!((first[1].prompt, first[1].sample), (prompts[0].id, 1));
+    for (a, b) in first.iter().zip(&second) {
+        assert_ne!(a.text, b.text);
+    }
+    assert!(first.chunks(2).all(|pair| pair[0].text != pair[1].text));
+    assert_eq!(first[0].model, "world/sections");
+}
+
+#[test]
+fn a_right_answer_stands_among_the_choices() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path();
+    let glossary = ["--world", "glossary", "--careless", "0.5"];
+    let flags = ["--part", "test", "--rows", "400", "--choices", "4"];
+    let artifact = run::<QuestionsOperation>(store, &[&glossary[..], &flags].concat()).unwrap();
+    let prompts: Vec<Prompt> = artifact.records().unwrap();
+    let mut places = [0; 4];
+    for prompt in &prompts {
+        let gold = prompt.gold.unwrap() as usize;
+        assert_eq!(prompt.answer.as_ref(), Some(&prompt.choices[gold]));
+        assert_eq!(prompt.choices.iter().collect::<HashSet<_>>().len(), 4);
+        places[gold] += 1;
+    }
+    assert!(places.iter().all(|&place| place > 60), "{places:?}");
+
+    let asked = artifact.reference.to_string();
+    let flags = ["--prompts", &asked, "--samples", "5"];
+    let answers = run::<AnswersOperation>(store, &[&glossary[..], &flags].concat()).unwrap();
+    let responses: Vec<Response> = answers.records().unwrap();
+    let right = responses.iter().filter(|response| {
+        let answer = prompts[response.prompt as usize].answer.as_ref().unwrap();
+        response.text == format!(" {answer}")
+    });
+    let share = right.count() as f64 / 2000.0;
+    assert!((share - 0.5).abs() < 0.05, "{share}");
+    assert_eq!(answers.manifest.summary["right"], share);
+}
+
+#[test]
+fn a_corpus_of_questions_can_be_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    for world in ["sections", "glossary"] {
+        let flags = ["--world", world, "--documents", "300"];
+        let artifact = run::<Corpus>(folder.path(), &flags).unwrap();
+        assert_eq!(artifact.records::<Document>().unwrap().len(), 300);
+        assert_eq!(artifact.manifest.summary["tokenizer"], "lossless");
+    }
+}
+
+#[test]
+fn worlds_refuse_what_they_cannot_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let questions = |flags: &[&str]| {
+        failure::<QuestionsOperation>(folder.path(), &[&["--part", "train"], flags].concat())
+    };
+    assert_eq!(
+        questions(&["--world", "sections", "--negation", "0.5"]),
+        "--negation 0.5 is a knob of the world `reviews`; this is `sections`"
+    );
+    assert_eq!(
+        failure::<Corpus>(
+            folder.path(),
+            &["--world", "reviews", "--sentence-max", "7"]
+        ),
+        "--sentence-max 7 is a knob of the world `glossary`; this is `reviews`"
+    );
+    assert_eq!(
+        failure::<TaskOperation>(folder.path(), &["--world", "sections"]),
+        "the world `sections` has questions and no classes to tell apart"
+    );
+    assert_eq!(
+        questions(&["--world", "reviews"]),
+        "the world `reviews` asks no questions"
+    );
+    assert_eq!(questions(&[]), "no world is named");
+    assert_eq!(
+        questions(&["--world", "sections", "--choices", "4"]),
+        "--choices 4: no answer of the world `sections` is the right one"
+    );
+    assert_eq!(
+        questions(&["--world", "glossary", "--choices", "9"]),
+        "--choices 9: between 2 and 8 are possible, or 0 for open questions"
+    );
+    let small = ["--world", "sections", "--topics", "10", "--rows", "90"];
+    let message = questions(&small);
+    let found = message
+        .strip_prefix("--rows 90: this part of the world `sections` has ")
+        .and_then(|rest| rest.strip_suffix(" questions"))
+        .unwrap_or_else(|| panic!("{message}"));
+    assert!((10..40).contains(&found.parse::<usize>().unwrap()));
+
+    let flags = ["--world", "glossary", "--part", "test", "--rows", "5"];
+    let asked = run::<QuestionsOperation>(&folder.path().join("store"), &flags).unwrap();
+    let asked = asked.reference.to_string();
+    let answers = |flags: &[&str]| {
+        failure::<AnswersOperation>(folder.path(), &[&["--prompts", &asked], flags].concat())
+    };
+    assert_eq!(
+        answers(&["--world", "glossary", "--world-seed", "1"]),
+        "prompt 0 is no question of this world `glossary`"
+    );
+    assert_eq!(
+        answers(&["--world", "glossary", "--sections", "3"]),
+        "--sections 3: the world `glossary` writes no sections"
+    );
+    assert_eq!(
+        answers(&["--world", "sections", "--sections", "0"]),
+        "--sections 0: an answer needs a section"
+    );
+    assert_eq!(
+        answers(&["--world", "glossary", "--samples", "0"]),
+        "--samples 0: nothing would be answered"
+    );
+}
+
+#[test]
+fn knobs_of_other_worlds_are_not_in_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let operation = parse::<Corpus>(&["--world", "sections", "--documents", "10"]).unwrap();
+    let world = serde_json::to_value(&operation).unwrap()["world"].clone();
+    assert_eq!(
+        world,
+        serde_json::json!({
+            "world": "sections", "world_seed": 0, "topics": 100, "topic_words": 5, "detail_words": 100, "headers": 24,
+            "sections_mean": 4.0, "sections_spread": 2.0, "sections_max": 12,
+        })
+    );
+    let of =
+        |flags: &[&str]| key::<Corpus>(folder.path(), &[&["--world", "sections"], flags].concat());
+    assert_eq!(of(&[]), of(&["--zipf", "1"]));
+    assert_ne!(of(&[]), of(&["--headers", "25"]));
 }

@@ -1,18 +1,23 @@
 //! Counts on real data, for whoever has it: the folder named by `W2S_DATA` holds `sst2/train.tsv` and `sst2/test.tsv` in the
-//! layout of the GLUE download. Without the variable nothing is checked.
+//! layout of the GLUE download, `hh-single-turn/harmless_train_gt.jsonl` with transcripts in the form of HH-RLHF, and
+//! `helpfulness/pandalm-unanimous.jsonl` with the test set of PandaLM where its annotators agree. Without the variable
+//! nothing is checked.
 
 use std::{collections::HashMap, path::PathBuf};
 
-use w2s_artifact::Split;
-use w2s_data::{Normalise, SplitParams, Task, cut};
+use w2s_artifact::{Answer, Pair, Split};
+use w2s_data::{
+    Mark, Normalise, PairFilters, PairRule, Pairing, Reason, RowFormat, SplitParams, Task, cut,
+    prompts, source,
+};
 
-fn sst2() -> Option<PathBuf> {
-    Some(PathBuf::from(std::env::var_os("W2S_DATA")?).join("sst2"))
+fn folder(name: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(std::env::var_os("W2S_DATA")?).join(name))
 }
 
 #[test]
 fn sst2_is_cleaned_and_divided() {
-    let Some(folder) = sst2() else { return };
+    let Some(folder) = folder("sst2") else { return };
     let task = Task::find("sst2").unwrap();
     let (pool_files, test_files) = task.roles(&folder).unwrap();
     assert_eq!(pool_files, [folder.join("train.tsv")]);
@@ -89,4 +94,66 @@ fn sst2_is_cleaned_and_divided() {
         [&plan.splits.gold, &plan.splits.transfer, &plan.splits.test].map(|c| c.rows),
         [3200, 480, 600]
     );
+}
+
+#[test]
+fn hh_single_turn_becomes_pairs() {
+    let Some(folder) = folder("hh-single-turn") else {
+        return;
+    };
+    let rows = source::read_objects(&[folder.join("harmless_train_gt.jsonl")]).unwrap();
+    assert_eq!(rows.len(), 4_000);
+    let pairing = |mark| {
+        let format = RowFormat {
+            mark,
+            ..RowFormat::default()
+        };
+        let mut pairing = Pairing::from_rows(&rows, &format).unwrap();
+        pairing
+            .filter(PairRule::File, &PairFilters::default(), &[])
+            .unwrap();
+        assert_eq!(pairing.pairs.len() + pairing.dropped.total(), 4_000);
+        pairing
+    };
+    // The README of the data: 4 replies are empty. 6 rows have the mark again inside a reply, all of them in the rejected
+    // one, so that every way to cut gives the same pairs.
+    let first = pairing(Mark::First);
+    let counts = [
+        Reason::PromptsDiffer,
+        Reason::Empty,
+        Reason::Identical,
+        Reason::Duplicate,
+    ]
+    .map(|reason| first.dropped.count(reason));
+    assert_eq!((counts, first.pairs.len()), ([0, 4, 0, 0], 3_996));
+    let marked = |answer: &Answer| answer.text.contains("\n\nAssistant:");
+    let inside = |side: fn(&Pair) -> &Answer| {
+        let answers = first.pairs.iter().map(side);
+        answers.filter(|answer| marked(answer)).count()
+    };
+    assert_eq!(
+        (inside(|pair| &pair.chosen), inside(|pair| &pair.rejected)),
+        (0, 6)
+    );
+    assert_eq!(pairing(Mark::Last), first);
+    assert_eq!(pairing(Mark::Common), first);
+    // It says 41.0 % of all 4,000.
+    let longer = first.summary()["longer_is_chosen"].as_f64().unwrap();
+    assert!((longer - 0.41).abs() < 0.001, "{longer}");
+    let asked = prompts(&rows, &RowFormat::default()).unwrap();
+    assert_eq!(asked.prompts.len(), 3_915);
+}
+
+#[test]
+fn pandalm_becomes_pairs() {
+    let Some(folder) = folder("helpfulness") else {
+        return;
+    };
+    let rows = source::read_objects(&[folder.join("pandalm-unanimous.jsonl")]).unwrap();
+    let mut pairing = Pairing::from_rows(&rows, &RowFormat::default()).unwrap();
+    pairing
+        .filter(PairRule::File, &PairFilters::default(), &[])
+        .unwrap();
+    assert_eq!((rows.len(), pairing.dropped.count(Reason::Empty)), (155, 5));
+    assert_eq!(pairing.pairs.len(), 150);
 }

@@ -8,7 +8,11 @@
 //! `report.html` say. [`compare`] is the report of preference runs, whose arms are read against the model that they started
 //! from, and [`theory`] the linear theory of delta learning, which it shows beside them.
 //!
-//! All but the reports are functions of slices:
+//! Language models are scored item by item: [`scorers`] look at one answer, [`answers`] joins answers with their prompts,
+//! [`judge()`] asks a classifier, [`choices`] and [`likelihood`] read the model's own log-probabilities, and [`scores`] makes
+//! of all of them what a manifest says.
+//!
+//! Metrics and statistics are functions of slices:
 //!
 //! ```
 //! use w2s_eval::bootstrap::{SeedSample, Settings, paired};
@@ -44,6 +48,18 @@ pub mod baselines;
 
 pub mod report;
 
+pub mod scorers;
+
+pub mod answers;
+
+mod judge;
+pub use judge::judge;
+
+pub mod choices;
+
+pub mod likelihood;
+
+pub mod scores;
 pub mod theory;
 
 pub mod compare;

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use w2s_eval::compare::CompareOperation;
-use w2s_eval::operation::{PredictOperation, ReportOperation};
+use w2s_eval::operation::{
+    ChoicesOperation, LikelihoodOperation, PredictOperation, ReportOperation, RespondOperation,
+    ScoreOperation,
+};
 use w2s_eval::theory::TheoryOperation;
 use w2s_stage::Stage;
 
@@ -12,11 +15,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     w2s_stage::main(
-        Stage::new("eval", "Predictions on the test split, and the report")
-            .operation::<PredictOperation>()
-            .operation::<ReportOperation>()
-            .operation::<TheoryOperation>()
-            .operation::<CompareOperation>()
-            .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
+        Stage::new(
+            "eval",
+            "Predictions and scores of answers, the theory of delta learning, and the reports",
+        )
+        .operation::<PredictOperation>()
+        .operation::<RespondOperation>()
+        .operation::<ScoreOperation>()
+        .operation::<ChoicesOperation>()
+        .operation::<LikelihoodOperation>()
+        .operation::<ReportOperation>()
+        .operation::<CompareOperation>()
+        .operation::<TheoryOperation>()
+        .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )
 }

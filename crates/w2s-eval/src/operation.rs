@@ -8,6 +8,11 @@ use w2s_stage::{ArtifactArg, HintExt, Inputs, Interrupted, Operation, Step};
 use crate::bootstrap::Settings;
 use crate::report::{BuildError, Options, Report, Role, build_report};
 
+mod score;
+pub use score::{
+    ChoicesOperation, LikelihoodOperation, RespondOperation, ScoreOperation, ScoringArgs,
+};
+
 /// Predicts the test split with one model of an experiment.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
 pub struct PredictOperation {

@@ -11,6 +11,8 @@ pub enum Family {
     Llama,
     /// GPT-2: LayerNorm, learned positions, GELU, biases.
     Gpt2,
+    /// Qwen2 and Qwen2.5: as Llama, with biases on queries, keys and values.
+    Qwen2,
 }
 
 /// Llama 3's stretching of rotary frequencies (`rope_type: llama3`).
@@ -62,8 +64,10 @@ pub struct DecoderConfig {
     pub rope: Option<Rope>,
     /// Whether the output projection is the embedding.
     pub tied: bool,
-    /// Biases on query, key, value and output projections.
+    /// Biases on query, key and value projections.
     pub attention_bias: bool,
+    /// Bias on the output projection of attention.
+    pub output_bias: bool,
     /// Biases in the feed-forward part.
     pub mlp_bias: bool,
     /// Beginning-of-sequence token.
@@ -104,6 +108,7 @@ impl DecoderConfig {
             }),
             tied: true,
             attention_bias: false,
+            output_bias: false,
             mlp_bias: false,
             bos: None,
             eos: None,
@@ -155,6 +160,7 @@ impl DecoderConfig {
         match fields.text("model_type")? {
             "llama" => fields.llama(),
             "gpt2" => fields.gpt2(),
+            "qwen2" => fields.qwen2(),
             other => Err(fields.unsupported(format!("model_type `{other}`"))),
         }
     }
@@ -163,32 +169,15 @@ impl DecoderConfig {
     pub(crate) fn to_json(&self) -> Map<String, Value> {
         let value = match self.family {
             Family::Llama => {
-                let rope = self.rope.expect("a Llama decoder has rotary positions");
-                json!({
-                    "model_type": "llama",
-                    "vocab_size": self.vocabulary,
-                    "hidden_size": self.dim,
-                    "num_hidden_layers": self.layers,
-                    "num_attention_heads": self.heads,
-                    "num_key_value_heads": self.kv_heads,
-                    "head_dim": self.head_dim,
-                    "intermediate_size": self.ffn,
-                    "max_position_embeddings": self.positions,
-                    "rms_norm_eps": self.eps,
-                    "rope_theta": rope.theta,
-                    "rope_scaling": rope.scaling.map(|s| json!({
-                        "rope_type": "llama3",
-                        "factor": s.factor,
-                        "low_freq_factor": s.low_frequency_factor,
-                        "high_freq_factor": s.high_frequency_factor,
-                        "original_max_position_embeddings": s.original_positions as u64,
-                    })),
-                    "hidden_act": "silu",
-                    "attention_bias": self.attention_bias,
-                    "mlp_bias": self.mlp_bias,
-                    "attention_dropout": 0.0,
-                    "tie_word_embeddings": self.tied,
-                })
+                let mut value = self.rotary_json("llama");
+                value["attention_bias"] = json!(self.attention_bias);
+                value["mlp_bias"] = json!(self.mlp_bias);
+                value
+            }
+            Family::Qwen2 => {
+                let mut value = self.rotary_json("qwen2");
+                value["use_sliding_window"] = json!(false);
+                value
             }
             Family::Gpt2 => json!({
                 "model_type": "gpt2",
@@ -207,7 +196,7 @@ impl DecoderConfig {
             }),
         };
         let Value::Object(mut map) = value else {
-            unreachable!("both arms are objects")
+            unreachable!("every arm is an object")
         };
         for (key, id) in [
             ("bos_token_id", self.bos),
@@ -219,16 +208,44 @@ impl DecoderConfig {
         map.insert("torch_dtype".into(), json!("float32"));
         map
     }
+
+    /// What the families with rotary positions have in common.
+    fn rotary_json(&self, model_type: &str) -> Value {
+        let rope = self.rope.expect("a family with rotary positions");
+        json!({
+            "model_type": model_type,
+            "vocab_size": self.vocabulary,
+            "hidden_size": self.dim,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": self.head_dim,
+            "intermediate_size": self.ffn,
+            "max_position_embeddings": self.positions,
+            "rms_norm_eps": self.eps,
+            "rope_theta": rope.theta,
+            "rope_scaling": rope.scaling.map(|s| json!({
+                "rope_type": "llama3",
+                "factor": s.factor,
+                "low_freq_factor": s.low_frequency_factor,
+                "high_freq_factor": s.high_frequency_factor,
+                "original_max_position_embeddings": s.original_positions as u64,
+            })),
+            "hidden_act": "silu",
+            "attention_dropout": 0.0,
+            "tie_word_embeddings": self.tied,
+        })
+    }
 }
 
-/// `config.json` with errors that name it.
-struct Fields<'a> {
-    config: &'a Value,
-    path: &'a Path,
+/// A configuration file with errors that name it.
+pub(crate) struct Fields<'a> {
+    pub(crate) config: &'a Value,
+    pub(crate) path: &'a Path,
 }
 
 impl Fields<'_> {
-    fn unsupported(&self, what: impl Into<String>) -> LmError {
+    pub(crate) fn unsupported(&self, what: impl Into<String>) -> LmError {
         LmError::Unsupported {
             path: self.path.into(),
             what: what.into(),
@@ -239,7 +256,7 @@ impl Fields<'_> {
         self.config.get(key).filter(|v| !v.is_null())
     }
 
-    fn wrong(&self, key: &str, kind: &str) -> LmError {
+    pub(crate) fn wrong(&self, key: &str, kind: &str) -> LmError {
         let reason = match self.present(key) {
             None => format!("it has no `{key}`"),
             Some(value) => format!("`{key}` is {value}, not {kind}"),
@@ -247,13 +264,13 @@ impl Fields<'_> {
         LmError::malformed(self.path, reason)
     }
 
-    fn text(&self, key: &str) -> Result<&str, LmError> {
+    pub(crate) fn text(&self, key: &str) -> Result<&str, LmError> {
         self.present(key)
             .and_then(Value::as_str)
             .ok_or_else(|| self.wrong(key, "a string"))
     }
 
-    fn size(&self, key: &str) -> Result<usize, LmError> {
+    pub(crate) fn size(&self, key: &str) -> Result<usize, LmError> {
         self.present(key)
             .and_then(Value::as_u64)
             .filter(|&n| n > 0)
@@ -268,7 +285,7 @@ impl Fields<'_> {
         }
     }
 
-    fn number_or(&self, key: &str, default: f64) -> Result<f64, LmError> {
+    pub(crate) fn number_or(&self, key: &str, default: f64) -> Result<f64, LmError> {
         match self.present(key) {
             None => Ok(default),
             Some(v) => v.as_f64().ok_or_else(|| self.wrong(key, "a number")),
@@ -289,7 +306,7 @@ impl Fields<'_> {
         value.as_u64().map(|id| id as u32)
     }
 
-    fn must_be(&self, key: &str, allowed: &[&str]) -> Result<(), LmError> {
+    pub(crate) fn must_be(&self, key: &str, allowed: &[&str]) -> Result<(), LmError> {
         match self.present(key).and_then(Value::as_str) {
             Some(value) if !allowed.contains(&value) => {
                 Err(self.unsupported(format!("{key} `{value}`")))
@@ -341,6 +358,7 @@ impl Fields<'_> {
     fn llama(&self) -> Result<DecoderConfig, LmError> {
         self.must_be("hidden_act", &["silu", "swish"])?;
         let (dim, heads) = (self.size("hidden_size")?, self.size("num_attention_heads")?);
+        let attention_bias = self.flag_or("attention_bias", false)?;
         let config = DecoderConfig {
             family: Family::Llama,
             vocabulary: self.size("vocab_size")?,
@@ -354,7 +372,8 @@ impl Fields<'_> {
             eps: self.number_or("rms_norm_eps", 1e-6)?,
             rope: Some(self.rope()?),
             tied: self.flag_or("tie_word_embeddings", false)?,
-            attention_bias: self.flag_or("attention_bias", false)?,
+            attention_bias,
+            output_bias: attention_bias,
             mlp_bias: self.flag_or("mlp_bias", false)?,
             bos: self.token("bos_token_id"),
             eos: self.token("eos_token_id"),
@@ -370,6 +389,19 @@ impl Fields<'_> {
             ));
         }
         Ok(config)
+    }
+
+    fn qwen2(&self) -> Result<DecoderConfig, LmError> {
+        if self.flag_or("use_sliding_window", false)? {
+            return Err(self.unsupported("`use_sliding_window: true`"));
+        }
+        Ok(DecoderConfig {
+            family: Family::Qwen2,
+            attention_bias: true,
+            output_bias: false,
+            mlp_bias: false,
+            ..self.llama()?
+        })
     }
 
     fn gpt2(&self) -> Result<DecoderConfig, LmError> {
@@ -401,6 +433,7 @@ impl Fields<'_> {
             rope: None,
             tied: self.flag_or("tie_word_embeddings", true)?,
             attention_bias: true,
+            output_bias: true,
             mlp_bias: true,
             bos: self.token("bos_token_id"),
             eos: self.token("eos_token_id"),
@@ -452,6 +485,28 @@ mod tests {
     }
 
     #[test]
+    fn qwen2_has_its_biases_without_a_field_for_them() {
+        let mut json = llama();
+        json["model_type"] = json!("qwen2");
+        let config = DecoderConfig::from_json(&json, Path::new("c")).unwrap();
+        assert_eq!(config.family, Family::Qwen2);
+        assert_eq!(
+            (config.attention_bias, config.output_bias, config.mlp_bias),
+            (true, false, false)
+        );
+        let config = DecoderConfig {
+            pad: Some(0),
+            ..config
+        };
+        let written = Value::Object(config.to_json());
+        assert_eq!(written.get("attention_bias"), None);
+        assert_eq!(
+            DecoderConfig::from_json(&written, Path::new("c")).unwrap(),
+            config
+        );
+    }
+
+    #[test]
     fn what_is_not_implemented_is_refused() {
         assert_eq!(
             message(json!({"model_type": "mamba"})),
@@ -462,6 +517,13 @@ mod tests {
         assert_eq!(
             message(yarn),
             "`config.json` asks for rope scaling `yarn`, which w2s does not implement"
+        );
+        let mut sliding = llama();
+        sliding["model_type"] = json!("qwen2");
+        sliding["use_sliding_window"] = json!(true);
+        assert_eq!(
+            message(sliding),
+            "`config.json` asks for `use_sliding_window: true`, which w2s does not implement"
         );
         let mut gelu = llama();
         gelu["hidden_act"] = json!("gelu");

@@ -1,25 +1,30 @@
 //! The decoder itself: one set of layers for every family, chosen by configuration.
 
-use crate::{Batch, DecoderConfig, Family};
+use crate::{Batch, DecoderConfig, Family, Lora, LoraSettings};
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use w2s_ops::{AttentionSpec, Rotary, Targets};
 
-/// A linear layer with the weight as model folders store it, `[out, in]`.
+/// A linear layer with the weight as model folders store it, `[out, in]`, perhaps with an adapter beside it.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[out, in]`.
     pub weight: Param<Tensor<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// A low-rank update of the weight.
+    pub lora: Option<Lora>,
 }
 
 impl Linear {
     /// `[tokens, in]` to `[tokens, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = w2s_ops::linear(x, self.weight.val());
+        let y = match &self.lora {
+            None => w2s_ops::linear(x, self.weight.val()),
+            Some(lora) => w2s_ops::linear(x.clone(), self.weight.val()) + lora.forward(x),
+        };
         match &self.bias {
             None => y,
             Some(bias) => y + bias.val().unsqueeze(),
@@ -104,8 +109,13 @@ pub struct Block {
 }
 
 impl Block {
-    /// `attend` mixes queries, keys and values.
-    fn forward(&self, x: Tensor<2>, attend: impl FnOnce([Tensor<2>; 3]) -> Tensor<2>) -> Tensor<2> {
+    /// `attend` mixes queries, keys and values. With `read`, only those rows are computed beyond the mixing.
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        read: Option<&[usize]>,
+        attend: impl FnOnce([Tensor<2>; 3]) -> Tensor<2>,
+    ) -> Tensor<2> {
         let y = self.input_layernorm.forward(x.clone());
         let attn = &self.self_attn;
         let mixed = attend([
@@ -113,7 +123,11 @@ impl Block {
             attn.k_proj.forward(y.clone()),
             attn.v_proj.forward(y),
         ]);
-        let x = x + attn.o_proj.forward(mixed);
+        let kept = |x| match read {
+            None => x,
+            Some(rows) => w2s_ops::gather_rows(x, rows),
+        };
+        let x = kept(x) + attn.o_proj.forward(kept(mixed));
         let y = self.post_attention_layernorm.forward(x.clone());
         x + self.mlp.forward(y)
     }
@@ -136,6 +150,8 @@ pub struct Decoder {
     config: DecoderConfig,
     #[module(skip)]
     rotary: Option<Rotary>,
+    #[module(skip)]
+    pub(crate) lora: Option<LoraSettings>,
 }
 
 /// Rotary tables are made for this many positions at most; a longer sequence is refused when it is packed.
@@ -179,7 +195,7 @@ impl Decoder {
                     q_proj: init.linear([q, dim], config.attention_bias, 0.02),
                     k_proj: init.linear([kv, dim], config.attention_bias, 0.02),
                     v_proj: init.linear([kv, dim], config.attention_bias, 0.02),
-                    o_proj: init.linear([dim, q], config.attention_bias, residual),
+                    o_proj: init.linear([dim, q], config.output_bias, residual),
                 },
                 post_attention_layernorm: norm(&mut init),
                 mlp: Mlp {
@@ -199,6 +215,7 @@ impl Decoder {
                 .inverse_frequencies()
                 .map(|f| Rotary::new(&f, config.positions.min(ROTARY_POSITIONS))),
             config: config.clone(),
+            lora: None,
         }
     }
 
@@ -212,20 +229,10 @@ impl Decoder {
         self.config.positions.min(ROTARY_POSITIONS)
     }
 
-    /// Hidden states of all tokens after the last norm, `[tokens, dim]`.
-    pub fn hidden(&self, batch: &Batch) -> Tensor<2> {
-        self.norm.forward(self.residual(batch))
-    }
-
-    /// Hidden states of the last token of each sequence after the last norm, `[sequences, dim]`.
+    /// Hidden states of some rows of a batch after the last norm, `[rows, dim]`.
     ///
-    /// Only those rows pass through the last norm.
-    pub fn last_hidden(&self, batch: &Batch) -> Tensor<2> {
-        let rows = w2s_ops::gather_rows(self.residual(batch), &batch.last_rows());
-        self.norm.forward(rows)
-    }
-
-    fn residual(&self, batch: &Batch) -> Tensor<2> {
+    /// Only those rows pass through the feed-forward part of the last block and the last norm.
+    pub fn hidden(&self, batch: &Batch, rows: &[usize]) -> Tensor<2> {
         let spec = AttentionSpec::new(
             batch.boundaries.clone(),
             self.config.heads,
@@ -237,9 +244,10 @@ impl Decoder {
             .windows(2)
             .flat_map(|w| 0..w[1] - w[0])
             .collect();
-        self.run(&batch.ids, &positions, |_, [q, k, v]| {
+        let x = self.run(&batch.ids, &positions, Some(rows), |_, [q, k, v]| {
             w2s_ops::attention(q, k, v, &spec)
-        })
+        });
+        self.norm.forward(x)
     }
 
     /// Rotary tables, where positions are rotary.
@@ -247,12 +255,13 @@ impl Decoder {
         self.rotary.clone()
     }
 
-    /// The residual stream of some tokens after the last block; `attend` gets the number of a block, and its queries,
-    /// keys and values.
+    /// The residual stream of some tokens after the last block, of the rows `read` if they are given; `attend` gets the
+    /// number of a block, and its queries, keys and values.
     pub(crate) fn run(
         &self,
         ids: &[u32],
         positions: &[usize],
+        read: Option<&[usize]>,
         mut attend: impl FnMut(usize, [Tensor<2>; 3]) -> Tensor<2>,
     ) -> Tensor<2> {
         let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
@@ -261,7 +270,8 @@ impl Decoder {
             x = x + w2s_ops::gather_rows(table.weight.val(), positions);
         }
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x, |qkv| attend(i, qkv));
+            let read = read.filter(|_| i + 1 == self.layers.len());
+            x = layer.forward(x, read, |qkv| attend(i, qkv));
         }
         x
     }
@@ -331,6 +341,7 @@ impl<'a> Init<'a> {
         Linear {
             weight: self.normal(shape, deviation),
             bias: bias.then(|| self.filled(shape[0], 0.0)),
+            lora: None,
         }
     }
 }
@@ -372,14 +383,14 @@ impl LanguageModel {
 
     /// Logits of the given rows of a batch, `[rows, vocabulary]`.
     pub fn logits(&self, batch: &Batch, rows: &[usize]) -> Tensor<2> {
-        let hidden = w2s_ops::gather_rows(self.model.hidden(batch), rows);
+        let hidden = self.model.hidden(batch, rows);
         w2s_ops::linear(hidden, self.unembedding())
     }
 
     /// Next-token cross entropy in nats over all predicted tokens of a batch times `scale / predicted`; a scalar `[1]`.
     pub fn next_token_loss(&self, batch: &Batch, scale: f32) -> Tensor<1> {
         let (rows, ids) = batch.next_tokens();
-        let hidden = w2s_ops::gather_rows(self.model.hidden(batch), &rows);
+        let hidden = self.model.hidden(batch, &rows);
         let mut targets = Targets::mean(ids);
         targets.weights = targets.weights.iter().map(|w| w * scale).collect();
         w2s_ops::cross_entropy(hidden, self.unembedding(), &targets)
@@ -389,7 +400,7 @@ impl LanguageModel {
     /// sequence.
     pub fn log_probs(&self, batch: &Batch) -> Vec<Vec<f32>> {
         let (rows, ids) = batch.next_tokens();
-        let hidden = w2s_ops::gather_rows(self.model.hidden(batch), &rows);
+        let hidden = self.model.hidden(batch, &rows);
         let flat: Vec<f32> =
             w2s_ops::token_log_probs(hidden, self.unembedding(), &Targets::mean(ids))
                 .into_data()
@@ -427,6 +438,7 @@ impl Classifier {
             score: Linear {
                 weight: Param::from_data(zeros, device),
                 bias: None,
+                lora: None,
             },
         }
     }
@@ -440,6 +452,7 @@ impl Classifier {
             score: Linear {
                 weight: Param::from_data(head, device),
                 bias: None,
+                lora: None,
             },
         }
     }
@@ -451,6 +464,7 @@ impl Classifier {
 
     /// Logits of each sequence, `[sequences, classes]`.
     pub fn logits(&self, batch: &Batch) -> Tensor<2> {
-        self.score.forward(self.model.last_hidden(batch))
+        self.score
+            .forward(self.model.hidden(batch, &batch.last_rows()))
     }
 }

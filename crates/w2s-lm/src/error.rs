@@ -1,6 +1,7 @@
 //! What can be wrong with a model folder or a device name. A text may end in a line `hint: …`, the next thing to try.
 
 use std::path::{Path, PathBuf};
+use w2s_text::TextError;
 
 /// Why a model cannot be read, written or placed.
 #[derive(Debug, thiserror::Error)]
@@ -59,22 +60,15 @@ pub enum LmError {
         /// Its shape by the configuration.
         expected: Vec<usize>,
     },
-    /// The tokenizer has ids that the embedding has no row for.
-    #[error("the tokenizer of `{}` has {tokens} tokens, but the embedding has {rows} rows", path.display())]
-    Vocabulary {
-        /// The folder.
-        path: PathBuf,
-        /// The highest token id plus one.
-        tokens: usize,
-        /// Rows of the embedding.
-        rows: usize,
-    },
-    /// A text does not encode.
-    #[error("cannot tokenize a text: {0}")]
-    Tokenize(String),
+    /// A tokenizer or a chat template is not usable, or a text does not encode.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// Label words that do not name the classes.
     #[error("{0}")]
     LabelWords(String),
+    /// An adapter that does not fit the model, or the place it is saved in.
+    #[error("{0}")]
+    Lora(String),
     /// A prompt or a setting that nothing can be generated from.
     #[error("{0}")]
     Generation(String),

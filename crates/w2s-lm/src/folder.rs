@@ -1,7 +1,7 @@
 //! Hugging Face model folders: what they publish opens here, what is trained here opens in transformers.
 
 use crate::decoder::{Classifier, LanguageModel};
-use crate::{ClassifierSettings, Decoder, DecoderConfig, Family, LmError};
+use crate::{ClassifierSettings, Decoder, DecoderConfig, Family, LmError, peft};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
@@ -19,12 +19,22 @@ pub struct ModelFolder {
     path: PathBuf,
     json: Value,
     config: DecoderConfig,
+    /// The folder of an adapter that is put on these weights.
+    adapter: Option<PathBuf>,
 }
 
 impl ModelFolder {
-    /// Reads `config.json`, and refuses a folder without readable weights.
+    /// Reads `config.json`, and refuses a folder without readable weights. Of a PEFT folder the base is opened, the
+    /// adapter to be merged into it.
     pub fn open(path: &Path) -> Result<Self, LmError> {
         let file = path.join("config.json");
+        if !file.exists() && path.join(peft::CONFIG).exists() {
+            let base = Self::open(&peft::base_folder(path)?)?;
+            return Ok(Self {
+                adapter: Some(path.into()),
+                ..base
+            });
+        }
         let text = std::fs::read_to_string(&file).map_err(|e| LmError::read(&file, e))?;
         let json: Value = serde_json::from_str(&text).map_err(|e| LmError::malformed(&file, e))?;
         let config = DecoderConfig::from_json(&json, &file)?;
@@ -32,6 +42,7 @@ impl ModelFolder {
             path: path.into(),
             json,
             config,
+            adapter: None,
         };
         folder.weight_files()?;
         Ok(folder)
@@ -40,6 +51,11 @@ impl ModelFolder {
     /// What its decoder is made of.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
+    }
+
+    /// Whether it is an adapter's folder, beside the base's.
+    pub fn is_adapter(&self) -> bool {
+        self.adapter.is_some()
     }
 
     /// Whether the weights have a classification head.
@@ -101,11 +117,21 @@ impl ModelFolder {
         let mut config = self.config.clone();
         // A classifier has no output projection of its own to read.
         config.tied |= self.is_classifier();
-        self.fill(LanguageModel::unfilled(&config, device), device)
+        let model = self.fill(LanguageModel::unfilled(&config, device), device)?;
+        match &self.adapter {
+            None => Ok(model),
+            Some(folder) => Ok(model.with_adapter(folder)?.merge_lora()),
+        }
     }
 
     /// The weights with their classification head.
     pub fn classifier(&self, device: &Device) -> Result<Classifier, LmError> {
+        if let Some(path) = &self.adapter {
+            return Err(LmError::Unsupported {
+                path: path.clone(),
+                what: "an adapter on a classifier".into(),
+            });
+        }
         let classes = self.classifier_settings()?.classes.len();
         let decoder = Decoder::unfilled(&self.config, device);
         self.fill(Classifier::zero_head(decoder, classes, device), device)
@@ -159,7 +185,7 @@ fn place(family: Family, path: &str) -> Place {
         transposed: false,
         third: None,
     };
-    if family == Family::Llama {
+    if family != Family::Gpt2 {
         return plain(path.into());
     }
     let Some(rest) = path.strip_prefix("model.") else {
@@ -255,7 +281,7 @@ impl Loader<'_> {
 }
 
 /// The values of a tensor as `f32`; `None` for a type that is not a float.
-fn floats(view: &TensorView) -> Option<Vec<f32>> {
+pub(crate) fn floats(view: &TensorView) -> Option<Vec<f32>> {
     let bytes = view.data();
     Some(match view.dtype() {
         Dtype::F32 => bytes
@@ -321,11 +347,14 @@ impl ModuleVisitor for Collector {
     }
 }
 
+/// Shapes and values of tensors by their names in a file.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
 /// Names, shapes and values as a family's files have them.
-fn stored(family: Family, model: &impl Module) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+fn stored(family: Family, model: &impl Module) -> Tensors {
     let mut collector = Collector::default();
     model.visit(&mut collector);
-    let mut stored: BTreeMap<String, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
+    let mut stored = Tensors::new();
     for (path, mut shape, values) in collector.tensors {
         let place = place(family, &path);
         let Some(_) = place.third else {
@@ -366,11 +395,17 @@ fn write(
     for (key, value) in extra {
         json.insert(key.into(), value);
     }
-    let file = folder.join("config.json");
-    let text = serde_json::to_string_pretty(&json).expect("JSON values serialize");
-    std::fs::write(&file, text + "\n").map_err(|e| LmError::write(&file, e))?;
-
+    write_json(&folder.join("config.json"), &Value::Object(json))?;
     let tensors = stored(config.family, model);
+    write_tensors(&folder.join("model.safetensors"), &tensors)
+}
+
+pub(crate) fn write_json(file: &Path, json: &Value) -> Result<(), LmError> {
+    let text = serde_json::to_string_pretty(json).expect("JSON values serialize");
+    std::fs::write(file, text + "\n").map_err(|e| LmError::write(file, e))
+}
+
+pub(crate) fn write_tensors(file: &Path, tensors: &Tensors) -> Result<(), LmError> {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, (shape, values))| {
@@ -382,25 +417,26 @@ fn write(
         let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
         (name, view.expect("shape and bytes agree"))
     });
-    let file = folder.join("model.safetensors");
     // transformers asks for this entry.
     let metadata = [("format".to_string(), "pt".to_string())].into();
-    serialize_to_file(views, Some(metadata), &file).map_err(|e| LmError::malformed(&file, e))
+    serialize_to_file(views, Some(metadata), file).map_err(|e| LmError::malformed(file, e))
 }
 
 fn architecture(family: Family, task: &str) -> String {
     let name = match family {
         Family::Llama => "Llama",
         Family::Gpt2 => "GPT2",
+        Family::Qwen2 => "Qwen2",
     };
     format!("{name}{task}")
 }
 
-/// Writes `config.json` and `model.safetensors` of a language model.
+/// Writes `config.json` and `model.safetensors` of a language model, an adapter merged into the weights.
 pub fn save_language_model(model: &LanguageModel, folder: &Path) -> Result<(), LmError> {
+    let model = &model.clone().merge_lora();
     let config = model.model.config();
     let task = match config.family {
-        Family::Llama => "ForCausalLM",
+        Family::Llama | Family::Qwen2 => "ForCausalLM",
         Family::Gpt2 => "LMHeadModel",
     };
     write(
@@ -412,12 +448,17 @@ pub fn save_language_model(model: &LanguageModel, folder: &Path) -> Result<(), L
     )
 }
 
-/// Writes `config.json` and `model.safetensors` of a classifier, its head as `score.weight`.
+/// Writes `config.json` and `model.safetensors` of a classifier, its head as `score.weight`, an adapter merged into the
+/// weights.
 pub fn save_classifier(
     model: &Classifier,
     settings: &ClassifierSettings,
     folder: &Path,
 ) -> Result<(), LmError> {
+    let model = Classifier {
+        model: model.model.clone().merge_lora(),
+        score: model.score.clone(),
+    };
     let config = model.model.config();
     let numbered = settings.classes.iter().enumerate();
     let id2label: serde_json::Map<_, _> = numbered
@@ -432,5 +473,5 @@ pub fn save_classifier(
         ("w2s", json!(settings)),
     ];
     let name = architecture(config.family, "ForSequenceClassification");
-    write(folder, config, &name, extra, model)
+    write(folder, config, &name, extra, &model)
 }

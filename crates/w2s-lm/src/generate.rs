@@ -378,7 +378,8 @@ impl<'a> Wave<'a> {
                 .flat_map(|w| 0..w[1] - w[0])
                 .collect();
             let cache = &mut self.cache;
-            let x = decoder.run(&batch.ids, &positions, |layer, [q, k, v]| {
+            let read = batch.last_rows();
+            let x = decoder.run(&batch.ids, &positions, Some(&read), |layer, [q, k, v]| {
                 let kept = |x: &Tensor<2>| {
                     if shared {
                         w2s_ops::gather_rows(x.clone(), &from)
@@ -389,8 +390,7 @@ impl<'a> Wave<'a> {
                 cache.put(layer, [kept(&k), kept(&v)], &to);
                 w2s_ops::attention(q, k, v, &spec)
             });
-            let last = w2s_ops::gather_rows(x, &batch.last_rows());
-            drawn.push((members, Logits::of(model, last)));
+            drawn.push((members, Logits::of(model, x)));
         }
         let mut ended = vec![false; self.rows.len()];
         for (members, logits) in &drawn {
@@ -427,7 +427,7 @@ impl<'a> Wave<'a> {
         );
         let places = self.cache.places(&places);
         let cache = &mut self.cache;
-        let x = decoder.run(&ids, &positions, |layer, [q, k, v]| {
+        let x = decoder.run(&ids, &positions, None, |layer, [q, k, v]| {
             let [k, v] = cache.put(layer, [k, v], &places);
             w2s_ops::attention(q, k, v, &spec)
         });

@@ -1,9 +1,11 @@
 //! Decoder language models: configurations, weights, batches without padding, heads.
 //!
-//! A [`ModelFolder`] is an ordinary Hugging Face folder of the Llama family (SmolLM2, TinyLlama, Llama 3) or of GPT-2;
-//! it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that [`DecoderConfig`] describes. Text
-//! becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row. [`device()`] turns a name from a
-//! command line into a place to compute. [`generate`] lets a language model write on.
+//! A [`ModelFolder`] is an ordinary Hugging Face folder of the Llama family (SmolLM2, TinyLlama, Llama 3), of Qwen2
+//! (Qwen2.5) or of GPT-2; it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that
+//! [`DecoderConfig`] describes. Text becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row.
+//! [`device()`] turns a name from a command line into a place to compute. [`generate`] lets a language model write on;
+//! [`respond()`] lets it answer conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how
+//! likely it finds answers. [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
 //!
 //! ```
 //! use w2s_lm::{Batch, DecoderConfig, LanguageModel, device};
@@ -18,26 +20,35 @@
 //! ```
 #![deny(missing_docs)]
 
+mod answers;
 mod batch;
 mod classify;
 mod config;
+mod conversation;
 mod decoder;
 mod device;
 mod error;
 mod folder;
 pub mod generate;
-mod tokenizer;
+mod lora;
+mod peft;
+mod respond;
 
+pub use answers::{AnswerBatch, LogProbSum, answer_log_probs};
 pub use batch::{Batch, by_token_budget};
 pub use classify::{
     Classified, ClassifierArgs, ClassifierSettings, Encoded, LabelledRows, TooLong, argmax,
     classify,
 };
 pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
+pub use conversation::{EncodingArgs, Template};
 pub use decoder::{
     Attention, Block, Classifier, Decoder, Embedding, LanguageModel, Linear, Mlp, Norm,
 };
 pub use device::device;
 pub use error::LmError;
 pub use folder::{ModelFolder, save_classifier, save_language_model};
-pub use tokenizer::Tokenizer;
+pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
+pub use peft::save_adapter;
+pub use respond::{Answered, SamplingArgs, respond};
+pub use w2s_text::Tokenizer;

@@ -21,6 +21,7 @@ fn gpt2() -> DecoderConfig {
         family: Family::Gpt2,
         rope: None,
         attention_bias: true,
+        output_bias: true,
         mlp_bias: true,
         ..DecoderConfig::scratch(11, 2, 16, 4, 64, 32)
     }

@@ -28,6 +28,7 @@ fn gpt2() -> DecoderConfig {
         family: Family::Gpt2,
         rope: None,
         attention_bias: true,
+        output_bias: true,
         mlp_bias: true,
         ..DecoderConfig::scratch(VOCABULARY, 2, 32, 4, 64, POSITIONS)
     }

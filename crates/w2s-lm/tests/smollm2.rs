@@ -96,7 +96,9 @@ fn logits_hidden_states_and_log_probabilities() {
         );
         let best = logits.iter().copied().fold(f32::MIN, f32::max);
         assert_eq!(logits[top[0] as usize], best, "the most probable token");
-        let hidden: Vec<f32> = w2s_ops::gather_rows(model.model.hidden(&batch), &[last])
+        let hidden: Vec<f32> = model
+            .model
+            .hidden(&batch, &[last])
             .into_data()
             .try_to_vec()
             .unwrap();

@@ -212,10 +212,11 @@ impl LmOps for Flex {
 type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 
 /// Registers one fused operation: `run` computes the output and, if anything upstream is trained, what the backward
-/// pass needs; `backward` turns the output's gradient into one gradient per input that asks for it.
+/// pass needs, told which inputs ask for a gradient; `backward` turns the output's gradient into one gradient per input
+/// that asks for it.
 fn node<C, S, const N: usize>(
     inputs: [&Tracked<C>; N],
-    run: impl FnOnce([&FlexTensor; N], bool) -> (FlexTensor, Option<S>),
+    run: impl FnOnce([&FlexTensor; N], [bool; N]) -> (FlexTensor, Option<S>),
     backward: fn(FlexTensor, S, [bool; N]) -> [Option<FlexTensor>; N],
 ) -> Tracked<C>
 where
@@ -223,17 +224,18 @@ where
     S: Clone + Send + Debug + 'static,
 {
     let primitives = inputs.map(|t| t.primitive());
+    let wanted = inputs.map(|t| t.is_tracked());
     match Step(backward)
         .prepare::<C>(inputs.map(|t| t.node()))
         .compute_bound()
         .stateful()
     {
         OpsKind::Tracked(prep) => {
-            let (output, state) = run(primitives, true);
+            let (output, state) = run(primitives, wanted);
             let state = state.expect("a tracked operation gives its state");
             prep.finish(state, output)
         }
-        OpsKind::UnTracked(prep) => prep.finish(run(primitives, false).0),
+        OpsKind::UnTracked(prep) => prep.finish(run(primitives, wanted).0),
     }
 }
 
@@ -375,18 +377,19 @@ impl<C: CheckpointStrategy> LmOps for Autodiff<Flex, C> {
         }
         node::<C, _, _>(
             [&hidden, &weight],
-            |[h, w], tracked| {
-                if !tracked {
+            |[h, w], [want_h, want_w]| {
+                if !(want_h || want_w) {
                     return (flex::head::cross_entropy(h, w, &targets), None);
                 }
                 // The loss is linear in its upstream gradient, so both gradients are made while the logits of a
                 // chunk are still there and only scaled later.
-                let (loss, dh, dw) = flex::head::cross_entropy_with_gradients(h, w, &targets);
+                let (loss, dh, dw) =
+                    flex::head::cross_entropy_with_gradients(h, w, &targets, want_w);
                 (loss, Some((dh, dw)))
             },
             |dy, (dh, dw), _| {
                 let scale = flex::scalar(&dy);
-                [dh, dw].map(|g| Some(flex::scaled(g, scale)))
+                [Some(dh), dw].map(|g| Some(flex::scaled(g?, scale)))
             },
         )
     }
@@ -401,9 +404,9 @@ impl<C: CheckpointStrategy> LmOps for Autodiff<Flex, C> {
                 let out = flex::head::token_log_probs(h, w, &targets);
                 (out, Some((h.clone(), w.clone(), targets)))
             },
-            |dy, (h, w, targets), _| {
-                let (dh, dw) = flex::head::token_log_probs_backward(&dy, &h, &w, &targets);
-                [Some(dh), Some(dw)]
+            |dy, (h, w, targets), [_, want_w]| {
+                let (dh, dw) = flex::head::token_log_probs_backward(&dy, &h, &w, &targets, want_w);
+                [Some(dh), dw]
             },
         )
     }

@@ -213,6 +213,29 @@ fn heads_with_losses() {
 }
 
 #[test]
+fn a_frozen_projection_changes_no_other_gradient() {
+    let (rows, dim, vocab) = (5, 8, 11);
+    let data = random(&[[rows, dim], [vocab, dim]], 3);
+    let targets = Targets::mean(vec![3, 0, 10, 3, 7]);
+    let gradients = |loss: &dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>, frozen: bool| {
+        let [hidden, weight] = [0, 1].map(|i| load(&data, DType::F32)[i].clone());
+        let weight = weight.set_require_grad(!frozen);
+        let grads = loss(hidden.clone(), weight.clone()).backward();
+        let value = |x: &Tensor<2>| x.grad(&grads).map(|g| values(&g.into_data()));
+        (value(&hidden).expect("a gradient"), value(&weight))
+    };
+    let losses: [&dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>; 2] =
+        [&|h, w| cross_entropy(h, w, &targets), &|h, w| {
+            token_log_probs(h, w, &targets).sum()
+        }];
+    for loss in losses {
+        let ((trained, weight), (frozen, none)) = (gradients(loss, false), gradients(loss, true));
+        assert_eq!(trained, frozen);
+        assert!(weight.is_some() && none.is_none());
+    }
+}
+
+#[test]
 fn cross_entropy_over_several_chunks_of_rows() {
     let (rows, dim, vocab) = (300, 3, 40_000);
     let data = random(&[[rows, dim], [vocab, dim]], 1);
@@ -223,6 +246,40 @@ fn cross_entropy_over_several_chunks_of_rows() {
     close("loss", &out, &exact, 1e-5);
     for (g, e) in grads.iter().zip(&exact_grads) {
         close("gradient", g, e, 1e-5);
+    }
+}
+
+/// Rows of an embedding that no batch has read are passed over, those whose moments still move are not.
+#[test]
+fn adam_passes_over_what_stays_as_it_is() {
+    let device = Device::flex();
+    let rows = 4;
+    let row = |on: usize| {
+        let values = (0..rows * 512).map(|i| f32::from(u8::from(i / 512 == on)));
+        TensorData::new(values.collect::<Vec<f32>>(), [rows, 512])
+    };
+    let step = |t: DType| {
+        let load = |d: TensorData| Tensor::<2>::from_data(d, (&device, t));
+        // Row 0 has a gradient, row 1 a first moment, row 2 a second moment, row 3 nothing.
+        let (p, m, v) = adamw_update(
+            load(row(3)),
+            load(row(0)),
+            load(row(1)),
+            load(row(2)),
+            AdamW {
+                learning_rate: 1e-2,
+                beta1: 0.9,
+                beta2: 0.99,
+                eps: 1e-4,
+                weight_decay: 0.0,
+                step: 2,
+                gradient_scale: 1.0,
+            },
+        );
+        [p, m, v].map(|t| values(&t.into_data()))
+    };
+    for (single, double) in step(DType::F32).iter().zip(&step(DType::F64)) {
+        close("adam", single, double, 1e-6);
     }
 }
 

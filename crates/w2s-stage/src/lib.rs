@@ -67,11 +67,14 @@ mod describe;
 
 mod progress;
 
+mod memory;
+
 mod error;
 
 pub use crate::{
     command::Command,
     error::{HintExt, Interrupted},
+    memory::peak_memory_mib,
     operation::{ArtifactArg, ArtifactArgs, ArtifactInput, FileArgs, Inputs, Operation},
     progress::Progress,
     run::{Outcome, Plan, RunOptions, plan, run},

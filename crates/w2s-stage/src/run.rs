@@ -374,6 +374,7 @@ fn work(
         threads: step.threads,
         started,
         seconds: clock.elapsed().as_secs_f64(),
+        peak_memory_mib: crate::peak_memory_mib(),
     };
     let artifact = step
         .pending

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use w2s_stage::Stage;
-use w2s_student::Train;
+use w2s_student::{Reference, Train};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     w2s_stage::main(
         Stage::new("student", "The strong student: learns from a weak teacher")
             .operation::<Train>()
+            .operation::<Reference>()
             .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )
 }

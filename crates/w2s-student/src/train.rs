@@ -87,7 +87,7 @@ pub fn train<O: Objective<Classifier>>(
     }
     let (rows, held_out) = rows.split_off(stopping.held_out);
     let (count, held_out_rows) = (rows.sequences.len(), held_out.sequences.len());
-    let plan = Plan::by_examples(count, batch, train.epochs, train.seed);
+    let plan = Plan::by_examples(count, batch, train.epochs, train.seed).at_most(train.max_steps);
     let config = train.config(dir, state_dir, Some(stopping));
     let fitted = fit(model, &mut method(rows, held_out), &plan, &config, watch)?;
     save_classifier(&fitted.model, &settings, dir)?;

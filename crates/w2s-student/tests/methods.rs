@@ -71,6 +71,7 @@ fn rows() -> (Vec<Example>, Vec<Label>) {
 fn args(micro_batch: Option<usize>) -> TrainArgs {
     TrainArgs {
         epochs: 3,
+        max_steps: None,
         lr: 3e-3,
         schedule: Decay::Cosine,
         warmup: 0.0,

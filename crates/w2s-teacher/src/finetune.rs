@@ -30,6 +30,7 @@ impl Objective<Classifier> for Gold {
         Ok(Loss {
             value: cross_entropy_rows(logits, targets).sum() / info.batch.len() as f64,
             tokens: batch.tokens(),
+            metrics: Vec::new(),
         })
     }
 
@@ -99,7 +100,8 @@ pub fn finetune(
         targets: labels.into_iter().map(one_hot).collect(),
     };
     let (rows, held_out) = rows.split_off(stopping.held_out);
-    let plan = Plan::by_examples(rows.sequences.len(), batch, train.epochs, train.seed);
+    let plan = Plan::by_examples(rows.sequences.len(), batch, train.epochs, train.seed)
+        .at_most(train.max_steps);
     let (count, held_out_rows) = (rows.sequences.len(), held_out.sequences.len());
     let fitted = fit(
         model,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use w2s_stage::Stage;
-use w2s_teacher::{Finetune, Label};
+use w2s_teacher::{Finetune, Label, Respond};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -11,10 +11,11 @@ fn main() -> ExitCode {
     w2s_stage::main(
         Stage::new(
             "teacher",
-            "The weak teacher: learns from gold labels, labels the transfer half",
+            "The weak teacher: learns from gold labels, labels the transfer half, answers prompts",
         )
         .operation::<Finetune>()
         .operation::<Label>()
+        .operation::<Respond>()
         .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )
 }

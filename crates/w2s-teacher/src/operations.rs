@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::time::Instant;
-use w2s_artifact::{Kind, Split};
-use w2s_lm::ClassifierArgs;
+use w2s_artifact::{Kind, Prompt, Split};
+use w2s_lm::{ClassifierArgs, SamplingArgs, Template};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
 use w2s_train::{EarlyStoppingArgs, TrainArgs};
 
@@ -151,6 +151,80 @@ impl Operation for Label {
             "dropped_too_long": done.dropped_too_long,
             "truncated": done.truncated,
             "tokens": done.tokens,
+            "tokens_per_second": done.tokens as f64 / started.elapsed().as_secs_f64(),
+        }))
+    }
+}
+
+/// Lets a checkpoint answer prompts.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+pub struct Respond {
+    /// Checkpoint that answers
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub model: ArtifactArg,
+    /// Prompts to answer
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub prompts: ArtifactArg,
+    /// Prompts to answer, from the first [default: all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// What prompts are written in: model (the chat template of its folder), plain (their contents as they are)
+    #[arg(long, default_value_t = Template::Model, value_name = "NAME")]
+    pub template: Template,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub sampling: SamplingArgs,
+}
+
+impl Operation for Respond {
+    const NAME: &'static str = "respond";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Responses;
+    const ABOUT: &'static str = "Lets a checkpoint answer prompts, greedily or by sampling";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("model", &self.model).of(Kind::Checkpoint);
+        inputs.artifact("prompts", &self.prompts).of(Kind::Prompts);
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.limit == Some(0) {
+            bail!("--limit is 0; it must be above zero");
+        }
+        self.sampling.check().map_err(anyhow::Error::msg)
+    }
+
+    fn run(&self, step: &Step) -> Result<Value> {
+        let model = step.artifact("model")?;
+        let mut prompts = step.artifact("prompts")?.records::<Prompt>()?;
+        prompts.truncate(self.limit.unwrap_or(prompts.len()));
+        let mut watch = step.watch("answer");
+        let started = Instant::now();
+        let done = crate::respond(
+            &model.path,
+            &model.reference.to_string(),
+            &prompts,
+            self.template,
+            &self.sampling,
+            &w2s_lm::device(step.device())?,
+            &mut |done, total| watch(done as u64, total as u64, String::new()),
+        )?
+        .ok_or(Interrupted)?;
+        step.write_records(&done.responses)?;
+        let count = done.responses.len().max(1) as f64;
+        Ok(json!({
+            "model": model.reference.to_string(),
+            "prompts": prompts.len(),
+            "responses": done.responses.len(),
+            "finished": done.finished as f64 / count,
+            "mean_tokens": done.tokens as f64 / count,
+            "dropped_no_room": done.no_room,
             "tokens_per_second": done.tokens as f64 / started.elapsed().as_secs_f64(),
         }))
     }

@@ -12,8 +12,14 @@ pub struct TrainArgs {
     /// Passes over the rows
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 2, value_name = "N"))]
     pub epochs: usize,
+    /// Steps after which training ends, the schedule with it, if the passes have more [default: all]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub max_steps: Option<usize>,
     /// Peak learning rate
-    #[cfg_attr(feature = "cli", arg(long, value_name = "RATE"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, allow_negative_numbers = true, value_name = "RATE")
+    )]
     pub lr: f64,
     /// How the learning rate falls: cosine, linear, constant
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Decay::Cosine, value_name = "NAME"))]
@@ -63,6 +69,9 @@ impl TrainArgs {
                 .ok_or_else(|| format!("--{name} is {value}; it must lie between 0 and 1"))
         };
         positive("epochs", self.epochs as f64)?;
+        if self.max_steps == Some(0) {
+            return Err("--max-steps is 0; it must be above zero".into());
+        }
         positive("lr", self.lr)?;
         part("warmup", self.warmup)?;
         part("beta2", self.beta2)?;

@@ -5,6 +5,7 @@ use crate::{Plan, Schedule, TrainError};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
@@ -71,6 +72,9 @@ pub struct Loss {
     pub value: Tensor<1>,
     /// Tokens that were computed.
     pub tokens: usize,
+    /// What else the objective wants in `metrics.jsonl`, by name: shares that add up over the parts of a step, as the
+    /// loss does.
+    pub metrics: Vec<(&'static str, f64)>,
 }
 
 /// What is learned: a loss over rows that only the objective knows.
@@ -116,6 +120,9 @@ pub struct Metrics {
     /// Held-out score, where one was taken.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub held_out: Option<f64>,
+    /// What the objective says beside its loss, each under its own name.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, f64>,
 }
 
 impl Metrics {
@@ -208,7 +215,8 @@ impl MetricsLog {
     }
 }
 
-/// Trains `model` over `plan`, going on from a saved state where there is one.
+/// Trains `model` over `plan`, going on from a saved state where there is one. Frozen parameters stay as they are and
+/// are no part of that state.
 ///
 /// The same seed, plan and machine give the same bytes, interrupted or not: a saved state holds parameters, moments and
 /// the position in the plan, and nothing else varies. `watch` sees the metrics of each step and may stop the run.
@@ -265,11 +273,15 @@ pub fn fit<M: Module>(
             objective.prepare(&model, &passes, info)?;
         }
         let (mut loss, mut gradients) = (0.0, None);
+        let mut more = BTreeMap::new();
         for rows in passes {
             let part = objective.loss(&model, rows, info)?;
             cursor.tokens += part.tokens as u64;
             let value: f32 = part.value.clone().into_scalar();
             loss += f64::from(value);
+            for (name, share) in part.metrics {
+                *more.entry(name.to_owned()).or_insert(0.0) += share;
+            }
             let mut grads = part.value.backward();
             let taken = take_gradients(&model, &mut grads);
             match &mut gradients {
@@ -330,6 +342,7 @@ pub fn fit<M: Module>(
             tokens: cursor.tokens,
             seconds: cursor.seconds,
             held_out,
+            more,
         };
         log.write(&metrics)?;
         cursor.metrics_bytes = log.bytes;
@@ -338,13 +351,7 @@ pub fn fit<M: Module>(
         let due = saved_at.elapsed() >= config.save_every.max(save_cost * 20);
         if cursor.step < steps && (stop || due) {
             let start = Instant::now();
-            Saved::write(
-                &state_file,
-                &cursor,
-                &Values::of(&model),
-                &moments,
-                best_values.as_ref(),
-            )?;
+            Saved::write(&state_file, &cursor, &model, &moments, best_values.as_ref())?;
             saved_at = Instant::now();
             save_cost = saved_at - start;
         }

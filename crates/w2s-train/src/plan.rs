@@ -8,9 +8,11 @@ use rand_chacha::ChaCha8Rng;
 pub struct Plan {
     batches: Vec<Vec<usize>>,
     epochs: usize,
+    /// Steps of all epochs, of which a plan that is cut has only the first.
+    whole: usize,
 }
 
-/// The rows `0..rows` in the order of an epoch; each epoch has its own.
+/// The rows `0..rows` in the shuffled order of an epoch; each epoch has its own.
 fn order(rows: usize, seed: u64, epoch: usize) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(epoch as u64);
@@ -25,17 +27,30 @@ fn order(rows: usize, seed: u64, epoch: usize) -> Vec<usize> {
 impl Plan {
     /// Batches of `batch` rows, the last of an epoch with what is left.
     pub fn by_examples(rows: usize, batch: usize, epochs: usize, seed: u64) -> Self {
+        Self::by_orders((0..epochs).map(|epoch| order(rows, seed, epoch)), batch)
+    }
+
+    /// Batches of `batch` rows in the order in which the rows come, the same in every epoch.
+    pub fn in_order(rows: usize, batch: usize, epochs: usize) -> Self {
+        Self::by_orders((0..epochs).map(|_| (0..rows).collect()), batch)
+    }
+
+    fn by_orders(orders: impl Iterator<Item = Vec<usize>>, batch: usize) -> Self {
         assert!(batch > 0, "a batch has at least one row");
-        let batches = (0..epochs)
-            .flat_map(|epoch| {
-                let order = order(rows, seed, epoch);
-                order
-                    .chunks(batch)
-                    .map(<[usize]>::to_vec)
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        Self { batches, epochs }
+        let (mut batches, mut epochs) = (Vec::new(), 0);
+        for order in orders {
+            batches.extend(order.chunks(batch).map(<[usize]>::to_vec));
+            epochs += 1;
+        }
+        Self::new(batches, epochs)
+    }
+
+    fn new(batches: Vec<Vec<usize>>, epochs: usize) -> Self {
+        Self {
+            whole: batches.len(),
+            batches,
+            epochs,
+        }
     }
 
     /// Batches that fill a token budget in the shuffled order; a longer row is a batch of its own.
@@ -52,7 +67,15 @@ impl Plan {
                 tokens += lengths[row];
             }
         }
-        Self { batches, epochs }
+        Self::new(batches, epochs)
+    }
+
+    /// The same plan, ended after `max_steps` steps if it has more: the schedule of learning rates ends there too.
+    pub fn at_most(mut self, max_steps: Option<usize>) -> Self {
+        if let Some(max_steps) = max_steps {
+            self.batches.truncate(max_steps);
+        }
+        self
     }
 
     /// Optimiser steps in all.
@@ -67,7 +90,7 @@ impl Plan {
 
     /// Epochs done after `steps` steps, with a fraction.
     pub fn epoch(&self, steps: usize) -> f64 {
-        self.epochs as f64 * steps as f64 / self.steps().max(1) as f64
+        self.epochs as f64 * steps as f64 / self.whole.max(1) as f64
     }
 }
 
@@ -92,6 +115,26 @@ mod tests {
         }
         assert_eq!(plan, Plan::by_examples(10, 4, 2, 3));
         assert_ne!(plan, Plan::by_examples(10, 4, 2, 4));
+        assert_eq!(plan.epoch(3), 1.0);
+    }
+
+    #[test]
+    fn a_cut_plan_keeps_its_first_batches_and_its_epochs() {
+        let whole = Plan::by_examples(10, 4, 2, 3);
+        let cut = whole.clone().at_most(Some(3));
+        assert_eq!(cut.steps(), 3);
+        assert_eq!(cut.batch(2), whole.batch(2));
+        assert_eq!(cut.epoch(3), 1.0);
+        assert_eq!(whole.clone().at_most(Some(7)), whole);
+        assert_eq!(whole.clone().at_most(None), whole);
+    }
+
+    #[test]
+    fn rows_can_stay_in_their_order() {
+        let plan = Plan::in_order(5, 2, 2);
+        let batches: Vec<&[usize]> = (0..plan.steps()).map(|s| plan.batch(s)).collect();
+        let epoch: [&[usize]; 3] = [&[0, 1], &[2, 3], &[4]];
+        assert_eq!(batches, [epoch, epoch].concat());
         assert_eq!(plan.epoch(3), 1.0);
     }
 

@@ -1,11 +1,15 @@
 //! Parameters and optimiser state: in memory as flat tensors, on disk as one file that is replaced whole.
+//!
+//! All of it is of the parameters that are trained: a frozen one ([`Param::set_require_grad`]) has no gradient, no
+//! moments and no place in the saved state.
 
 use crate::TrainError;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::Path;
 use w2s_ops::{AdamW, adamw_update, sum_squares};
 
@@ -15,14 +19,21 @@ fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.reshape([size])
 }
 
-/// Gradients of all parameters of a module in the order of its tree; `None` for one that had no part in the loss.
+fn trained<const D: usize>(param: &Param<Tensor<D>>) -> bool {
+    param.base().is_require_grad()
+}
+
+/// Gradients of the trained parameters of a module in the order of its tree; `None` for one that had no part in the
+/// loss.
 pub(crate) type FlatGradients = Vec<Option<Tensor<1>>>;
 
 pub(crate) fn take_gradients<M: Module>(model: &M, grads: &mut Gradients) -> FlatGradients {
     struct Take<'a>(&'a mut Gradients, FlatGradients);
     impl ModuleVisitor for Take<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.push(param.base().grad_remove(self.0).map(flat));
+            if trained(param) {
+                self.1.push(param.base().grad_remove(self.0).map(flat));
+            }
         }
     }
     let mut take = Take(grads, Vec::new());
@@ -53,13 +64,15 @@ pub(crate) fn norm(gradients: &FlatGradients) -> f64 {
 pub(crate) struct Moments(Vec<(Tensor<1>, Tensor<1>)>);
 
 impl Moments {
-    /// Moments of zero for every parameter of `model`.
+    /// Moments of zero for every trained parameter of `model`.
     pub(crate) fn zeros<M: Module>(model: &M) -> Self {
         struct Zeros(Vec<(Tensor<1>, Tensor<1>)>);
         impl ModuleVisitor for Zeros {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let zeros = flat(param.base().inner().zeros_like());
-                self.0.push((zeros.zeros_like(), zeros));
+                if trained(param) {
+                    let zeros = flat(param.base().inner().zeros_like());
+                    self.0.push((zeros.zeros_like(), zeros));
+                }
             }
         }
         let mut zeros = Zeros(Vec::new());
@@ -81,6 +94,9 @@ impl Moments {
         }
         impl ModuleMapper for Update<'_> {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                if !trained(&param) {
+                    return param;
+                }
                 let moments = self.moments.next().expect("moments for every parameter");
                 let Some(gradient) = self.gradients.next().flatten() else {
                     return param;
@@ -105,7 +121,7 @@ impl Moments {
     }
 }
 
-/// The values of all parameters, flat, on the host.
+/// The values of the trained parameters, flat, on the host.
 #[derive(Clone)]
 pub(crate) struct Values(Vec<Vec<f32>>);
 
@@ -114,7 +130,9 @@ impl Values {
         struct Collect(Vec<Vec<f32>>);
         impl ModuleVisitor for Collect {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                self.0.push(to_host(flat(param.base().inner())));
+                if trained(param) {
+                    self.0.push(to_host(flat(param.base().inner())));
+                }
             }
         }
         let mut collect = Collect(Vec::new());
@@ -127,17 +145,15 @@ impl Values {
         struct Put(std::vec::IntoIter<Vec<f32>>);
         impl ModuleMapper for Put {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                if !trained(&param) {
+                    return param;
+                }
                 let values = self.0.next().expect("values for every parameter");
                 let (id, old, mapper) = param.consume();
-                let (shape, device, tracked) = (old.shape(), old.device(), old.is_require_grad());
-                let plain = old.inner().device();
-                let value = Tensor::from_data(TensorData::new(values, shape), &plain);
-                let value = if device.is_autodiff() {
-                    Tensor::from_inner(value)
-                } else {
-                    value
-                };
-                Param::from_mapped_value(id, value.set_require_grad(tracked), mapper)
+                let shape = old.shape();
+                let data = TensorData::new(values, shape);
+                let value = Tensor::from_data(data, &old.inner().device());
+                Param::from_mapped_value(id, Tensor::from_inner(value).require_grad(), mapper)
             }
         }
         model.map(&mut Put(self.0.into_iter()))
@@ -166,6 +182,55 @@ pub(crate) struct Best {
     pub score: f64,
 }
 
+/// Values on their way into a file: on the device until their bytes are asked for, or on the host already.
+enum Source<'a> {
+    Device(Tensor<1>),
+    Host(&'a [f32]),
+}
+
+struct Stored<'a> {
+    source: Source<'a>,
+    shape: [usize; 1],
+}
+
+impl<'a> Stored<'a> {
+    fn tensor(tensor: Tensor<1>) -> Self {
+        Self {
+            shape: tensor.dims(),
+            source: Source::Device(tensor),
+        }
+    }
+
+    fn host(values: &'a [f32]) -> Self {
+        Self {
+            shape: [values.len()],
+            source: Source::Host(values),
+        }
+    }
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        // The file is little-endian, as is every machine that burn's backends run on.
+        Cow::Owned(match &self.source {
+            Source::Device(tensor) => tensor.to_data().as_bytes().to_vec(),
+            Source::Host(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.shape[0]
+    }
+}
+
 /// All that a run needs to go on: cursor, parameters, moments, and the best parameters if they are kept.
 pub(crate) struct Saved {
     pub cursor: Cursor,
@@ -175,37 +240,37 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// Writes a new file and renames it over the old one.
-    pub(crate) fn write(
+    /// Writes a new file and renames it over the old one. Tensors are brought to the host one after the other, so that
+    /// saving needs no second copy of the model.
+    pub(crate) fn write<M: Module>(
         path: &Path,
         cursor: &Cursor,
-        parameters: &Values,
+        model: &M,
         moments: &Moments,
         best: Option<&Values>,
     ) -> Result<(), TrainError> {
-        let mut named: Vec<(String, Vec<f32>)> = Vec::new();
-        for (i, values) in parameters.0.iter().enumerate() {
-            named.push((format!("p.{i:04}"), values.clone()));
+        struct Collect(Vec<(String, Stored<'static>)>);
+        impl ModuleVisitor for Collect {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let name = format!("p.{:04}", self.0.len());
+                self.0
+                    .push((name, Stored::tensor(flat(param.base().inner()))));
+            }
         }
+        let mut parameters = Collect(Vec::new());
+        model.visit(&mut parameters);
+        let mut named: Vec<(String, Stored)> = parameters.0;
         for (i, (m, v)) in moments.0.iter().enumerate() {
-            named.push((format!("m.{i:04}"), to_host(m.clone())));
-            named.push((format!("v.{i:04}"), to_host(v.clone())));
+            named.push((format!("m.{i:04}"), Stored::tensor(m.clone())));
+            named.push((format!("v.{i:04}"), Stored::tensor(v.clone())));
         }
         for (i, values) in best.iter().flat_map(|b| &b.0).enumerate() {
-            named.push((format!("b.{i:04}"), values.clone()));
+            named.push((format!("b.{i:04}"), Stored::host(values)));
         }
-        let bytes: Vec<(String, Vec<u8>)> = named
-            .into_iter()
-            .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
-            .collect();
-        let views = bytes.iter().map(|(name, bytes)| {
-            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
-            (name, view.expect("four bytes a value"))
-        });
         let cursor = serde_json::to_string(cursor).expect("a cursor serializes");
         let metadata = [("cursor".to_string(), cursor)].into();
         let fresh = path.with_extension("new");
-        serialize_to_file(views, Some(metadata), &fresh)
+        serialize_to_file(named, Some(metadata), &fresh)
             .map_err(|e| TrainError::state(&fresh, e))?;
         std::fs::rename(&fresh, path).map_err(|e| TrainError::state(path, e))
     }

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::SafeTensors;
 use std::path::Path;
 use std::time::Duration;
 use w2s_train::{
@@ -61,6 +62,10 @@ impl Objective<Line> for Squares {
         Ok(Loss {
             value,
             tokens: rows.len(),
+            metrics: vec![
+                ("rows", rows.len() as f64),
+                ("share", rows.len() as f64 / info.batch.len() as f64),
+            ],
         })
     }
 
@@ -152,10 +157,44 @@ fn stopped_at_every_step_it_ends_in_the_same_bits() {
     let losses = |folder: &Path| {
         log(folder)
             .iter()
-            .map(|m| (m.step, m.loss, m.grad_norm))
+            .map(|m| (m.step, m.loss, m.grad_norm, m.more.clone()))
             .collect::<Vec<_>>()
     };
     assert_eq!(losses(folder.path()), losses(calm.path()));
+}
+
+#[test]
+fn frozen_parameters_stay_and_are_not_saved() {
+    let frozen = || {
+        let line = Line::new();
+        Line {
+            weight: line.weight.set_require_grad(false),
+            ..line
+        }
+    };
+    let plan = Plan::by_examples(20, 6, 3, 5);
+    let run = |folder: &Path, go_on: bool| {
+        fit(
+            frozen(),
+            &mut Squares::default(),
+            &plan,
+            &config(folder),
+            &mut |_, _| go_on,
+        )
+    };
+    let calm = tempfile::tempdir().unwrap();
+    let whole = run(calm.path(), true).unwrap().model.values();
+    assert_eq!(whole[..3], [0.3, -0.2, 0.1]);
+    assert_ne!(whole[3], 0.0);
+
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), false).is_err(), "stopped after a step");
+    let bytes = std::fs::read(folder.path().join("state.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.len(), 3, "the bias and its two moments");
+    assert!(file.tensors().iter().all(|(_, view)| view.shape() == [1]));
+    let resumed = run(folder.path(), true).unwrap().model.values();
+    assert_eq!(resumed, whole);
 }
 
 #[test]
@@ -203,6 +242,30 @@ fn accumulation_equals_the_large_batch() {
             );
         }
     }
+}
+
+#[test]
+fn metrics_of_the_parts_add_up_and_stand_flat_in_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig {
+        micro_batch: Some(3),
+        ..config(folder.path())
+    };
+    let plan = Plan::by_examples(8, 8, 1, 0);
+    fit(
+        Line::new(),
+        &mut Squares::default(),
+        &plan,
+        &config,
+        &mut |metrics, _| {
+            assert_eq!(metrics.more["rows"], 8.0);
+            true
+        },
+    )
+    .unwrap();
+    let line = std::fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    assert!(line.contains("\"rows\":8.0,\"share\":1.0"), "{line}");
+    assert_eq!(log(folder.path())[0].more["rows"], 8.0);
 }
 
 #[test]

@@ -6,9 +6,11 @@
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use w2s_lm::{Batch, DecoderConfig, LanguageModel};
+use w2s_lm::generate::{self, Request};
+use w2s_lm::{Batch, DecoderConfig, LanguageModel, ModelFolder, Tokenizer};
 use w2s_train::{Decay, Loss, Objective, Plan, Schedule, StepInfo, TrainConfig, TrainError, fit};
 
 #[global_allocator]
@@ -53,9 +55,18 @@ struct Args {
     /// Device.
     #[arg(long, default_value = "flex")]
     device: String,
-    /// `forward`, `train` or both.
+    /// `forward`, `train`, both, or `generate` with --model and --prompts
     #[arg(long, default_value = "both")]
     work: String,
+    /// Model folder to generate with
+    #[arg(long, value_name = "FOLDER", required_if_eq("work", "generate"))]
+    model: Option<PathBuf>,
+    /// JSON file with a list `prompts`
+    #[arg(long, value_name = "FILE", required_if_eq("work", "generate"))]
+    prompts: Option<PathBuf>,
+    /// New tokens of each prompt, no early stop
+    #[arg(long, default_value_t = 64)]
+    new_tokens: usize,
 }
 
 struct Fixed {
@@ -72,6 +83,7 @@ impl Objective<LanguageModel> for Fixed {
         Ok(Loss {
             value: model.next_token_loss(&self.batch, 1.0),
             tokens: self.batch.tokens(),
+            metrics: Vec::new(),
         })
     }
 }
@@ -87,6 +99,10 @@ fn main() -> Result<()> {
         .num_threads(args.threads)
         .build_global()
         .context("cannot start the threads")?;
+    if let ("generate", Some(model), Some(prompts)) = (&*args.work, &args.model, &args.prompts) {
+        println!("{}", generation(&args, model, prompts)?);
+        return Ok(());
+    }
     let mut config = DecoderConfig::scratch(
         args.vocab,
         args.layers,
@@ -171,9 +187,42 @@ fn main() -> Result<()> {
         result["train_tokens_per_s_best"] = json!(tokens / best);
         result["train_ms_per_step"] = json!(mid * 1e3);
     }
-    result["peak_rss_mib"] = json!(peak_rss_mib());
+    result["peak_rss_mib"] = json!(w2s_stage::peak_memory_mib());
     println!("{result}");
     Ok(())
+}
+
+/// Greedy generation of all prompts together.
+fn generation(args: &Args, model: &Path, prompts: &Path) -> Result<Value> {
+    let device = w2s_lm::device(&args.device)?;
+    let tokenizer = Tokenizer::load(model)?;
+    let model = ModelFolder::open(model)?.language_model(&device)?;
+    let file = std::fs::File::open(prompts)
+        .with_context(|| format!("cannot read {}", prompts.display()))?;
+    let mut file: Value = serde_json::from_reader(file)?;
+    let texts: Vec<String> = serde_json::from_value(file["prompts"].take())
+        .with_context(|| format!("{} has no list of prompts", prompts.display()))?;
+    let requests = tokenizer
+        .encode_all(texts)?
+        .into_iter()
+        .map(|prompt| Request { prompt, samples: 1 })
+        .collect::<Vec<_>>();
+    let settings = generate::Settings::greedy(args.new_tokens);
+    let mut ids = Vec::new();
+    let mut seconds = Vec::new();
+    for _ in 0..args.repeat {
+        let start = Instant::now();
+        let answers = model.generate(&requests, &settings, None, &mut |_, _| true)?;
+        seconds.push(start.elapsed().as_secs_f64());
+        ids = answers.into_iter().map(|mut a| a.remove(0).ids).collect();
+    }
+    let tokens = (requests.len() * args.new_tokens) as f64;
+    let (mid, best) = median(seconds);
+    Ok(json!({
+        "prompts": requests.len(), "new_tokens": args.new_tokens, "threads": args.threads,
+        "tokens_per_s": tokens / mid, "tokens_per_s_best": tokens / best,
+        "peak_rss_mib": w2s_stage::peak_memory_mib(), "new_token_ids": ids,
+    }))
 }
 
 /// What this machine does in one square product of width 1024, the best of ten.
@@ -190,15 +239,4 @@ fn product_gflops(device: &Device) -> f64 {
         })
         .fold(f64::INFINITY, f64::min);
     2.0 * (side as f64).powi(3) / best / 1e9
-}
-
-/// Peak resident memory of this process in MiB, where the system tells.
-fn peak_rss_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    line.split_whitespace()
-        .nth(1)?
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib / 1024)
 }

@@ -19,6 +19,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use w2s_artifact::{Example, Split};
 
+use super::words::{Weighted, check_range, check_share, invent};
 use crate::{error::DataError, random::Stream, split::Row};
 
 const DETERMINERS: [&str; 3] = ["the", "this", "that"];
@@ -119,11 +120,7 @@ impl ReviewsWorld {
             ("review-words", self.review_words, 1, 1_000),
             ("review-pool", self.review_pool, 1, 10_000_000),
         ] {
-            if !(least..=most).contains(&value) {
-                return refuse(format!(
-                    "--{name} {value}: between {least} and {most} is possible"
-                ));
-            }
+            check_range(name, value, least..=most)?;
         }
         for (name, value) in [
             ("consistency", self.consistency),
@@ -136,11 +133,7 @@ impl ReviewsWorld {
             ("rare-share", self.rare_share),
             ("label-noise", self.label_noise),
         ] {
-            if !(0.0..=1.0).contains(&value) {
-                return refuse(format!(
-                    "--{name} {value}: a share between 0 and 1 is needed"
-                ));
-            }
+            check_share(name, value)?;
         }
         if self.review_consistency < 0.5 {
             let value = self.review_consistency;
@@ -148,9 +141,7 @@ impl ReviewsWorld {
                 "--review-consistency {value}: below 0.5 the label would contradict most of the review"
             ));
         }
-        if !(0.0..=5.0).contains(&self.zipf) {
-            return refuse(format!("--zipf {}: between 0 and 5 is possible", self.zipf));
-        }
+        check_range("zipf", self.zipf, 0.0..=5.0)?;
         if self.review_contrast > 0.0 && self.review_words < 2 {
             return refuse("--review-contrast needs --review-words 2 or more".into());
         }
@@ -161,8 +152,18 @@ impl ReviewsWorld {
     pub fn build(self, seed: u64) -> Result<Reviews, DataError> {
         self.check()?;
         let mut stream = Stream::new("reviews lexicon", seed, 0);
+        let reserved = [
+            &DETERMINERS[..],
+            &VERBS,
+            &INTENSIFIERS,
+            &NEGATIONS,
+            &CONTRASTS,
+            &RESERVED,
+        ]
+        .concat();
         let words = invent(
             2 * self.words_per_polarity + self.neutral_words,
+            &reserved,
             &mut stream,
         );
         let mut words = words.into_iter();
@@ -184,96 +185,14 @@ impl ReviewsWorld {
         roles.extend(NEGATIONS.map(|word| (word.to_string(), Role::Negation)));
         roles.extend(CONTRASTS.map(|word| (word.to_string(), Role::Contrast)));
         Ok(Reviews {
-            opinion_ranks: Zipf::new(self.words_per_polarity, self.zipf),
-            noun_ranks: Zipf::new(self.neutral_words, self.zipf),
+            opinion_ranks: Weighted::zipf(self.words_per_polarity, self.zipf),
+            noun_ranks: Weighted::zipf(self.neutral_words, self.zipf),
             knobs: self,
             seed,
             opinions,
             nouns,
             roles,
         })
-    }
-}
-
-/// Distinct pronounceable words of two or three syllables.
-fn invent(number: usize, stream: &mut Stream) -> Vec<String> {
-    const ONSETS: [&str; 26] = [
-        "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "br", "dr",
-        "fl", "gl", "kr", "pl", "sk", "st", "tr", "th", "sh",
-    ];
-    const VOWELS: [&str; 7] = ["a", "e", "i", "o", "u", "ai", "ou"];
-    const ENDS: [&str; 10] = ["", "", "", "", "n", "l", "r", "s", "m", "k"];
-    let reserved: HashSet<&str> = [
-        &DETERMINERS[..],
-        &VERBS,
-        &INTENSIFIERS,
-        &NEGATIONS,
-        &CONTRASTS,
-        &RESERVED,
-    ]
-    .concat()
-    .into_iter()
-    .collect();
-    let mut known = HashSet::new();
-    let mut words = Vec::with_capacity(number);
-    while words.len() < number {
-        let syllables = 2 + stream.below(2);
-        let mut word = String::new();
-        for syllable in 0..syllables {
-            // Heavy clusters only at the start of a word, closed syllables only at its end: easier to say.
-            let onsets = if syllable == 0 {
-                &ONSETS[..]
-            } else {
-                &ONSETS[..15]
-            };
-            word += stream.choose(onsets);
-            word += stream.choose(if syllable == 0 {
-                &VOWELS[..]
-            } else {
-                &VOWELS[..5]
-            });
-            if syllable + 1 == syllables {
-                word += stream.choose(&ENDS);
-            }
-        }
-        let (start, end) = word.split_at(word.len() / 2);
-        // `mama` and `gogo` say too much.
-        if start != end && !reserved.contains(word.as_str()) && known.insert(word.clone()) {
-            words.push(word);
-        }
-    }
-    words
-}
-
-/// Ranks with frequencies like 1 / rank^exponent.
-#[derive(Clone, Debug)]
-struct Zipf(Vec<f64>);
-
-impl Zipf {
-    fn new(number: usize, exponent: f64) -> Self {
-        let mut sum = 0.0;
-        let cumulative = (1..=number).map(|rank| {
-            sum += 1.0 / (rank as f64).powf(exponent);
-            sum
-        });
-        Self(cumulative.collect())
-    }
-
-    fn draw(&self, stream: &mut Stream) -> usize {
-        let total = self.0[self.0.len() - 1];
-        let point = stream.unit() * total;
-        self.0
-            .partition_point(|&below| below <= point)
-            .min(self.0.len() - 1)
-    }
-
-    /// How much of all text the first `ranks` make up.
-    fn share(&self, ranks: usize) -> f64 {
-        if ranks == 0 {
-            0.0
-        } else {
-            self.0[ranks.min(self.0.len()) - 1] / self.0[self.0.len() - 1]
-        }
     }
 }
 
@@ -309,8 +228,8 @@ pub struct Reviews {
     opinions: [Vec<String>; 2],
     nouns: Vec<String>,
     roles: HashMap<String, Role>,
-    opinion_ranks: Zipf,
-    noun_ranks: Zipf,
+    opinion_ranks: Weighted,
+    noun_ranks: Weighted,
 }
 
 impl Reviews {

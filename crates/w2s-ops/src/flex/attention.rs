@@ -76,9 +76,11 @@ fn take(
             }
             Some(rotary) => {
                 let (cos, sin) = rotary.at(first_position + i);
-                let half = head / 2;
-                let (a, b) = x.split_at(half);
+                // Slices of one known length, so that the loop below needs no checks and becomes vector code.
+                let half = cos.len();
+                let (a, b) = (&x[..half], &x[half..][..half]);
                 let (oa, ob) = out.split_at_mut(half);
+                let (oa, ob, sin) = (&mut oa[..half], &mut ob[..half], &sin[..half]);
                 for j in 0..half {
                     oa[j] = (a[j] * cos[j] - b[j] * sin[j]) * scale;
                     ob[j] = (b[j] * cos[j] + a[j] * sin[j]) * scale;

@@ -120,20 +120,21 @@ pub fn cross_entropy(hidden: &FlexTensor, weight: &FlexTensor, targets: &Targets
 }
 
 /// Turns logits into log-probabilities of targets and into the gradient `coefficient (softmax - onehot)`, and adds up
-/// the gradients of hidden states and weight.
+/// the gradients of hidden states and, where it is trained, of the weight.
 fn gradients(
     hidden: &FlexTensor,
     weight: &FlexTensor,
     targets: &Targets,
     coefficients: &[f32],
-) -> (Vec<f32>, FlexTensor, FlexTensor) {
+    want_weight: bool,
+) -> (Vec<f32>, FlexTensor, Option<FlexTensor>) {
     let ([rows, dim], [vocab, _]) = (dims2(hidden), dims2(weight));
     check(targets, rows, vocab);
     values!(hidden, weight);
     let mut out = vec![0f32; rows];
     let mut d_weight = Vec::new();
     let d_hidden = filled(rows * dim, |d_hidden| {
-        d_weight = filled(vocab * dim, |d_weight| {
+        d_weight = filled(if want_weight { vocab * dim } else { 0 }, |d_weight| {
             if rows == 0 {
                 d_weight.fill(0.0);
             }
@@ -173,6 +174,9 @@ fn gradients(
                     Matrix::new(weight, vocab, dim),
                     true,
                 );
+                if !want_weight {
+                    return;
+                }
                 let into = if first == 0 { Into::Replace } else { Into::Add };
                 product(
                     d_weight,
@@ -189,17 +193,19 @@ fn gradients(
     (
         out,
         tensor(d_hidden, [rows, dim]),
-        tensor(d_weight, [vocab, dim]),
+        want_weight.then(|| tensor(d_weight, [vocab, dim])),
     )
 }
 
-/// The loss of [`cross_entropy`] with its gradients for an upstream gradient of one.
+/// The loss of [`cross_entropy`] with its gradients for an upstream gradient of one, the weight's where it is wanted.
 pub fn cross_entropy_with_gradients(
     hidden: &FlexTensor,
     weight: &FlexTensor,
     targets: &Targets,
-) -> (FlexTensor, FlexTensor, FlexTensor) {
-    let (out, d_hidden, d_weight) = gradients(hidden, weight, targets, &targets.weights);
+    want_weight: bool,
+) -> (FlexTensor, FlexTensor, Option<FlexTensor>) {
+    let (out, d_hidden, d_weight) =
+        gradients(hidden, weight, targets, &targets.weights, want_weight);
     (
         tensor(vec![loss_of(&out, &targets.weights)], [1]),
         d_hidden,
@@ -207,14 +213,15 @@ pub fn cross_entropy_with_gradients(
     )
 }
 
-/// Gradients of [`token_log_probs`]; the logits are computed again.
+/// Gradients of [`token_log_probs`], the weight's where it is wanted; the logits are computed again.
 pub fn token_log_probs_backward(
     dy: &FlexTensor,
     hidden: &FlexTensor,
     weight: &FlexTensor,
     targets: &Targets,
-) -> (FlexTensor, FlexTensor) {
+    want_weight: bool,
+) -> (FlexTensor, Option<FlexTensor>) {
     let coefficients: Vec<f32> = Values::of(dy).iter().map(|d| -d).collect();
-    let (_, d_hidden, d_weight) = gradients(hidden, weight, targets, &coefficients);
+    let (_, d_hidden, d_weight) = gradients(hidden, weight, targets, &coefficients, want_weight);
     (d_hidden, d_weight)
 }

@@ -93,6 +93,7 @@ impl Objective<Classifier> for Confidence {
         Ok(Loss {
             value: cross_entropy_rows(logits, targets).sum() / info.batch.len() as f64,
             tokens: batch.tokens(),
+            metrics: Vec::new(),
         })
     }
 

@@ -25,6 +25,7 @@ impl Objective<Classifier> for Naive {
         Ok(Loss {
             value: cross_entropy_rows(logits, targets).sum() / info.batch.len() as f64,
             tokens: batch.tokens(),
+            metrics: Vec::new(),
         })
     }
 

@@ -31,6 +31,7 @@ impl Objective<Classifier> for Product {
             value: product_rows(logits, labels, self.alpha, self.beta).sum()
                 / info.batch.len() as f64,
             tokens: batch.tokens(),
+            metrics: Vec::new(),
         })
     }
 

@@ -1,0 +1,296 @@
+//! The subcommands of `w2s-data` for preference tuning: what models are asked, and which of two answers is better.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use serde::Serialize;
+use serde_json::{Value, json};
+use w2s_artifact::{Artifact, Kind, Prompt};
+use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
+
+use crate::{
+    operations::{check_paths, hinted},
+    pairs::{Answers, PairFilters, PairRule, Pairing, ScoreColumn},
+    preference_file::RowFormat,
+    prompts::prompts,
+    random::Stream,
+    source,
+};
+
+/// Makes prompts of the rows of files.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+pub struct Prompts {
+    /// File or folder with rows that ask something; more than one by repeating the flag
+    #[arg(long, required = true, value_name = "PATH")]
+    #[serde(skip)]
+    pub source: Vec<PathBuf>,
+    /// How rows are read.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub format: RowFormat,
+    /// Keep so many prompts, the first ones
+    #[arg(long, value_name = "N")]
+    pub rows: Option<usize>,
+    /// Put the prompts into a random order first
+    #[arg(long)]
+    pub shuffle: bool,
+    /// Decides the random order
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+}
+
+impl Operation for Prompts {
+    const NAME: &'static str = "prompts";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Prompts;
+    const ABOUT: &'static str =
+        "Makes prompts of the rows of files: questions, instructions, conversations";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.file("source", &self.source);
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.rows == Some(0) {
+            bail!("--rows 0: nothing would be kept");
+        }
+        check_paths("source", &self.source)
+    }
+
+    fn run(&self, step: &Step) -> anyhow::Result<Value> {
+        let rows = hinted(source::read_objects(&self.source))?;
+        step.stop_if_interrupted()?;
+        let mut read = hinted(prompts(&rows, &self.format))?;
+        if read.prompts.is_empty() {
+            bail!("none of the {} rows asks anything", rows.len());
+        }
+        if self.shuffle {
+            Stream::new("prompts", self.seed, 0).shuffle(&mut read.prompts);
+        }
+        let limit = self.rows.unwrap_or(usize::MAX);
+        let mut dropped = serde_json::to_value(read.dropped)?;
+        dropped["beyond_limit"] = read.prompts.len().saturating_sub(limit).into();
+        read.prompts.truncate(limit);
+        step.write_records(&read.prompts)?;
+        let count = |holds: fn(&Prompt) -> bool| read.prompts.iter().filter(|p| holds(p)).count();
+        Ok(json!({
+            "rows": read.prompts.len(),
+            "read": rows.len(),
+            "with_answer": count(|prompt| prompt.answer.is_some()),
+            "with_choices": count(|prompt| !prompt.choices.is_empty()),
+            "dropped": dropped,
+        }))
+    }
+}
+
+/// Makes preference pairs of answers, or of the rows of files.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+pub struct Pairs {
+    /// What makes one answer the better one
+    #[arg(long, value_enum, value_name = "RULE")]
+    pub rule: PairRule,
+    /// Prompts that the answers belong to
+    #[arg(long, value_name = "PROMPTS")]
+    #[serde(skip)]
+    pub prompts: Option<ArtifactArg>,
+    /// Answers: the better ones for order, the only ones or those of one model for score and tied
+    #[arg(long, requires = "prompts", value_name = "RESPONSES")]
+    #[serde(skip)]
+    pub chosen: Option<ArtifactArg>,
+    /// The other answers
+    #[arg(long, requires = "chosen", value_name = "RESPONSES")]
+    #[serde(skip)]
+    pub rejected: Option<ArtifactArg>,
+    /// Scores of the answers of --chosen
+    #[arg(long, requires = "chosen", value_name = "SCORES")]
+    #[serde(skip)]
+    pub chosen_scores: Option<ArtifactArg>,
+    /// Scores of the answers of --rejected
+    #[arg(long, requires_all = ["rejected", "chosen_scores"], value_name = "SCORES")]
+    #[serde(skip)]
+    pub rejected_scores: Option<ArtifactArg>,
+    /// Which of the scores counts [default: the only one there is]
+    #[arg(long, requires = "chosen_scores", value_name = "NAME")]
+    pub score: Option<String>,
+    /// File or folder with pairs, instead of answers; more than one by repeating the flag
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["prompts", "chosen", "rejected", "chosen_scores", "rejected_scores", "score"]
+    )]
+    #[serde(skip)]
+    pub source: Vec<PathBuf>,
+    /// How rows of files are read.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub format: RowFormat,
+    /// Which pairs are left out.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub filters: PairFilters,
+    /// Turn every pair round, a control: the worse answer is to be preferred. The filters see the pairs before
+    #[arg(long)]
+    pub reversed: bool,
+    /// Keep so many of the pairs that pass, the first ones
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Put the pairs into a random order before --limit
+    #[arg(long)]
+    pub shuffle: bool,
+    /// Decides the coins of the rule shuffled and the random order
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+}
+
+impl Pairs {
+    /// Answers with their scores, by the flags they are given with.
+    fn answers(&self, step: &Step, prompts: &[Prompt], side: &str) -> anyhow::Result<Answers> {
+        let responses = step.artifact(side)?;
+        let name = name(side, &responses);
+        let scores = match step.optional_artifact(&format!("{side}-scores"))? {
+            Some(scores) => Some(hinted(ScoreColumn::new(
+                &self::name(&format!("{side}-scores"), &scores),
+                &scores.records()?,
+                self.score.as_deref(),
+            ))?),
+            None => None,
+        };
+        let answers = hinted(Answers::new(&name, responses.records()?, scores.as_ref()))?;
+        let asked = self::name("prompts", &step.artifact("prompts")?);
+        hinted(answers.check_prompts(&name, prompts, &asked))?;
+        Ok(answers)
+    }
+
+    fn pairing(&self, step: &Step, prompts: &[Prompt]) -> anyhow::Result<Pairing> {
+        if !self.source.is_empty() {
+            let rows = hinted(source::read_objects(&self.source))?;
+            return hinted(Pairing::from_rows(&rows, &self.format));
+        }
+        let chosen = self.answers(step, prompts, "chosen")?;
+        if self.rejected.is_none() {
+            return Ok(match self.rule {
+                PairRule::Score => Pairing::by_score(prompts, &[chosen]),
+                _ => Pairing::tied_samples(prompts, &chosen),
+            });
+        }
+        let rejected = self.answers(step, prompts, "rejected")?;
+        Ok(match self.rule {
+            PairRule::Score => Pairing::by_score(prompts, &[chosen, rejected]),
+            PairRule::Tied => Pairing::by_order("tied", prompts, &chosen, &rejected),
+            _ => Pairing::by_order("order", prompts, &chosen, &rejected),
+        })
+    }
+}
+
+/// `--chosen responses/5cd0a1f3`: what messages call an input.
+fn name(flag: &str, artifact: &Artifact) -> String {
+    format!("--{flag} {}", artifact.reference.short())
+}
+
+impl Operation for Pairs {
+    const NAME: &'static str = "pairs";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Pairs;
+    const ABOUT: &'static str =
+        "Makes preference pairs of answers or of files, and the controls beside them";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("prompts", &self.prompts).of(Kind::Prompts);
+        inputs.artifact("chosen", &self.chosen).of(Kind::Responses);
+        inputs
+            .artifact("rejected", &self.rejected)
+            .of(Kind::Responses);
+        inputs
+            .artifact("chosen-scores", &self.chosen_scores)
+            .of(Kind::Scores);
+        inputs
+            .artifact("rejected-scores", &self.rejected_scores)
+            .of(Kind::Scores);
+        inputs.file("source", &self.source);
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let needs = |rule: &str, flags: &str, given: bool| {
+            if given {
+                Ok(())
+            } else {
+                Err(anyhow::anyhow!("--rule {rule} needs {flags}"))
+            }
+        };
+        let file = !self.source.is_empty();
+        let both = self.chosen.is_some() && self.rejected.is_some();
+        match self.rule {
+            PairRule::Order => needs("order", "--prompts, --chosen and --rejected", both)?,
+            PairRule::Score => {
+                let scored = self.chosen_scores.is_some()
+                    && self.rejected.is_some() == self.rejected_scores.is_some();
+                needs(
+                    "score",
+                    "--prompts, --chosen and --chosen-scores, and --rejected-scores with --rejected",
+                    scored,
+                )?;
+            }
+            PairRule::Tied => needs("tied", "--prompts and --chosen", self.chosen.is_some())?,
+            PairRule::Shuffled => {
+                let given = file || both;
+                needs(
+                    "shuffled",
+                    "--source, or --prompts, --chosen and --rejected",
+                    given,
+                )?;
+            }
+            PairRule::File => needs("file", "--source", file)?,
+        }
+        if file && !matches!(self.rule, PairRule::File | PairRule::Shuffled) {
+            bail!("--source is read by the rules file and shuffled only");
+        }
+        if !file && self.format != RowFormat::default() {
+            bail!(
+                "--prompt-column, --mark and --as-turns say how to read files, and there is no --source"
+            );
+        }
+        if self.reversed && matches!(self.rule, PairRule::Tied | PairRule::Shuffled) {
+            bail!(
+                "--reversed changes nothing where neither answer is better, as in the rules tied and shuffled"
+            );
+        }
+        if let Some(least) = self.filters.min_delta {
+            if !(least.is_finite() && least >= 0.0) {
+                bail!("--min-delta {least}: a number of 0 or more is needed");
+            }
+            if self.chosen.is_some() && self.chosen_scores.is_none() {
+                bail!("--min-delta {least}: answers without --chosen-scores have no delta");
+            }
+        }
+        if self.limit == Some(0) {
+            bail!("--limit 0: nothing would be kept");
+        }
+        check_paths("source", &self.source)
+    }
+
+    fn run(&self, step: &Step) -> anyhow::Result<Value> {
+        let prompts: Vec<Prompt> = match step.optional_artifact("prompts")? {
+            Some(prompts) => prompts.records()?,
+            None => Vec::new(),
+        };
+        let mut pairing = self.pairing(step, &prompts)?;
+        step.stop_if_interrupted()?;
+        let candidates = pairing.pairs.len() + pairing.dropped.total();
+        hinted(pairing.filter(self.rule, &self.filters, &prompts))?;
+        if self.shuffle {
+            Stream::new("pairs", self.seed, 0).shuffle(&mut pairing.pairs);
+        }
+        pairing.limit(self.limit.unwrap_or(usize::MAX));
+        let mut turned = 0;
+        if self.rule == PairRule::Shuffled {
+            turned = pairing.toss(self.seed);
+        } else if self.reversed {
+            turned = pairing.reverse();
+        }
+        step.write_records(&pairing.pairs)?;
+        let mut summary = pairing.summary();
+        summary["candidates"] = candidates.into();
+        summary["turned"] = turned.into();
+        Ok(summary)
+    }
+}

@@ -1,0 +1,242 @@
+//! The subcommands of `w2s-data` that let a generated world speak: what it asks, and what it would answer.
+
+use anyhow::{Context, anyhow, bail};
+use serde::Serialize;
+use serde_json::{Value, json};
+use w2s_artifact::{Kind, Message, Prompt, Response};
+use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
+
+use crate::{
+    random::Stream,
+    world::question::{self, Part, QuestionWorld},
+    world_params::{WorldName, WorldParams},
+};
+
+/// A question has at least seven wrong answers; with the right one they make the longest list of choices.
+const MOST_CHOICES: usize = 8;
+
+/// Makes prompts: questions that a generated world asks.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+pub struct QuestionsOperation {
+    /// For whom: questions of one part are never met in the other, nor in the corpus
+    #[arg(long, value_enum, value_name = "PART")]
+    pub part: Part,
+    /// How many questions
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub rows: usize,
+    /// Which of the part's questions
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Answers to choose from, one of them right; 0 leaves the questions open
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub choices: usize,
+    /// Which world asks.
+    #[command(flatten)]
+    pub world: WorldParams,
+}
+
+impl Operation for QuestionsOperation {
+    const NAME: &'static str = "questions";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Prompts;
+    const ABOUT: &'static str = "Makes prompts: questions that a generated world asks";
+
+    fn inputs(&self, _inputs: &mut Inputs) {}
+
+    fn check(&self) -> anyhow::Result<()> {
+        self.world.check()?;
+        let world = self.world.asking()?;
+        if self.rows == 0 {
+            bail!("--rows 0: nothing would be asked");
+        }
+        if self.choices == 0 {
+            return Ok(());
+        }
+        if self.world.world != Some(WorldName::Glossary) {
+            bail!(
+                "--choices {}: no answer of the world `{}` is the right one",
+                self.choices,
+                world.name()
+            );
+        }
+        if !(2..=MOST_CHOICES).contains(&self.choices) {
+            bail!(
+                "--choices {}: between 2 and {MOST_CHOICES} are possible, or 0 for open questions",
+                self.choices
+            );
+        }
+        Ok(())
+    }
+
+    fn run(&self, step: &Step) -> anyhow::Result<Value> {
+        let world = self.world.asking()?;
+        let prompts: Vec<Prompt> = (0..)
+            .zip(question::questions(&*world, self.part, self.seed).take(self.rows))
+            .map(|(id, text)| {
+                let answer = world.right_answer(&text);
+                let mut stream = Stream::new("choices", self.seed, id);
+                let (choices, gold) = match &answer {
+                    Some(right) if self.choices > 0 => {
+                        let (choices, gold) =
+                            choices(&*world, &text, right, self.choices, &mut stream);
+                        (choices, Some(gold))
+                    }
+                    _ => (Vec::new(), None),
+                };
+                let role = "user".into();
+                Prompt {
+                    id,
+                    messages: vec![Message {
+                        role,
+                        content: text,
+                    }],
+                    answer,
+                    choices,
+                    gold,
+                }
+            })
+            .collect();
+        if prompts.len() < self.rows {
+            let missing: anyhow::Result<Value> = Err(anyhow!(
+                "--rows {}: this part of the world `{}` has {} questions",
+                self.rows,
+                world.name(),
+                prompts.len()
+            ));
+            return missing.hint("lower `--rows`, or make the world larger");
+        }
+        step.write_records(&prompts)?;
+        Ok(json!({
+            "world": world.name(),
+            "part": self.part,
+            "rows": prompts.len(),
+            "choices": self.choices,
+        }))
+    }
+}
+
+/// The right answer among wrong ones, and its place.
+fn choices(
+    world: &dyn QuestionWorld,
+    question: &str,
+    right: &str,
+    number: usize,
+    stream: &mut Stream,
+) -> (Vec<String>, u32) {
+    let mut choices: Vec<String> = Vec::with_capacity(number);
+    while choices.len() + 1 < number {
+        choices.extend(
+            world
+                .wrong_answer(question, stream)
+                .filter(|wrong| !choices.contains(wrong)),
+        );
+    }
+    let gold = stream.below(number);
+    choices.insert(gold, right.to_string());
+    (choices, gold as u32)
+}
+
+/// Makes responses: answers that a generated world would give.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+pub struct AnswersOperation {
+    /// The questions, made by `w2s-data questions` with the same world
+    #[arg(long, value_name = "PROMPTS")]
+    #[serde(skip)]
+    pub prompts: ArtifactArg,
+    /// Answers to each question
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub samples: u32,
+    /// Another seed gives other answers
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// World `sections`: so many sections in each answer, instead of a number drawn for each as in documents
+    #[arg(long, value_name = "N")]
+    pub sections: Option<usize>,
+    /// Which world answers.
+    #[command(flatten)]
+    pub world: WorldParams,
+}
+
+impl AnswersOperation {
+    fn answering(&self) -> anyhow::Result<Box<dyn QuestionWorld>> {
+        match self.sections {
+            Some(sections) => Ok(Box::new(self.world.sections()?.exactly(sections))),
+            None => self.world.asking(),
+        }
+    }
+}
+
+impl Operation for AnswersOperation {
+    const NAME: &'static str = "answers";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Responses;
+    const ABOUT: &'static str = "Makes responses: answers that a generated world would give";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("prompts", &self.prompts).of(Kind::Prompts);
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        self.world.check()?;
+        let world = self.world.asking()?;
+        if self.samples == 0 {
+            bail!("--samples 0: nothing would be answered");
+        }
+        match self.sections {
+            Some(sections) if self.world.world != Some(WorldName::Sections) => bail!(
+                "--sections {sections}: the world `{}` writes no sections",
+                world.name()
+            ),
+            Some(0) => bail!("--sections 0: an answer needs a section"),
+            _ => Ok(()),
+        }
+    }
+
+    fn run(&self, step: &Step) -> anyhow::Result<Value> {
+        let world = self.answering()?;
+        let prompts: Vec<Prompt> = step.artifact("prompts")?.records()?;
+        let model = format!("world/{}", world.name());
+        let mut responses = Vec::with_capacity(prompts.len() * self.samples as usize);
+        let mut right = 0;
+        for prompt in &prompts {
+            let mut stream = Stream::new("answers", self.seed, prompt.id);
+            for sample in 0..self.samples {
+                let answer = match &prompt.messages[..] {
+                    [message] => world.answer(&message.content, &mut stream),
+                    _ => None,
+                };
+                let answer = answer
+                    .with_context(|| {
+                        format!(
+                            "prompt {} is no question of this world `{}`",
+                            prompt.id,
+                            world.name()
+                        )
+                    })
+                    .hint(
+                        "give the world the seed and the knobs that the prompts were made with",
+                    )?;
+                right += usize::from(prompt.answer.as_ref() == Some(&answer));
+                responses.push(Response {
+                    prompt: prompt.id,
+                    sample,
+                    text: world.gap().to_string() + &answer,
+                    ids: Vec::new(),
+                    log_probs: Vec::new(),
+                    finished: true,
+                    model: model.clone(),
+                });
+            }
+        }
+        step.write_records(&responses)?;
+        let known = prompts.iter().any(|prompt| prompt.answer.is_some());
+        let share = right as f64 / responses.len().max(1) as f64;
+        Ok(json!({
+            "model": model,
+            "prompts": prompts.len(),
+            "samples": self.samples,
+            "finished": 1.0,
+            "right": known.then_some(share),
+        }))
+    }
+}

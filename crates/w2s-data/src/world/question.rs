@@ -1,0 +1,97 @@
+//! Worlds that ask: a document is a question and an answer, and a model that learned to continue documents answers
+//! questions.
+//!
+//! Every question a world can ask belongs to one [`Part`], whatever the seed it was drawn with: half of them are asked in
+//! documents, a quarter is there to train on, a quarter to test. So no question of one part is ever met in another.
+
+use std::{collections::HashSet, iter};
+
+use serde::{Deserialize, Serialize};
+
+use crate::random::Stream;
+
+/// Who may meet a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Documents, to pretrain on
+    #[cfg_attr(feature = "cli", value(skip))]
+    Corpus,
+    /// Whoever is tuned
+    Train,
+    /// Whoever is measured
+    Test,
+}
+
+/// A language whose documents are questions with answers.
+pub trait QuestionWorld {
+    /// What it is called.
+    fn name(&self) -> &'static str;
+
+    /// The seed that its words come from.
+    fn seed(&self) -> u64;
+
+    /// What stands between a question and its answer: a document is question, gap and answer.
+    fn gap(&self) -> &'static str;
+
+    /// Any question, of whichever part.
+    fn draw(&self, stream: &mut Stream) -> String;
+
+    /// An answer as documents give it; `None` if this is not a question of this world.
+    fn answer(&self, question: &str, stream: &mut Stream) -> Option<String>;
+
+    /// The right answer; `None` where no single one is right, or if this is not a question of this world.
+    fn right_answer(&self, question: &str) -> Option<String>;
+
+    /// An answer with a small mistake, of which every question has at least seven different ones; `None` as for
+    /// [`QuestionWorld::right_answer`].
+    fn wrong_answer(&self, question: &str, stream: &mut Stream) -> Option<String>;
+}
+
+/// The part that a question belongs to.
+pub fn part_of(world: &dyn QuestionWorld, question: &str) -> Part {
+    // FNV-1a: any hash does whose values stay the same for ever; the stream after it makes its bits uniform.
+    let hash = question
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    match Stream::new("question part", world.seed(), hash).below(4) {
+        0 | 1 => Part::Corpus,
+        2 => Part::Train,
+        _ => Part::Test,
+    }
+}
+
+/// Documents without end, always the same ones in the same order.
+pub fn documents(world: &dyn QuestionWorld) -> impl Iterator<Item = String> {
+    let mut stream = Stream::new("question corpus", world.seed(), 0);
+    iter::from_fn(move || {
+        loop {
+            let question = world.draw(&mut stream);
+            if part_of(world, &question) == Part::Corpus {
+                let answer = world.answer(&question, &mut stream)?;
+                return Some(question + world.gap() + &answer);
+            }
+        }
+    })
+}
+
+/// Questions of a part, none twice; another seed draws others. The iterator ends when the world has hardly any left.
+pub fn questions(world: &dyn QuestionWorld, part: Part, seed: u64) -> impl Iterator<Item = String> {
+    /// Draws without a new question after which a world counts as asked out.
+    const PATIENCE: usize = 10_000;
+    let purpose = match part {
+        Part::Corpus => "corpus questions",
+        Part::Train => "train questions",
+        Part::Test => "test questions",
+    };
+    let mut stream = Stream::new(purpose, world.seed(), seed);
+    let mut known = HashSet::new();
+    iter::from_fn(move || {
+        (0..PATIENCE)
+            .map(|_| world.draw(&mut stream))
+            .find(|question| part_of(world, question) == part && known.insert(question.clone()))
+    })
+}

@@ -1,0 +1,101 @@
+//! How conversations become a model's tokens: the flags shared by everything that reads them.
+
+use crate::{LanguageModel, LmError, TooLong};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use w2s_text::{ChatTemplate, Encoder};
+
+/// Longest prompt with its answer where nothing else is asked for, in tokens.
+const MAX_TOKENS: usize = 512;
+
+/// What a conversation is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Template {
+    /// The chat template of the model folder; plain where it has none.
+    #[default]
+    Model,
+    /// The contents of all turns, one after the other, as they are.
+    Plain,
+}
+
+impl FromStr for Template {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "model" => Ok(Self::Model),
+            "plain" => Ok(Self::Plain),
+            other => Err(format!(
+                "unknown template `{other}`; there are model, plain"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Model => "model",
+            Self::Plain => "plain",
+        })
+    }
+}
+
+/// How conversations become tokens; flags and key of every operation that reads prompts with answers.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct EncodingArgs {
+    /// What conversations are written in: model (the chat template of its folder), plain (their contents as they are)
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Template::Model, value_name = "NAME"))]
+    pub template: Template,
+    /// Longest prompt with its answer in tokens [default: 512, or the model's positions if they are fewer]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub max_tokens: Option<usize>,
+    /// What happens to longer ones: drop, truncate (the answer, at its end); counted either way
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = TooLong::Drop, value_name = "CHOICE"))]
+    pub too_long: TooLong,
+    /// Tokenise prompt and answer apart, as TRL does, instead of once and whole
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub separate: bool,
+}
+
+impl EncodingArgs {
+    /// Refuses values that nothing fits: the message names the flag.
+    pub fn check(&self) -> Result<(), String> {
+        if self.max_tokens == Some(0) {
+            return Err("--max-tokens is 0; it must be above zero".into());
+        }
+        Ok(())
+    }
+
+    /// What turns conversations into tokens of the model that was read from `folder`.
+    ///
+    /// # Errors
+    ///
+    /// What [`Encoder::load`] refuses, and a tokenizer with more tokens than the model.
+    pub fn encoder(&self, folder: &Path, model: &LanguageModel) -> Result<Encoder, LmError> {
+        let positions = model.model.max_tokens();
+        let max_tokens = self.max_tokens.unwrap_or(MAX_TOKENS).min(positions);
+        let encoder = Encoder::load(folder, max_tokens)?;
+        encoder.tokenizer().fits(model.model.config().vocabulary)?;
+        let encoder = match self.template {
+            Template::Model => encoder,
+            Template::Plain => encoder.plain(),
+        };
+        Ok(encoder
+            .separate(self.separate)
+            .truncate(self.too_long == TooLong::Truncate))
+    }
+
+    /// The hash of the template that conversations with the model in `folder` are written in.
+    pub fn template_hash(&self, folder: &Path) -> Result<String, LmError> {
+        let template = match self.template {
+            Template::Model => ChatTemplate::load(folder)?,
+            Template::Plain => ChatTemplate::plain(),
+        };
+        Ok(template.hash())
+    }
+}

@@ -1,0 +1,90 @@
+//! What is written opens in Python's transformers and PEFT and computes the same. Opt-in: `W2S_PYTHON` names a Python
+//! that has torch, transformers and peft.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use w2s_lm::{
+    Batch, DecoderConfig, LanguageModel, LoraSettings, ModelFolder, device, save_adapter,
+    save_language_model,
+};
+
+const IDS: [u32; 7] = [3, 1, 4, 1, 5, 9, 2];
+
+/// Prints the logits at the last token of a model folder, with the adapter of another if there is one.
+const SCRIPT: &str = r#"
+import json, sys, torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained(sys.argv[2], dtype=torch.float32)
+if len(sys.argv) > 3:
+    from peft import PeftModel
+    model = PeftModel.from_pretrained(model, sys.argv[3])
+with torch.no_grad():
+    logits = model.eval()(torch.tensor([json.loads(sys.argv[1])])).logits[0, -1]
+print(json.dumps(logits.tolist()))
+"#;
+
+fn agree(model: &LanguageModel, folders: &[&Path]) {
+    let Some(python) = std::env::var_os("W2S_PYTHON") else {
+        return;
+    };
+    let output = Command::new(python)
+        .args(["-c", SCRIPT, &format!("{IDS:?}")])
+        .args(folders)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let theirs: Vec<f32> = serde_json::from_slice(&output.stdout).unwrap();
+    let logits = model.logits(&Batch::pack([&IDS[..]]), &[IDS.len() - 1]);
+    let ours: Vec<f32> = logits.into_data().try_to_vec().unwrap();
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        assert!((ours - theirs).abs() < 1e-4, "{ours} and {theirs}");
+    }
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/golden/qwen2-tiny")
+}
+
+fn golden_model() -> LanguageModel {
+    let folder = ModelFolder::open(&golden()).unwrap();
+    folder.language_model(&device("flex").unwrap()).unwrap()
+}
+
+#[test]
+fn qwen2_opens_in_transformers() {
+    let tied = golden_model();
+    let untied = DecoderConfig {
+        tied: false,
+        ..tied.model.config().clone()
+    };
+    let untied = LanguageModel::init(&untied, 3, &device("flex").unwrap());
+    for model in [tied, untied] {
+        let folder = tempfile::tempdir().unwrap();
+        save_language_model(&model, folder.path()).unwrap();
+        agree(&model, &[folder.path()]);
+    }
+}
+
+#[test]
+fn an_adapter_opens_in_peft() {
+    let (golden, base) = (golden(), golden_model());
+    let adapter = tempfile::tempdir().unwrap();
+    let adapted = base.clone().with_adapter(&golden.join("adapter")).unwrap();
+    save_adapter(&adapted, &golden, adapter.path()).unwrap();
+    agree(&adapted, &[&golden, adapter.path()]);
+
+    let settings = LoraSettings {
+        rank: 4,
+        alpha: 8.0,
+        targets: vec!["all".into()],
+    };
+    let fresh = base.with_lora(&settings, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    save_adapter(&fresh, &golden, folder.path()).unwrap();
+    agree(&fresh, &[&golden, folder.path()]);
+}

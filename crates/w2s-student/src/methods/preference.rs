@@ -1,0 +1,363 @@
+//! Preference tuning: the chosen answer of a pair above the rejected one, by any of the losses of `w2s-losses`.
+//!
+//! The policy scores both answers of a pair, whose prompt it reads once; what the frozen reference makes of them was
+//! computed before, by [`reference`](crate::reference()). The loss of a step is the mean over its pairs, whatever passes
+//! they are computed in. KTO's baseline belongs to the whole batch and is computed before its passes.
+
+use crate::conversation::{Dropped, EncodedPair, EncodedPairs, Setup, encode_pairs};
+use crate::reference::{check_rows, known_rows};
+use anyhow::{Result, bail};
+use burn::tensor::{Tensor, TensorData};
+use serde::Serialize;
+use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
+use w2s_lm::{AnswerBatch, LanguageModel, answer_log_probs};
+use w2s_losses::{
+    LossError, PairLogProbs, PreferenceLoss, PreferenceSettings, ResponseLogProbs, kto_kl,
+};
+use w2s_train::{FitSummary, Loss, Metrics, Objective, Plan, StepInfo, TrainError, Watch};
+
+/// What preference tuning did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preferred {
+    /// Pairs it was trained on.
+    pub pairs: usize,
+    /// Pairs left out.
+    pub dropped: Dropped,
+    /// Answers, of two a pair, cut to the longest row.
+    pub truncated: usize,
+    /// Mean tokens of the chosen answers.
+    pub tokens_chosen: f64,
+    /// Mean tokens of the rejected answers.
+    pub tokens_rejected: f64,
+    /// The run.
+    #[serde(flatten)]
+    pub fit: FitSummary,
+}
+
+/// Tunes a base model on pairs, and writes the model folder. `reference` holds what the base makes of the pairs; a loss
+/// that compares with no reference may do without.
+///
+/// # Errors
+///
+/// If no pair is left, if the reference is of other pairs, of other tokens or of another model, or if the model cannot be
+/// read or trained.
+pub fn preference(
+    setup: &Setup,
+    pairs: &[Pair],
+    reference: Option<&[ReferenceLogProbs]>,
+    loss: PreferenceLoss,
+    settings: PreferenceSettings,
+    watch: Watch,
+) -> Result<Preferred> {
+    let (model, encoder) = setup.open()?;
+    let EncodedPairs {
+        pairs,
+        dropped,
+        truncated,
+    } = encode_pairs(&encoder, pairs, loss.needs_kl())?;
+    let reference = match reference {
+        None => None,
+        Some(rows) => {
+            let rows = known_rows(&pairs, rows, loss.needs_kl())?;
+            check_rows(&model, &pairs, &rows, setup.train.seed)?;
+            Some(rows)
+        }
+    };
+    let plan = setup.plan(pairs.len());
+    let count = pairs.len();
+    let mean_tokens = |side: usize| {
+        let tokens = pairs.iter().map(|pair| pair.sides[side].answer.len());
+        tokens.sum::<usize>() as f64 / count as f64
+    };
+    let (tokens_chosen, tokens_rejected) = (mean_tokens(0), mean_tokens(1));
+    let mut method = Preference::new(pairs, reference, loss, settings);
+    method.check_plan(&plan)?;
+    let mut falling = Falling::default();
+    let fit = setup.fit(model, &encoder, &mut method, &plan, &mut |metrics, steps| {
+        if falling.sees(metrics) {
+            tracing::warn!(
+                "step {}: the log-probabilities of chosen and rejected answers both fall; the margin grows all the same\n\
+                 hint: lower the learning rate, stop earlier, add --nll-weight, or take the loss `apo-down`",
+                metrics.step
+            );
+        }
+        watch(metrics, steps)
+    })?;
+    Ok(Preferred {
+        pairs: count,
+        dropped,
+        truncated,
+        tokens_chosen,
+        tokens_rejected,
+        fit,
+    })
+}
+
+/// Prefers one answer to the other.
+pub struct Preference {
+    pairs: Vec<EncodedPair>,
+    reference: Option<Vec<ReferenceLogProbs>>,
+    loss: PreferenceLoss,
+    settings: PreferenceSettings,
+}
+
+impl Preference {
+    /// A loss on some pairs; `reference` has one row a pair, in the order of the pairs.
+    pub fn new(
+        pairs: Vec<EncodedPair>,
+        reference: Option<Vec<ReferenceLogProbs>>,
+        loss: PreferenceLoss,
+        settings: PreferenceSettings,
+    ) -> Self {
+        Self {
+            pairs,
+            reference,
+            loss,
+            settings,
+        }
+    }
+
+    /// Refuses a plan with a step that is too small for the loss, before the first one.
+    fn check_plan(&self, plan: &Plan) -> Result<()> {
+        if !self.loss.needs_kl() {
+            return Ok(());
+        }
+        for step in 0..plan.steps() {
+            let batch = plan.batch(step);
+            let known = self.mismatched(batch).count();
+            if known < 2 {
+                bail!(
+                    "step {} has {known} answers to other prompts that fit in {} pairs; the loss `{}` estimates KL from \
+                     at least 2\nhint: choose a larger --batch, one that leaves no single pair at the end of an epoch",
+                    step + 1,
+                    batch.len(),
+                    self.loss
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Prompts of these rows with answers to other prompts, and what the reference makes of them.
+    fn mismatched<'a>(
+        &'a self,
+        rows: &'a [usize],
+    ) -> impl Iterator<Item = (&'a w2s_text::Encoded, LogProb)> {
+        rows.iter().filter_map(|&row| {
+            let reference = self.reference.as_ref()?[row].mismatched?;
+            Some((self.pairs[row].mismatched.as_ref()?, reference))
+        })
+    }
+
+    /// KTO's KL estimate of a whole batch.
+    fn kl(&self, model: &LanguageModel, batch: &[usize]) -> Result<f64, LossError> {
+        let (sequences, reference): (Vec<_>, Vec<f32>) = self
+            .mismatched(batch)
+            .map(|(sequence, known)| (std::slice::from_ref(sequence), known.sum))
+            .unzip();
+        let policy: Vec<f32> = answer_log_probs(model, &sequences, &mut |_| true)
+            .expect("nothing stops it")
+            .concat()
+            .iter()
+            .map(|p| p.sum)
+            .collect();
+        kto_kl(&policy, &reference)
+    }
+
+    /// What the reference makes of some rows.
+    fn reference(&self, rows: &[usize], like: &Tensor<1>) -> Option<PairLogProbs> {
+        let reference = self.reference.as_ref()?;
+        let side = |of: fn(&ReferenceLogProbs) -> LogProb| {
+            let known = || rows.iter().map(|&row| of(&reference[row]));
+            let sums: Vec<f32> = known().map(|p| p.sum).collect();
+            ResponseLogProbs {
+                sum: Tensor::from_data(TensorData::new(sums, [rows.len()]), &like.device()),
+                tokens: known().map(|p| p.tokens as usize).collect(),
+            }
+        };
+        Some(PairLogProbs::new(side(|r| r.chosen), side(|r| r.rejected)))
+    }
+
+    /// Before the first update policy and reference are the same, and many losses have a known value there.
+    fn check_first_loss(&self, loss: f64) -> Result<(), TrainError> {
+        let Some(known) = self.loss.step_zero_loss(&self.settings) else {
+            return Ok(());
+        };
+        if (loss - known).abs() > 1e-3 * known.max(1.0) {
+            return Err(TrainError::Objective(format!(
+                "the first loss is {loss:.4}, not {known:.4}: the reference was not made by this base\n\
+                 hint: make it anew with `w2s-student reference` from the same base and pairs"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Objective<LanguageModel> for Preference {
+    fn prepare(
+        &mut self,
+        model: &LanguageModel,
+        _: &[&[usize]],
+        info: StepInfo,
+    ) -> Result<(), TrainError> {
+        if self.loss.needs_kl() {
+            self.settings.kto_kl = Some(self.kl(model, info.batch).map_err(told)?);
+        }
+        Ok(())
+    }
+
+    fn loss(
+        &mut self,
+        model: &LanguageModel,
+        rows: &[usize],
+        info: StepInfo,
+    ) -> Result<Loss, TrainError> {
+        if self.loss.needs_kl() && rows.len() == info.batch.len() {
+            self.settings.kto_kl = Some(self.kl(model, info.batch).map_err(told)?);
+        }
+        let batch = AnswerBatch::pack(rows.iter().map(|&row| &self.pairs[row].sides));
+        let sums = model.answer_log_probs(&batch); // [2 * pairs]: chosen and rejected in turn
+        let sums = sums.reshape([rows.len(), 2]);
+        let side = |side: usize| ResponseLogProbs {
+            sum: sums.clone().narrow(1, side, 1).reshape([rows.len()]),
+            tokens: batch
+                .lengths()
+                .iter()
+                .copied()
+                .skip(side)
+                .step_by(2)
+                .collect(),
+        };
+        let policy = PairLogProbs::new(side(0), side(1));
+        let reference = self.reference(rows, &policy.chosen.sum);
+        let output = w2s_losses::preference(self.loss, &self.settings, &policy, reference.as_ref())
+            .map_err(told)?;
+        if info.step == 0 {
+            self.check_first_loss(mean(&host(output.loss.clone())))?;
+        }
+
+        let mean_of = |values: &Tensor<1>| mean(&host(values.clone()));
+        let share = rows.len() as f64 / info.batch.len() as f64;
+        let tokens =
+            |side: &ResponseLogProbs| side.tokens.iter().sum::<usize>() as f64 / rows.len() as f64;
+        let mut metrics = vec![
+            ("rewards_chosen", mean_of(&output.chosen_rewards)),
+            ("rewards_rejected", mean_of(&output.rejected_rewards)),
+            ("rewards_margin", mean_of(&output.margins())),
+            ("rewards_accuracy", mean_of(&output.accuracies())),
+            ("log_prob_chosen", mean_of(&policy.chosen.sum)),
+            ("log_prob_rejected", mean_of(&policy.rejected.sum)),
+            ("tokens_chosen", tokens(&policy.chosen)),
+            ("tokens_rejected", tokens(&policy.rejected)),
+        ];
+        if let Some(reference) = &reference {
+            let (chosen, rejected) = policy.displacement(reference);
+            let (chosen, rejected) = (host(chosen), host(rejected));
+            metrics.extend([
+                ("displacement_chosen", mean(&chosen)),
+                ("displacement_rejected", mean(&rejected)),
+                ("kl", (kl(&chosen) + kl(&rejected)) / 2.0),
+            ]);
+        }
+        if let Some(kl) = self.settings.kto_kl {
+            metrics.push(("kto_kl", kl));
+        }
+        Ok(Loss {
+            value: output.loss.sum() / info.batch.len() as f64,
+            tokens: batch.tokens(),
+            metrics: metrics
+                .into_iter()
+                .map(|(name, value)| (name, value * share))
+                .collect(),
+        })
+    }
+}
+
+/// An estimate of KL from the policy to the reference in nats per token, from displacements: `exp(-d) - 1 + d`, the third
+/// estimator of Schulman (2020) at the mean log-ratio of an answer. It is never negative, and by convexity never above
+/// the mean of the same estimator over the answer's tokens. The answers are the pairs', not the policy's own.
+fn kl(displacements: &[f64]) -> f64 {
+    let terms = displacements.iter().map(|d| (-d).exp_m1() + d);
+    terms.sum::<f64>() / displacements.len() as f64
+}
+
+fn host(values: Tensor<1>) -> Vec<f64> {
+    let values: Vec<f32> = values
+        .into_data()
+        .try_to_vec()
+        .expect("log-probabilities are f32");
+    values.into_iter().map(f64::from).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn told(error: LossError) -> TrainError {
+    TrainError::Objective(match error.hint() {
+        None => error.to_string(),
+        Some(hint) => format!("{error}\nhint: {hint}"),
+    })
+}
+
+/// Nats per token by which both sides must have fallen, and over how many steps in a row, before it is worth a warning.
+const FALL: f64 = -0.05;
+const FALL_STEPS: usize = 10;
+
+/// Watches whether chosen and rejected answers both become less likely, the usual way for a preference loss to go wrong.
+#[derive(Default)]
+struct Falling {
+    steps: usize,
+}
+
+impl Falling {
+    /// Whether it is so for the first time.
+    fn sees(&mut self, metrics: &Metrics) -> bool {
+        let fell = |name: &str| metrics.more.get(name).is_some_and(|d| *d < FALL);
+        let both = fell("displacement_chosen") && fell("displacement_rejected");
+        if self.steps < FALL_STEPS {
+            self.steps = if both { self.steps + 1 } else { 0 };
+            return self.steps == FALL_STEPS;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kl_by_hand() {
+        // exp(-ln 2) - 1 + ln 2 and exp(ln 2) - 1 - ln 2, and nothing where nothing moved.
+        let ln2 = std::f64::consts::LN_2;
+        assert!((kl(&[ln2]) - (ln2 - 0.5)).abs() < 1e-12);
+        assert!((kl(&[-ln2, 0.0]) - (1.0 - ln2) / 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn both_sides_falling_is_told_once() {
+        let step = |chosen: f64, rejected: f64| Metrics {
+            step: 1,
+            epoch: 0.0,
+            loss: 0.0,
+            lr: 0.0,
+            grad_norm: 0.0,
+            tokens: 0,
+            seconds: 0.0,
+            held_out: None,
+            more: [
+                ("displacement_chosen".into(), chosen),
+                ("displacement_rejected".into(), rejected),
+            ]
+            .into(),
+        };
+        let mut falling = Falling::default();
+        for _ in 0..9 {
+            assert!(!falling.sees(&step(-0.1, -0.2)));
+        }
+        assert!(!falling.sees(&step(0.1, -0.2)), "the chosen side rose");
+        let told = (0..30).filter(|_| falling.sees(&step(-0.1, -0.2)));
+        assert_eq!(told.collect::<Vec<_>>(), [9]);
+    }
+}

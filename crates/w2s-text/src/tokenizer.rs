@@ -1,0 +1,183 @@
+//! Text to token ids with a model folder's own tokenizer.
+
+use crate::TextError;
+use crate::folder::{FILES, Settings};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use tokenizers::PostProcessorWrapper;
+
+/// A tokenizer of a model folder. It never adds special tokens by itself.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    folder: PathBuf,
+    special: HashSet<u32>,
+    bos: Option<u32>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` of a folder.
+    pub fn load(folder: &Path) -> Result<Self, TextError> {
+        let path = folder.join("tokenizer.json");
+        if !path.exists() {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(TextError::read(&path, missing));
+        }
+        let mut inner =
+            tokenizers::Tokenizer::from_file(&path).map_err(|e| TextError::malformed(&path, e))?;
+        // A stored truncation or padding would change texts behind our back.
+        inner
+            .with_truncation(None)
+            .map_err(|e| TextError::malformed(&path, e))?;
+        inner.with_padding(None);
+        let first = first_token(&inner, true)?;
+        let bare = first_token(&inner, false)?;
+        let added = first.filter(|_| first != bare);
+        // All it could still do is to cut white space out of the tokens' places in the text.
+        inner.with_post_processor(None::<PostProcessorWrapper>);
+        let tokens = inner.get_added_tokens_decoder();
+        let special = tokens.iter().filter(|(_, token)| token.special);
+        let mut tokenizer = Self {
+            special: special.map(|(&id, _)| id).collect(),
+            inner,
+            folder: folder.into(),
+            bos: None,
+        };
+        let settings = Settings::read(folder)?;
+        tokenizer.bos = match settings.adds_bos() {
+            Some(true) => tokenizer.named(&settings, "bos_token")?,
+            Some(false) => None,
+            None => added,
+        };
+        Ok(tokenizer)
+    }
+
+    /// Token ids of a text, without special tokens.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|e| TextError::Tokenize(e.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Token ids of a text, without special tokens, and the bytes of the text that each stands for. A token of a part of a
+    /// character has the bytes of the whole character.
+    pub fn encode_spans(&self, text: &str) -> Result<Vec<(u32, Range<usize>)>, TextError> {
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|e| TextError::Tokenize(e.to_string()))?;
+        let spans = encoding.get_offsets().iter().map(|&(from, to)| from..to);
+        Ok(encoding.get_ids().iter().copied().zip(spans).collect())
+    }
+
+    /// Token ids of many texts, on all threads.
+    pub fn encode_all(&self, texts: Vec<String>) -> Result<Vec<Vec<u32>>, TextError> {
+        let encodings = self
+            .inner
+            .encode_batch_fast(texts, false)
+            .map_err(|e| TextError::Tokenize(e.to_string()))?;
+        Ok(encodings.iter().map(|e| e.get_ids().to_vec()).collect())
+    }
+
+    /// The text of some ids, special tokens left out.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
+        self.inner
+            .decode(ids, true)
+            .map_err(|e| TextError::Tokenize(e.to_string()))
+    }
+
+    /// The id of a token by its exact text.
+    pub fn token(&self, text: &str) -> Option<u32> {
+        self.inner.token_to_id(text)
+    }
+
+    /// A token as the vocabulary spells it.
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// Whether a token is a special one, which stands for no text, such as the end of a turn.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.special.contains(&id)
+    }
+
+    /// The token that the model folder wants before each text, if it does: `add_bos_token` of tokenizer_config.json, or
+    /// else the post-processor of tokenizer.json. [`Encoder`](crate::Encoder) adds it; nothing here does.
+    pub fn bos(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// The id of a special token that a folder's settings name.
+    pub(crate) fn named(
+        &self,
+        settings: &Settings,
+        name: &'static str,
+    ) -> Result<Option<u32>, TextError> {
+        let Some((token, path)) = settings.special(name) else {
+            return Ok(None);
+        };
+        let id = self.token(&token);
+        id.map(Some)
+            .ok_or(TextError::SpecialToken { path, name, token })
+    }
+
+    /// The place of the first special token among the tokens of a text. One that stands for an unknown word is none.
+    pub(crate) fn first_special(
+        &self,
+        text: &str,
+        tokens: &[(u32, Range<usize>)],
+    ) -> Option<usize> {
+        tokens.iter().position(|(id, span)| {
+            let written = text[span.clone()].trim();
+            self.is_special(*id) && self.token_text(*id).is_some_and(|text| text == written)
+        })
+    }
+
+    /// The highest id plus one.
+    pub fn size(&self) -> usize {
+        let ids = self.inner.get_vocab(true);
+        ids.values().max().map_or(0, |&id| id as usize + 1)
+    }
+
+    /// Refuses a tokenizer with ids beyond an embedding's rows.
+    pub fn fits(&self, rows: usize) -> Result<(), TextError> {
+        let tokens = self.size();
+        if tokens > rows {
+            return Err(TextError::Vocabulary {
+                path: self.folder.clone(),
+                tokens,
+                rows,
+            });
+        }
+        Ok(())
+    }
+
+    /// blake3 of `tokenizer.json` in hexadecimal: two folders with the same hash cut texts the same way.
+    pub fn hash(&self) -> Result<String, TextError> {
+        let path = self.folder.join("tokenizer.json");
+        let bytes = std::fs::read(&path).map_err(|e| TextError::read(&path, e))?;
+        Ok(blake3::hash(&bytes).to_hex().to_string())
+    }
+
+    /// Copies the tokenizer's files, the chat template among them, into another model folder.
+    pub fn save(&self, folder: &Path) -> Result<(), TextError> {
+        for name in FILES {
+            let from = self.folder.join(name);
+            if from.exists() {
+                let to = folder.join(name);
+                std::fs::copy(&from, &to).map_err(|e| TextError::write(&to, e))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first token of a text, with the special tokens that the tokenizer itself would add or without.
+fn first_token(tokenizer: &tokenizers::Tokenizer, special: bool) -> Result<Option<u32>, TextError> {
+    let encoding = tokenizer.encode_fast("a", special);
+    let encoding = encoding.map_err(|e| TextError::Tokenize(e.to_string()))?;
+    Ok(encoding.get_ids().first().copied())
+}
