@@ -115,30 +115,92 @@ fn mark_steps(report: &mut Value, plan: &Plan, planned: &[Planned], seen: &[Seen
 
 /// The table a paper would print.
 fn table(report: &Value) -> String {
-    let list = |name: &str| {
-        report
-            .get(name)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
+    let (heads, rows) = match report.get("metric") {
+        Some(metric) => compared(report, metric.as_str().unwrap_or_default()),
+        None => recovered_by_arm(report),
     };
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let pgr = list("pgr");
-    for arm in list("arms") {
-        let name = arm.get("arm").and_then(Value::as_str).unwrap_or("?");
+    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+    let mut text = title(report);
+    text.push('\n');
+    if let Some(headline) = report.get("headline").and_then(Value::as_str) {
+        text.push_str(&format!("{headline}\n"));
+    }
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&aligned(&heads, &rows));
+    }
+    for finding in list(report, "findings") {
+        text.push_str(&format!("- {}\n", finding.as_str().unwrap_or_default()));
+    }
+    for warning in list(report, "warnings") {
+        text.push_str(&format!(
+            "warning: {}\n",
+            warning.as_str().unwrap_or_default()
+        ));
+    }
+    text
+}
+
+fn list(report: &Value, name: &str) -> Vec<Value> {
+    let list = report.get(name).and_then(Value::as_array);
+    list.cloned().unwrap_or_default()
+}
+
+fn word(arm: &Value, name: &str) -> Option<String> {
+    arm.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Heads and rows of preference runs: every arm against the base in one metric.
+fn compared(report: &Value, metric: &str) -> (Vec<String>, Vec<Vec<String>>) {
+    let row = |arm: &Value| {
+        let is_it = |scores: &&Value| word(scores, "metric").as_deref() == Some(metric);
+        let scores = list(arm, "metrics");
+        let scores = scores.iter().find(is_it).unwrap_or(&Value::Null);
+        let gain = scores.pointer("/versus_base/difference");
+        let unshown = scores
+            .pointer("/versus_base/shown")
+            .and_then(Value::as_bool)
+            == Some(false);
+        let mut words: Vec<String> = gain.and_then(with_interval).into_iter().collect();
+        words.extend(unshown.then(|| "not shown".to_owned()));
+        let n = scores.pointer("/value/n").and_then(Value::as_f64);
+        vec![
+            word(arm, "arm").unwrap_or("?".to_owned()),
+            word(arm, "role").unwrap_or_default(),
+            n.map_or_else(String::new, thousands),
+            scores
+                .get("value")
+                .and_then(with_interval)
+                .unwrap_or_default(),
+            words.join(" "),
+        ]
+    };
+    let heads = [
+        "arm",
+        "role",
+        "n",
+        &format!("{metric} [95 %]"),
+        "minus base [95 %]",
+    ];
+    let rows = list(report, "arms").iter().map(row).collect();
+    (heads.map(str::to_owned).to_vec(), rows)
+}
+
+/// Heads and rows of labels: scores, agreement with the teacher, and what each student recovers.
+fn recovered_by_arm(report: &Value) -> (Vec<String>, Vec<Vec<String>>) {
+    let pgr = list(report, "pgr");
+    let row = |arm: &Value| {
+        let name = word(arm, "arm").unwrap_or("?".to_owned());
         let gap = pgr
             .iter()
-            .find(|pgr| pgr.get("arm").and_then(Value::as_str) == Some(name));
+            .find(|pgr| word(pgr, "arm").as_ref() == Some(&name));
         let agreement = |part: &str| {
             arm.get("agreement")
                 .and_then(|agreement| estimate(agreement.get(part)?))
         };
-        rows.push(vec![
-            name.to_owned(),
-            arm.get("role")
-                .and_then(Value::as_str)
-                .unwrap_or("")
-                .to_owned(),
+        vec![
+            name,
+            word(arm, "role").unwrap_or_default(),
             arm.pointer("/accuracy/n")
                 .and_then(Value::as_f64)
                 .map_or_else(String::new, thousands),
@@ -150,8 +212,8 @@ fn table(report: &Value) -> String {
             agreement("teacher_right").unwrap_or_default(),
             agreement("teacher_wrong").unwrap_or_default(),
             gap.map_or_else(String::new, recovered),
-        ]);
-    }
+        ]
+    };
     let heads = [
         "arm",
         "role",
@@ -163,20 +225,8 @@ fn table(report: &Value) -> String {
         "teacher wrong",
         "PGR [95 %]",
     ];
-    let mut text = title(report);
-    text.push('\n');
-    if let Some(headline) = report.get("headline").and_then(Value::as_str) {
-        text.push_str(&format!("{headline}\n"));
-    }
-    text.push('\n');
-    text.push_str(&aligned(&heads, &rows));
-    for warning in list("warnings") {
-        text.push_str(&format!(
-            "warning: {}\n",
-            warning.as_str().unwrap_or_default()
-        ));
-    }
-    text
+    let rows = list(report, "arms").iter().map(row).collect();
+    (heads.map(str::to_owned).to_vec(), rows)
 }
 
 fn title(report: &Value) -> String {
@@ -292,6 +342,36 @@ mod tests {
         naive    student  1,200  0.820 [0.800, 0.840]                        0.850      0.930          0.400          -0.49 [-0.70, 0.10] gap not significant
         ceiling  ceiling  1,200  0.900
         warning: the gap is small
+        ");
+    }
+
+    #[test]
+    fn preference_runs_are_compared_with_their_base() {
+        let scores = |metric: &str, mean: f64, gain: Value| json!({"metric": metric, "value": {"mean": mean, "ci95": [mean - 0.1, mean + 0.1], "n": 300}, "versus_base": gain});
+        let gain = |mean: f64, shown: bool| json!({"difference": {"mean": mean, "ci95": [mean - 0.1, mean + 0.1]}, "shown": shown});
+        let report = json!({
+            "recipe": "delta-style", "seeds": [0, 1], "metric": "exact", "headline": "In exact, dpo is above base.",
+            "findings": ["the shape is seen"],
+            "arms": [
+                {"arm": "base", "role": "base", "metrics": [scores("exact", 0.5, Value::Null)]},
+                {"arm": "dpo", "role": "student", "metrics": [scores("distinct", 9.0, gain(9.0, true)), scores("exact", 0.7, gain(0.2, true))]},
+                {"arm": "tied", "role": "student", "metrics": [scores("exact", 0.51, gain(0.01, false))]},
+            ],
+        });
+        insta::assert_snapshot!(table(&report), @r"
+        delta-style, seeds 0, 1
+        In exact, dpo is above base.
+
+        arm   role       n  exact [95 %]          minus base [95 %]
+        base  base     300  0.500 [0.400, 0.600]
+        dpo   student  300  0.700 [0.600, 0.800]  0.200 [0.100, 0.300]
+        tied  student  300  0.510 [0.410, 0.610]  0.010 [-0.090, 0.110] not shown
+        - the shape is seen
+        ");
+        let theory = json!({"recipe": "delta-theory", "seeds": [], "metric": null, "headline": "It rises.", "arms": []});
+        insta::assert_snapshot!(table(&theory), @r"
+        delta-theory
+        It rises.
         ");
     }
 

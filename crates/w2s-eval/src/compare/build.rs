@@ -1,5 +1,7 @@
 //! From scores and theory artifacts to the report.
 
+use std::collections::BTreeMap;
+
 use w2s_artifact::{Artifact, Store};
 
 use super::analysis::Analysis;
@@ -92,19 +94,13 @@ fn add_scores(
 ) -> Result<(), CompareError> {
     let (seeds, arms) = arrange(entries)?;
     let (metrics, partial) = common_metrics(&arms);
+    if metrics.is_empty() {
+        let partial = partial.into_values().collect();
+        return Err(CompareError::NoMetric { partial });
+    }
     let headline = match &options.metric {
-        Some(metric) => metrics.iter().position(|known| known == metric),
-        None => Some(0),
-    };
-    let headline = match headline {
-        _ if metrics.is_empty() => return Err(CompareError::NoMetric { partial }),
-        Some(at) => at,
-        None => {
-            return Err(CompareError::UnknownMetric {
-                metric: options.metric.clone().unwrap_or_default(),
-                known: metrics,
-            });
-        }
+        Some(metric) => place(metric, &metrics, &partial)?,
+        None => 0,
     };
     let first = &arms[0].runs;
     let shared_items = first
@@ -126,7 +122,7 @@ fn add_scores(
     (report.training, report.warnings) = models.logs(&arms);
     report.warnings.extend(
         partial
-            .into_iter()
+            .into_values()
             .map(|reason| format!("{reason}, so it is left out")),
     );
     report.bootstrap = Some(Bootstrap {
@@ -139,6 +135,24 @@ fn add_scores(
     report.metrics = metrics;
     report.seeds = seeds;
     Ok(())
+}
+
+/// Where `metric` stands among the metrics that all arms have.
+fn place(
+    metric: &str,
+    metrics: &[String],
+    partial: &BTreeMap<String, String>,
+) -> Result<usize, CompareError> {
+    let at = metrics.iter().position(|known| known == metric);
+    at.ok_or_else(|| match partial.get(metric) {
+        Some(reason) => CompareError::PartialMetric {
+            reason: reason.clone(),
+        },
+        None => CompareError::UnknownMetric {
+            metric: metric.to_owned(),
+            known: metrics.to_vec(),
+        },
+    })
 }
 
 /// One curve for each arm that was scored after several numbers of steps.

@@ -87,6 +87,12 @@ pub enum CompareError {
         /// Where each metric is missing.
         partial: Vec<String>,
     },
+    /// A headline metric that some arms lack.
+    #[error("the metric {reason}")]
+    PartialMetric {
+        /// Where it is missing.
+        reason: String,
+    },
     /// A headline metric that is not there.
     #[error("no metric is called `{metric}`; there are {}", known.join(", "))]
     UnknownMetric {
@@ -140,7 +146,7 @@ impl CompareError {
                     .to_owned()
             }
             Self::NoItems { .. } => "look at what its summary says was dropped".to_owned(),
-            Self::NoMetric { .. } => "score every arm with the same `--scorer`".to_owned(),
+            Self::NoMetric { .. } | Self::PartialMetric { .. } => "score every arm with the same `--scorer`".to_owned(),
             Self::UnknownMetric { .. } | Self::Theory { .. } => return None,
             Self::Steps { .. } => "write it like `--tag steps=100`".to_owned(),
             Self::NoDraws => format!("{} is the default of `--draws`", Settings::default().draws),
@@ -159,8 +165,8 @@ pub(super) struct Entry<'a> {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) seed: u64,
     pub(super) artifact: &'a Artifact,
-    /// The scored model; none for answers that no model of the store made.
-    pub(super) model: Option<ArtifactRef>,
+    /// The scored model or the responses it gave; none where neither is an input.
+    pub(super) subject: Option<ArtifactRef>,
     task_hash: Option<String>,
     /// Items of the task, dropped ones too.
     pub(super) items_original: usize,
@@ -216,7 +222,9 @@ impl<'a> Entry<'a> {
             tags,
             seed,
             artifact,
-            model: artifact.manifest.input("model"),
+            subject: ["model", "responses"]
+                .into_iter()
+                .find_map(|name| artifact.manifest.input(name)),
             task_hash: summary["task_hash"].as_str().map(str::to_owned),
             items_original,
             answers: scores.len(),
@@ -412,8 +420,8 @@ fn same_items(first: &Entry<'_>, second: &Entry<'_>) -> Result<(), CompareError>
     })
 }
 
-/// The metrics that every run has on every item, and for each of the others a clause that says where it is missing.
-pub(super) fn common_metrics(arms: &[Arm<'_, '_>]) -> (Vec<String>, Vec<String>) {
+/// The metrics that every run has on every item, and the others, each with a clause that says where it is missing.
+pub(super) fn common_metrics(arms: &[Arm<'_, '_>]) -> (Vec<String>, BTreeMap<String, String>) {
     let runs = || {
         arms.iter()
             .flat_map(|arm| arm.runs.iter().map(move |run| (arm, run)))
@@ -421,7 +429,7 @@ pub(super) fn common_metrics(arms: &[Arm<'_, '_>]) -> (Vec<String>, Vec<String>)
     let all: BTreeSet<&String> = runs()
         .flat_map(|(_, run)| run.items.values().flat_map(BTreeMap::keys))
         .collect();
-    let (mut common, mut partial) = (Vec::new(), Vec::new());
+    let (mut common, mut partial) = (Vec::new(), BTreeMap::new());
     for metric in all {
         let lacking = runs().find_map(|(arm, run)| {
             let has = run
@@ -438,7 +446,7 @@ pub(super) fn common_metrics(arms: &[Arm<'_, '_>]) -> (Vec<String>, Vec<String>)
             })
         });
         match lacking {
-            Some(reason) => partial.push(reason),
+            Some(reason) => _ = partial.insert(metric.clone(), reason),
             None => common.push(metric.clone()),
         }
     }

@@ -7,7 +7,7 @@ use crate::report::format::{count, list, score};
 use crate::theory::{CaseStudy, Study};
 use w2s_theory::Arm;
 
-/// With more arms than this the headline counts instead of naming each.
+/// With more arms than this, arms are counted instead of named.
 const NAMED_ARMS: usize = 6;
 /// Nats a token that both answers must have lost before the displacement is an alarm.
 const ALARM: f64 = -0.05;
@@ -18,8 +18,8 @@ struct Claim {
     about: fn(&Lesson) -> bool,
     /// Whether an arm's difference to the base bears it out.
     holds: fn(&VersusBase) -> bool,
-    /// What those arms do, for "3 of 3 arms that ...".
-    arms: &'static str,
+    /// What those arms do.
+    way: &'static str,
     /// What is claimed of them.
     says: &'static str,
 }
@@ -35,28 +35,28 @@ const CLAIMS: [Claim; 4] = [
                     .is_some_and(|rule| !gapless.contains(&&rule[..]))
         },
         holds: |gain| above(gain),
-        arms: "learn from the delta",
-        says: "end above the base",
+        way: "Learning from the delta",
+        says: "ends above the base",
     },
     Claim {
         about: |lesson| !imitates(lesson) && lesson.rule.as_deref() == Some("reversed"),
         holds: |gain| below(gain),
-        arms: "learn from reversed pairs",
-        says: "end below the base",
+        way: "Learning from reversed pairs",
+        says: "ends below the base",
     },
     Claim {
         about: |lesson| {
             !imitates(lesson) && matches!(lesson.rule.as_deref(), Some("tied" | "shuffled"))
         },
         holds: |gain| !gain.shown,
-        arms: "learn from tied or shuffled pairs",
-        says: "are not shown to differ from the base",
+        way: "Learning from tied or shuffled pairs",
+        says: "is not shown to differ from the base",
     },
     Claim {
         about: imitates,
         holds: |gain| !above(gain),
-        arms: "imitate answers",
-        says: "are not shown to be above the base",
+        way: "Imitating answers",
+        says: "is not shown to be above the base",
     },
 ];
 
@@ -146,9 +146,7 @@ pub(super) fn findings(report: &Comparison) -> Vec<String> {
     if report.base().is_some() {
         findings.extend(shape(report));
     }
-    for (arm, scores) in headline_scores(report) {
-        findings.extend(extrapolation(arm, scores));
-    }
+    findings.extend(extrapolation(report));
     if let Some(ladder) = &report.ladder {
         let n = ladder.steps.iter().filter(|step| step.preference).count();
         for (what, estimate) in [
@@ -174,16 +172,23 @@ pub(super) fn findings(report: &Comparison) -> Vec<String> {
             .points
             .iter()
             .max_by(|a, b| value(a).total_cmp(&value(b)));
-        if let (Some(best), Some(last)) = (best, curve.points.last()) {
-            findings.push(format!(
-                "{} is highest after {} steps, at {}; after {} steps it is at {}.",
-                curve.arm,
-                count(best.steps),
-                bracketed(&best.value),
+        let (Some(best), Some(last)) = (best, curve.points.last()) else {
+            continue;
+        };
+        let end = match best == last {
+            true => "that is its last score".to_owned(),
+            false => format!(
+                "after {} steps it is at {}",
                 count(last.steps),
                 bracketed(&last.value)
-            ));
-        }
+            ),
+        };
+        findings.push(format!(
+            "{} is highest after {} steps, at {}; {end}.",
+            curve.arm,
+            count(best.steps),
+            bracketed(&best.value)
+        ));
     }
     if report.metric.is_some() {
         findings.extend(
@@ -213,10 +218,10 @@ fn shape(report: &Comparison) -> Vec<String> {
         held += usize::from(bearing == arms.len());
         let noun = if arms.len() == 1 { "arm" } else { "arms" };
         sentences.push(format!(
-            "{bearing} of {} {noun} that {} {}.",
-            arms.len(),
-            claim.arms,
-            claim.says
+            "{} {} in {bearing} of {} {noun}.",
+            claim.way,
+            claim.says,
+            arms.len()
         ));
     }
     if tested > 0 {
@@ -232,24 +237,37 @@ fn shape(report: &Comparison) -> Vec<String> {
     sentences
 }
 
-/// Whether an arm goes beyond the answers that it was taught to prefer, where both are measured by the same score.
-fn extrapolation(arm: &ArmScores, scores: &MetricScores) -> Option<String> {
-    let lesson = arm.lesson.as_ref().filter(|lesson| !imitates(lesson))?;
-    if lesson.score.as_ref()? != &scores.metric {
-        return None;
+/// Whether arms go beyond the answers that they were taught to prefer, where both are measured by the same score.
+fn extrapolation(report: &Comparison) -> Vec<String> {
+    let arms: Vec<(String, bool)> = headline_scores(report)
+        .filter_map(|(arm, scores)| {
+            let lesson = arm.lesson.as_ref().filter(|lesson| !imitates(lesson))?;
+            if lesson.score.as_ref()? != &scores.metric {
+                return None;
+            }
+            let (chosen, [low, high]) = (lesson.mean_chosen_score?, scores.value.ci95?);
+            let place = match chosen {
+                chosen if low > chosen => "above",
+                chosen if high < chosen => "below",
+                _ => "not shown to differ from",
+            };
+            let sentence = format!(
+                "{} ends at {}, {place} the {} of the answers it learnt to prefer.",
+                arm.arm,
+                bracketed(&scores.value),
+                score(chosen)
+            );
+            Some((sentence, low > chosen))
+        })
+        .collect();
+    if arms.len() > NAMED_ARMS {
+        let beyond = arms.iter().filter(|(_, above)| *above).count();
+        return vec![format!(
+            "{beyond} of {} preference arms end above the answers they learnt to prefer.",
+            arms.len()
+        )];
     }
-    let (chosen, [low, high]) = (lesson.mean_chosen_score?, scores.value.ci95?);
-    let place = match chosen {
-        chosen if low > chosen => "above",
-        chosen if high < chosen => "below",
-        _ => "not shown to differ from",
-    };
-    Some(format!(
-        "{} ends at {}, {place} the {} of the answers it learnt to prefer.",
-        arm.arm,
-        bracketed(&scores.value),
-        score(chosen)
-    ))
+    arms.into_iter().map(|(sentence, _)| sentence).collect()
 }
 
 /// What the linear theory's cases have in common.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
-use w2s_artifact::{ArtifactRef, Manifest, Store};
+use w2s_artifact::{ArtifactRef, Kind, Manifest, Store};
 
-use super::entry::Arm;
+use super::entry::{Arm, Entry};
 use super::{Lesson, TrainingLog};
 use crate::metrics;
 use crate::report::provenance::{TRAINING_LOG, thin, training_log};
@@ -35,12 +35,21 @@ impl<'a> Models<'a> {
         read.or_insert_with(|| Manifest::read(&folder).ok()).clone()
     }
 
+    /// The model behind the scores of a run.
+    fn model(&mut self, run: &Entry<'_>) -> Option<Manifest> {
+        let subject = self.manifest(run.subject?)?;
+        match subject.kind {
+            Kind::Responses => self.manifest(subject.input("model")?),
+            _ => Some(subject),
+        }
+    }
+
     /// What the models of an arm were trained on.
     pub(super) fn lesson(&mut self, arm: &Arm<'_, '_>) -> Option<Lesson> {
         let (mut method, mut rule, mut score) = (None, None, None);
         let (mut deltas, mut scores) = (Vec::new(), Vec::new());
         for run in arm.own_runs() {
-            let model = self.manifest(run.model?)?;
+            let model = self.model(run)?;
             method = Some(model.parameters.get("method")?.as_str()?.to_owned());
             let Some(pairs) = model.input("pairs").and_then(|pairs| self.manifest(pairs)) else {
                 continue;
@@ -66,7 +75,7 @@ impl<'a> Models<'a> {
         let (mut logs, mut warnings) = (Vec::new(), Vec::new());
         for arm in arms {
             for run in arm.own_runs() {
-                let Some(manifest) = run.model.and_then(|model| self.manifest(model)) else {
+                let Some(manifest) = self.model(run) else {
                     continue;
                 };
                 let reference = manifest.reference();
@@ -123,7 +132,7 @@ fn log(arm: &str, seed: u64, reference: ArtifactRef, lines: &[(f64, Value)]) -> 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use w2s_artifact::{Key, Kind};
+    use w2s_artifact::Key;
 
     use super::*;
 
