@@ -145,6 +145,8 @@ impl Object for Message {
 /// Jinja as transformers sets it up.
 fn environment(source: &str) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
+    // Errors name the expression that failed, in a release build as well.
+    environment.set_debug(true);
     let mut syntax = SyntaxConfig::builder();
     environment.set_syntax(syntax.trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_formatter(format);
