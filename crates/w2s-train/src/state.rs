@@ -184,7 +184,7 @@ pub(crate) struct Best {
 
 /// Values on their way into a file: on the device until their bytes are asked for, or on the host already.
 enum Source<'a> {
-    Device(Tensor<1>),
+    Device(Box<Tensor<1>>),
     Host(&'a [f32]),
 }
 
@@ -197,7 +197,7 @@ impl<'a> Stored<'a> {
     fn tensor(tensor: Tensor<1>) -> Self {
         Self {
             shape: tensor.dims(),
-            source: Source::Device(tensor),
+            source: Source::Device(Box::new(tensor)),
         }
     }
 
