@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use w2s_artifact::{MANIFEST_FILE, Store};
+use w2s_artifact::Store;
 
 use crate::build;
 use crate::cli::Bench;
@@ -201,10 +201,8 @@ fn experiment(model: &str, rows: &Path, store: &Path, threads: &str) -> Result<V
     let store = Store::open(store).or_complain(cannot_read)?;
     let mut peak = None;
     for reference in store.list().or_complain(cannot_read)? {
-        let manifest = std::fs::read(store.artifact_dir(&reference).join(MANIFEST_FILE))
-            .or_complain(cannot_read)?;
-        let manifest: Value = serde_json::from_slice(&manifest).or_complain(cannot_read)?;
-        peak = peak.max(manifest["peak_memory_mib"].as_u64());
+        let artifact = store.require(&reference).or_complain(cannot_read)?;
+        peak = peak.max(artifact.manifest.peak_memory_mib);
     }
     Ok(json!({"seconds": seconds, "peak_rss_mib": peak}))
 }
