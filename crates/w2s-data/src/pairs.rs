@@ -40,8 +40,8 @@ pub enum PairRule {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct PairFilters {
-    /// Leave out pairs whose answers differ in length by more: in tokens if all answers were made by models, otherwise in
-    /// characters
+    /// Leave out pairs whose answers differ in length by more: in tokens if all answers that are not empty were made by
+    /// models, otherwise in characters
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub max_length_difference: Option<usize>,
     /// Leave out pairs whose scores differ by less, before --reversed turns them round
@@ -439,14 +439,14 @@ impl Pairing {
         });
     }
 
-    /// Leaves out what the filters and the rule do not want. A pair is counted for the first reason against it, in the order
-    /// of [`Reason`]. `prompts` are asked for right answers.
+    /// Leaves out what the filters and the rule do not want, and says how lengths were counted. A pair is counted for the
+    /// first reason against it, in the order of [`Reason`]. `prompts` are asked for right answers.
     pub fn filter(
         &mut self,
         rule: PairRule,
         filters: &PairFilters,
         prompts: &[Prompt],
-    ) -> Result<(), DataError> {
+    ) -> Result<LengthUnit, DataError> {
         let right: HashMap<u64, &str> = prompts
             .iter()
             .filter_map(|prompt| Some((prompt.id, prompt.answer.as_deref()?)))
@@ -464,10 +464,7 @@ impl Pairing {
             let delta = delta(pair);
             let scores_matter = filters.min_delta.is_some()
                 || (rule == PairRule::Tied && (chosen.score.is_some() || rejected.score.is_some()));
-            if is_empty(&pair.messages)
-                || chosen.text.trim().is_empty()
-                || rejected.text.trim().is_empty()
-            {
+            if has_empty_side(pair) {
                 Some(Reason::Empty)
             } else if chosen.text.trim() == rejected.text.trim() {
                 Some(Reason::Identical)
@@ -509,7 +506,7 @@ impl Pairing {
                 dropped: self.dropped.to_string(),
             });
         }
-        Ok(())
+        Ok(unit)
     }
 
     /// Turns every pair round: the worse answer is to be preferred. Says how many were turned.
@@ -542,13 +539,12 @@ impl Pairing {
         self.dropped.add(Reason::BeyondLimit, beyond);
     }
 
-    /// Tokens if every answer was made by a model, so that one artifact never mixes units.
+    /// Tokens if every answer was made by a model, so that one artifact never mixes units. A model that ended its answer at
+    /// once has no token to show for it, so pairs with an empty side have no say.
     fn length_unit(&self) -> LengthUnit {
-        let sides = self
-            .pairs
-            .iter()
-            .flat_map(|pair| [&pair.chosen, &pair.rejected]);
-        if sides.into_iter().all(|answer| answer.tokens.is_some()) {
+        let pairs = self.pairs.iter().filter(|pair| !has_empty_side(pair));
+        let mut sides = pairs.flat_map(|pair| [&pair.chosen, &pair.rejected]);
+        if sides.all(|answer| answer.tokens.is_some()) {
             LengthUnit::Tokens
         } else {
             LengthUnit::Characters
@@ -556,10 +552,9 @@ impl Pairing {
     }
 
     /// The numbers of the manifest: counts, means of scores and lengths, and how often the longer answer is the chosen one,
-    /// which is what a student could learn instead of quality. Means of scores are over the pairs with two scores, and null
-    /// where there is none.
-    pub fn summary(&self) -> Value {
-        let unit = self.length_unit();
+    /// which is what a student could learn instead of quality. Lengths are counted as [`filter`](Self::filter) did. Means of
+    /// scores are over the pairs with two scores, and null where there is none.
+    pub fn summary(&self, unit: LengthUnit) -> Value {
         let rows = self.pairs.len();
         let scored: Vec<&Pair> = self
             .pairs
@@ -590,6 +585,12 @@ impl Pairing {
             "longer_is_chosen": self.pairs.iter().filter(longer).count() as f64 / rows as f64,
         })
     }
+}
+
+/// Whether the prompt or an answer says nothing.
+fn has_empty_side(pair: &Pair) -> bool {
+    let answers = [&pair.chosen, &pair.rejected];
+    is_empty(&pair.messages) || answers.iter().any(|answer| answer.text.trim().is_empty())
 }
 
 /// By how much the chosen answer scores above the other one, where both have scores.
@@ -979,7 +980,7 @@ mod tests {
         let rejected = |tokens| answers(&[(0, 0, "b", 1), (1, 0, "bc", tokens)], None);
         let summary = |tokens| {
             let pairing = Pairing::by_order("order", &prompts, &chosen, &rejected(tokens));
-            pairing.summary()
+            pairing.summary(pairing.length_unit())
         };
         let tokens = summary(1);
         assert_eq!(tokens["length_unit"], "tokens");
@@ -1004,13 +1005,58 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_answer_does_not_change_the_unit() {
+        let prompts = [prompt(0, None), prompt(1, None), prompt(2, None)];
+        let filters = PairFilters {
+            max_length_difference: Some(2),
+            ..PairFilters::default()
+        };
+        // Six characters apart and one token; the model said nothing to prompt 1.
+        let chosen = [(0, 0, "abcdefg", 2), (1, 0, "", 0), (2, 0, "h", 4)];
+        let rejected = [(0, 0, "b", 1), (1, 0, "bc", 2), (2, 0, "i", 1)];
+        let mut pairing = Pairing::by_order(
+            "order",
+            &prompts,
+            &answers(&chosen, None),
+            &answers(&rejected, None),
+        );
+        let unit = pairing.filter(PairRule::Order, &filters, &prompts).unwrap();
+        assert_eq!(sides(&pairing), [(0, "abcdefg", "b")]);
+        assert_eq!(
+            dropped(&pairing),
+            [(Reason::Empty, 1), (Reason::LengthDifference, 1)]
+        );
+        assert_eq!(unit, LengthUnit::Tokens);
+    }
+
+    #[test]
+    fn a_summary_has_the_unit_of_the_filter() {
+        let prompts = [prompt(0, None), prompt(1, None)];
+        let filters = PairFilters {
+            max_length_difference: Some(2),
+            ..PairFilters::default()
+        };
+        // No model wrote `bcde`. Its pair is left out, and what is left was counted in characters all the same.
+        let chosen = answers(&[(0, 0, "abc", 9), (1, 0, "a", 1)], None);
+        let rejected = answers(&[(0, 0, "d", 1), (1, 0, "bcde", 0)], None);
+        let mut pairing = Pairing::by_order("order", &prompts, &chosen, &rejected);
+        let unit = pairing.filter(PairRule::Order, &filters, &prompts).unwrap();
+        assert_eq!(sides(&pairing), [(0, "abc", "d")]);
+        let summary = pairing.summary(unit);
+        assert_eq!(
+            (&summary["length_unit"], &summary["mean_chosen_length"]),
+            (&"characters".into(), &3.0.into())
+        );
+    }
+
+    #[test]
     fn a_summary_has_means_of_what_is_scored() {
         let pairing = made(&[
             ("a", "b", Some([1.0, 0.5])),
             ("c", "d", Some([0.0, 0.25])),
             ("e", "f", None),
         ]);
-        let summary = pairing.summary();
+        let summary = pairing.summary(LengthUnit::Characters);
         assert_eq!(summary["scored"], 2);
         assert_eq!(summary["mean_delta"], 0.125);
         assert_eq!(
@@ -1030,7 +1076,7 @@ mod tests {
             Reason::ALL.len()
         );
         assert_eq!(
-            made(&[("a", "b", None)]).summary()["mean_delta"],
+            made(&[("a", "b", None)]).summary(LengthUnit::Characters)["mean_delta"],
             Value::Null
         );
     }

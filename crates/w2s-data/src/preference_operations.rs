@@ -189,7 +189,7 @@ fn name(flag: &str, artifact: &Artifact) -> String {
 
 impl Operation for Pairs {
     const NAME: &'static str = "pairs";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Pairs;
     const ABOUT: &'static str =
         "Makes preference pairs of answers or of files, and the controls beside them";
@@ -276,7 +276,7 @@ impl Operation for Pairs {
         let mut pairing = self.pairing(step, &prompts)?;
         step.stop_if_interrupted()?;
         let candidates = pairing.pairs.len() + pairing.dropped.total();
-        hinted(pairing.filter(self.rule, &self.filters, &prompts))?;
+        let unit = hinted(pairing.filter(self.rule, &self.filters, &prompts))?;
         if self.shuffle {
             Stream::new("pairs", self.seed, 0).shuffle(&mut pairing.pairs);
         }
@@ -288,7 +288,7 @@ impl Operation for Pairs {
             turned = pairing.reverse();
         }
         step.write_records(&pairing.pairs)?;
-        let mut summary = pairing.summary();
+        let mut summary = pairing.summary(unit);
         summary["candidates"] = candidates.into();
         summary["turned"] = turned.into();
         Ok(summary)

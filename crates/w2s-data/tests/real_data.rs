@@ -7,8 +7,8 @@ use std::{collections::HashMap, path::PathBuf};
 
 use w2s_artifact::{Answer, Pair, Split};
 use w2s_data::{
-    Mark, Normalise, PairFilters, PairRule, Pairing, Reason, RowFormat, SplitParams, Task, cut,
-    prompts, source,
+    LengthUnit, Mark, Normalise, PairFilters, PairRule, Pairing, Reason, RowFormat, SplitParams,
+    Task, cut, prompts, source,
 };
 
 fn folder(name: &str) -> Option<PathBuf> {
@@ -138,7 +138,9 @@ fn hh_single_turn_becomes_pairs() {
     assert_eq!(pairing(Mark::Last), first);
     assert_eq!(pairing(Mark::Common), first);
     // It says 41.0 % of all 4,000.
-    let longer = first.summary()["longer_is_chosen"].as_f64().unwrap();
+    let longer = first.summary(LengthUnit::Characters)["longer_is_chosen"]
+        .as_f64()
+        .unwrap();
     assert!((longer - 0.41).abs() < 0.001, "{longer}");
     let asked = prompts(&rows, &RowFormat::default()).unwrap();
     assert_eq!(asked.prompts.len(), 3_915);
