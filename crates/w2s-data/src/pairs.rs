@@ -28,7 +28,7 @@ pub enum PairRule {
     /// Its score: of all answers to a prompt the best over the worst
     Score,
     /// Nothing, a control: two answers of --chosen to one prompt, or one each of --chosen and --rejected; equal in score if
-    /// scores are given
+    /// scores are given, and otherwise both made alike but for their seed
     Tied,
     /// A coin, a control: the pairs of --chosen and --rejected, or of --source, each turned round with probability 1/2
     Shuffled,

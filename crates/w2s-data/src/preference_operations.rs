@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
-use w2s_artifact::{Artifact, Kind, Prompt};
-use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
+use w2s_artifact::{Artifact, Input, Kind, Manifest, Prompt};
+use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
 
 use crate::{
     operations::{check_paths, hinted},
@@ -166,6 +166,9 @@ impl Pairs {
             let rows = hinted(source::read_objects(&self.source))?;
             return hinted(Pairing::from_rows(&rows, &self.format));
         }
+        if self.rule == PairRule::Tied && self.rejected.is_some() && self.chosen_scores.is_none() {
+            check_one_maker(&step.artifact("chosen")?, &step.artifact("rejected")?)?;
+        }
         let chosen = self.answers(step, prompts, "chosen")?;
         if self.rejected.is_none() {
             return Ok(match self.rule {
@@ -185,6 +188,47 @@ impl Pairs {
 /// `--chosen responses/5cd0a1f3`: what messages call an input.
 fn name(flag: &str, artifact: &Artifact) -> String {
     format!("--{flag} {}", artifact.reference.short())
+}
+
+/// Refuses answers that were made differently: without scores nothing says that neither of two such answers is better, and
+/// the pairs would be those of the rule order.
+fn check_one_maker(chosen: &Artifact, rejected: &Artifact) -> anyhow::Result<()> {
+    let theirs = maker(&rejected.manifest);
+    let differing = maker(&chosen.manifest).into_iter().find_map(|(what, one)| {
+        let (_, other) = theirs.iter().find(|(name, _)| *name == what)?;
+        (one != *other).then(|| {
+            let (chosen, rejected) = (name("chosen", chosen), name("rejected", rejected));
+            anyhow!(
+                "--rule tied without scores needs answers that were made alike but for their seed, and `{what}` is \
+                 {one} for {chosen} and {other} for {rejected}"
+            )
+        })
+    });
+    differing.map_or(Ok(()), Err).hint(
+        "pair answers of equal score with `--chosen-scores` and `--rejected-scores`, or toss a coin with `--rule shuffled`",
+    )
+}
+
+/// What made an artifact, name by name: the operation, what it read, and its parameters without the seed. What only one of
+/// two artifacts has comes with a name before it that both have, the operation or the world.
+fn maker(manifest: &Manifest) -> Vec<(&str, String)> {
+    let (stage, operation) = (&manifest.stage, &manifest.operation);
+    let version = manifest.operation_version;
+    let mut made = vec![("operation", format!("{stage} {operation} {version}"))];
+    made.extend(manifest.inputs.iter().map(|input| match input {
+        Input::Artifact { name, artifact } => (&name[..], artifact.to_string()),
+        Input::File { name, blake3, .. } => (&name[..], blake3.clone()),
+    }));
+    let mut parameters: Vec<_> = manifest.parameters.as_object().into_iter().collect();
+    while let Some(level) = parameters.pop() {
+        for (name, value) in level.iter().filter(|(name, _)| *name != "seed") {
+            match value {
+                Value::Object(nested) => parameters.push(nested),
+                value => made.push((name, value.to_string())),
+            }
+        }
+    }
+    made
 }
 
 impl Operation for Pairs {
@@ -230,7 +274,15 @@ impl Operation for Pairs {
                     scored,
                 )?;
             }
-            PairRule::Tied => needs("tied", "--prompts and --chosen", self.chosen.is_some())?,
+            PairRule::Tied => {
+                let alike = self.rejected.is_none()
+                    || self.chosen_scores.is_some() == self.rejected_scores.is_some();
+                needs(
+                    "tied",
+                    "--prompts and --chosen, and with --rejected the scores of both or of neither",
+                    self.chosen.is_some() && alike,
+                )?;
+            }
             PairRule::Shuffled => {
                 let given = file || both;
                 needs(

@@ -8,9 +8,9 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use w2s_artifact::{
-    Artifact, Kind, Message, Pair, Prompt, Provenance, Record, Response, Score, Store,
+    Artifact, Input, Kind, Message, Pair, Prompt, Provenance, Record, Response, Score, Store,
 };
-use w2s_data::{Pairs, Prompts};
+use w2s_data::{AnswersOperation, Pairs, Prompts, QuestionsOperation};
 use w2s_stage::{Operation, RunOptions};
 
 #[derive(Parser)]
@@ -39,11 +39,15 @@ impl Place {
     }
 
     fn artifact<T: Record>(&self, digit: char, rows: &[T]) -> String {
+        self.artifact_of(digit, rows, Provenance::default())
+    }
+
+    fn artifact_of<T: Record>(&self, digit: char, rows: &[T], provenance: Provenance) -> String {
         let name = format!("{}/{}", T::KIND, digit.to_string().repeat(64));
         let store = Store::open(self.store()).unwrap();
         let pending = store.begin(&name.parse().unwrap()).unwrap();
         pending.write_records(rows).unwrap();
-        pending.commit(Provenance::default()).unwrap();
+        pending.commit(provenance).unwrap();
         name
     }
 
@@ -288,6 +292,93 @@ fn scores_choose_between_answers() {
     let tied = place.run::<Pairs>(&by_length("tied")).unwrap();
     assert_eq!(sides(&tied)[0], side(0, "strong on 0", "weak on 0", "tied"));
     assert_eq!(tied.manifest.summary["mean_delta"], 0.0);
+}
+
+/// `delta-style` holds its pairs against answers with as many sections; with fewer the control would be the lesson itself.
+#[test]
+fn tied_without_scores_are_answers_made_alike() {
+    let place = Place::new();
+    let world = ["--world", "sections"];
+    let asked = [&world[..], &["--part", "train", "--rows", "20"]].concat();
+    let asked = place.run::<QuestionsOperation>(&asked).unwrap();
+    let asked = asked.reference.to_string();
+    let answers = |flags: &[&str]| {
+        let flags = [&world[..], &["--prompts", &asked], flags].concat();
+        let made = place.run::<AnswersOperation>(&flags).unwrap().reference;
+        (made.to_string(), made.short())
+    };
+    let (better, better_name) = answers(&["--sections", "3"]);
+    let (equal, _) = answers(&["--sections", "3", "--seed", "1000"]);
+    let (worse, worse_name) = answers(&["--sections", "2"]);
+    let tied = ["--rule", "tied", "--prompts", &asked, "--chosen", &better];
+    let with = |rejected| [&tied[..], &["--rejected", rejected]].concat();
+    let control = place.run::<Pairs>(&with(&equal)).unwrap();
+    let pairs: Vec<Pair> = control.records().unwrap();
+    assert_eq!(pairs.len(), 20);
+    assert!(pairs.iter().all(|pair| pair.rule == "tied"));
+    assert_eq!(
+        place.failure::<Pairs>(&with(&worse)),
+        format!(
+            "--rule tied without scores needs answers that were made alike but for their seed, and `sections` is 3 for \
+             --chosen {better_name} and 2 for --rejected {worse_name}"
+        )
+    );
+}
+
+#[test]
+fn tied_answers_of_two_models_need_scores() {
+    let place = Place::new();
+    let answers = place.answers();
+    let made = |digit: char, model: char, seed: u64| {
+        let checkpoint = format!("checkpoint/{}", model.to_string().repeat(64));
+        let response = Response {
+            prompt: 0,
+            sample: 0,
+            text: format!("answer {digit}"),
+            ids: vec![1],
+            log_probs: Vec::new(),
+            finished: true,
+            model: checkpoint.clone(),
+        };
+        let provenance = Provenance {
+            stage: "teacher".to_owned(),
+            operation: "respond".to_owned(),
+            parameters: json!({"temperature": 1.0, "seed": seed}),
+            inputs: vec![Input::Artifact {
+                name: "model".to_owned(),
+                artifact: checkpoint.parse().unwrap(),
+            }],
+            ..Provenance::default()
+        };
+        place.artifact_of(digit, &[response], provenance)
+    };
+    let (one, again, other) = (made('1', '7', 0), made('2', '7', 1), made('3', '8', 0));
+    let tied = ["--rule", "tied", "--prompts", &answers.prompts];
+    let pair = |rejected: &str, scores: &[&str]| {
+        let sides = ["--chosen", &one, "--rejected", rejected];
+        place.run::<Pairs>(&[&tied, &sides, scores].concat())
+    };
+    let alike = pair(&again, &[]).unwrap();
+    assert_eq!(sides(&alike), [side(0, "answer 1", "answer 2", "tied")]);
+    let message = pair(&other, &[]).unwrap_err().to_string();
+    assert!(
+        message.contains("and `model` is checkpoint/7777"),
+        "{message}"
+    );
+    // What is equal in score is tied, whoever made it.
+    let scores = ['4', '5'].map(|digit| {
+        let values = [("exact".to_owned(), 1.0)].into();
+        let (id, sample) = (0, 0);
+        place.artifact(digit, &[Score { id, sample, values }])
+    });
+    let chosen = ["--chosen-scores", &scores[0]];
+    let both = [&chosen[..], &["--rejected-scores", &scores[1]]].concat();
+    let equal = pair(&other, &both).unwrap();
+    assert_eq!(sides(&equal), [side(0, "answer 1", "answer 3", "tied")]);
+    assert_eq!(
+        pair(&other, &chosen).unwrap_err().to_string(),
+        "--rule tied needs --prompts and --chosen, and with --rejected the scores of both or of neither"
+    );
 }
 
 #[test]
