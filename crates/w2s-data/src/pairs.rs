@@ -60,7 +60,7 @@ pub struct PairFilters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Only one answer to the prompt.
+    /// No answer to the prompt, or only one.
     Missing,
     /// The two answers of a file follow different prompts.
     PromptsDiffer,
@@ -109,7 +109,7 @@ impl Reason {
     /// The reason in words.
     fn words(self) -> &'static str {
         match self {
-            Self::Missing => "with one answer only",
+            Self::Missing => "with fewer than two answers",
             Self::PromptsDiffer => "with different prompts",
             Self::Empty => "with an empty side",
             Self::Identical => "with identical sides",
@@ -316,9 +316,9 @@ impl Pairing {
     pub fn by_order(rule: &str, prompts: &[Prompt], chosen: &Answers, rejected: &Answers) -> Self {
         let mut pairing = Self::default();
         for prompt in prompts {
-            let others = rejected.to(prompt);
+            let (answers, others) = (chosen.to(prompt), rejected.to(prompt));
             let mut single = others.len();
-            for answer in chosen.to(prompt) {
+            for answer in answers {
                 match others.iter().find(|other| other.sample == answer.sample) {
                     Some(other) => {
                         single -= 1;
@@ -327,7 +327,8 @@ impl Pairing {
                     None => single += 1,
                 }
             }
-            pairing.dropped.add(Reason::Missing, single);
+            let unanswered = usize::from(answers.is_empty() && others.is_empty());
+            pairing.dropped.add(Reason::Missing, single + unanswered);
         }
         pairing
     }
@@ -344,8 +345,7 @@ impl Pairing {
                 .collect();
             let (Some(first), 2..) = (scored.first(), scored.len()) else {
                 let reason = match all.len() {
-                    0 => continue,
-                    1 => Reason::Missing,
+                    0 | 1 => Reason::Missing,
                     _ => Reason::Unscored,
                 };
                 pairing.dropped.add(reason, 1);
@@ -373,7 +373,7 @@ impl Pairing {
         for prompt in prompts {
             let samples = answers.to(prompt);
             let [first, second, ..] = samples else {
-                pairing.dropped.add(Reason::Missing, samples.len());
+                pairing.dropped.add(Reason::Missing, 1);
                 continue;
             };
             let tied = samples.iter().enumerate().find_map(|(index, one)| {
@@ -712,8 +712,8 @@ mod tests {
         let rejected = answers(&[(3, 0, "y0", 1), (3, 2, "y2", 1), (7, 0, "x0", 1)], None);
         let pairing = Pairing::by_order("order", &prompts, &chosen, &rejected);
         assert_eq!(sides(&pairing), [(0, "a0", "x0"), (1, "b0", "y0")]);
-        // Sample 1 of the one side and sample 2 of the other are alone; nobody answered prompt 4.
-        assert_eq!(dropped(&pairing), [(Reason::Missing, 2)]);
+        // Sample 1 of the one side and sample 2 of the other are alone, and nobody answered prompt 4.
+        assert_eq!(dropped(&pairing), [(Reason::Missing, 3)]);
         let pair = &pairing.pairs[1];
         assert_eq!((pair.prompt, pair.rule.as_str()), (3, "order"));
         assert_eq!(pair.messages[0].content, "question 3");
@@ -747,14 +747,22 @@ mod tests {
         );
         let alone = Pairing::by_score(&prompts, std::slice::from_ref(&one));
         assert_eq!(sides(&alone), [(0, "a", "b")]);
-        assert_eq!(dropped(&alone), [(Reason::Missing, 2)]);
+        // One answer to the prompts 1 and 2, none to prompt 3.
+        assert_eq!(dropped(&alone), [(Reason::Missing, 3)]);
         let other = answers(
             &[(0, 0, "x", 1), (1, 0, "y", 1), (2, 0, "z", 1)],
             Some(&scores(&[(0, 0, 0.9), (1, 0, 1.0)])),
         );
         let both = Pairing::by_score(&prompts, &[one, other]);
         assert_eq!(sides(&both), [(0, "x", "b")]);
-        assert_eq!(dropped(&both), [(Reason::Unscored, 1), (Reason::Tied, 1)]);
+        assert_eq!(
+            dropped(&both),
+            [
+                (Reason::Missing, 1),
+                (Reason::Unscored, 1),
+                (Reason::Tied, 1)
+            ]
+        );
         let pair = &both.pairs[0];
         assert_eq!(
             (pair.chosen.score, pair.rejected.score),
@@ -765,7 +773,7 @@ mod tests {
 
     #[test]
     fn tied_pairs_differ_in_text_and_not_in_score() {
-        let prompts = [prompt(0, None), prompt(1, None), prompt(2, None)];
+        let prompts: Vec<_> = (0..4).map(|id| prompt(id, None)).collect();
         let rows = [
             (0, 0, "a", 1),
             (0, 1, "a ", 1),
@@ -777,7 +785,8 @@ mod tests {
         ];
         let unscored = Pairing::tied_samples(&prompts, &answers(&rows, None));
         assert_eq!(sides(&unscored), [(0, "a", "b"), (1, "e", "f")]);
-        assert_eq!(dropped(&unscored), [(Reason::Missing, 1)]);
+        // One answer to prompt 1, none to prompt 3.
+        assert_eq!(dropped(&unscored), [(Reason::Missing, 2)]);
         let values = [
             (0, 0, 1.0),
             (0, 1, 1.0),
@@ -794,7 +803,7 @@ mod tests {
         assert_eq!(sides(&scored), [(0, "a", "c")]);
         assert_eq!(
             dropped(&scored),
-            [(Reason::Missing, 1), (Reason::Unequal, 1)]
+            [(Reason::Missing, 2), (Reason::Unequal, 1)]
         );
     }
 

@@ -65,7 +65,8 @@ impl Place {
         text.join("\n").replace(&folder, "")
     }
 
-    /// Two models' answers to two prompts, with scores; the second model is right where the first is wrong on prompt 1.
+    /// Two models' answers to two prompts, with scores; the second model is right where the first is wrong on prompt 1. Only
+    /// the first answered prompt 2, and none of them prompt 3.
     fn answers(&self) -> Answers {
         let prompt = |id: u64| Prompt {
             id,
@@ -92,7 +93,7 @@ impl Place {
             values: [("exact".to_owned(), exact), ("length".to_owned(), 9.0)].into(),
         };
         Answers {
-            prompts: self.artifact('a', &[prompt(0), prompt(1), prompt(2)]),
+            prompts: self.artifact('a', &[0, 1, 2, 3].map(prompt)),
             strong: self.artifact('b', &[0, 1, 2].map(|id| response(id, "strong"))),
             weak: self.artifact('c', &[0, 1].map(|id| response(id, "weak"))),
             strong_scores: self.artifact('d', &[score(0, 1.0), score(1, 0.0), score(2, 1.0)]),
@@ -208,9 +209,9 @@ fn answers_are_paired_by_the_order_of_their_models() {
             side(1, "strong on 1", "weak on 1", "order")
         ]
     );
-    assert_eq!(dropped(&artifact), json!({"missing": 1}));
+    assert_eq!(dropped(&artifact), json!({"missing": 2}));
     let summary = &artifact.manifest.summary;
-    assert_eq!(summary["candidates"], 3);
+    assert_eq!(summary["candidates"], 4);
     assert_eq!(summary["mean_delta"], Value::Null);
     assert_eq!(
         (
@@ -247,7 +248,7 @@ fn a_control_has_the_pairs_it_is_held_against() {
         sides(&order),
         [side(0, "strong on 0", "weak on 0", "order")]
     );
-    assert_eq!(dropped(&order), json!({"missing": 1, "inverted": 1}));
+    assert_eq!(dropped(&order), json!({"missing": 2, "inverted": 1}));
     let reversed = run(&["--rule", "order", "--reversed"]);
     assert_eq!(
         sides(&reversed),
@@ -278,7 +279,7 @@ fn scores_choose_between_answers() {
     let far = [flags, vec!["--min-delta", "0.6"]].concat();
     let artifact = place.run::<Pairs>(&far).unwrap();
     assert_eq!(sides(&artifact).len(), 1);
-    assert_eq!(dropped(&artifact), json!({"missing": 1, "small_delta": 1}));
+    assert_eq!(dropped(&artifact), json!({"missing": 2, "small_delta": 1}));
     // Their lengths are equal, so by that score nothing is better, and that is what a tied pair is.
     let by_length = |rule| {
         let mut flags = answers.scored();
@@ -287,7 +288,7 @@ fn scores_choose_between_answers() {
     };
     assert_eq!(
         place.failure::<Pairs>(&by_length("score")),
-        "no pair is left: 1 with one answer only, 2 tied"
+        "no pair is left: 2 with fewer than two answers, 2 tied"
     );
     let tied = place.run::<Pairs>(&by_length("tied")).unwrap();
     assert_eq!(sides(&tied)[0], side(0, "strong on 0", "weak on 0", "tied"));
