@@ -212,6 +212,8 @@ impl ScoreColumn {
 /// The answers of one artifact of responses, by prompt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {
+    /// The metric they are scored by, if they are.
+    pub score: Option<String>,
     by_prompt: HashMap<u64, Vec<Answer>>,
 }
 
@@ -264,7 +266,10 @@ impl Answers {
                 scores: scores.artifact.clone(),
             });
         }
-        Ok(Self { by_prompt })
+        Ok(Self {
+            score: scores.map(|scores| scores.name.clone()),
+            by_prompt,
+        })
     }
 
     /// Refuses answers to prompts that are not in `prompts`; the names are what both are called in messages.
@@ -308,6 +313,8 @@ pub struct Pairing {
     pub pairs: Vec<Pair>,
     /// Those that are not.
     pub dropped: PairsDropped,
+    /// The metric of the scores, if it has a name.
+    pub score: Option<String>,
 }
 
 impl Pairing {
@@ -575,6 +582,7 @@ impl Pairing {
             "rule": self.pairs.first().map(|pair| &pair.rule),
             "prompts": prompts.len(),
             "dropped": self.dropped,
+            "score": self.score,
             "scored": scored.len(),
             "mean_delta": mean(scored.iter().filter_map(|pair| delta(pair))),
             "mean_chosen_score": mean(scored.iter().filter_map(|pair| pair.chosen.score)),

@@ -170,18 +170,29 @@ impl Pairs {
             check_one_maker(&step.artifact("chosen")?, &step.artifact("rejected")?)?;
         }
         let chosen = self.answers(step, prompts, "chosen")?;
-        if self.rejected.is_none() {
-            return Ok(match self.rule {
+        let score = chosen.score.clone();
+        let pairing = if self.rejected.is_none() {
+            match self.rule {
                 PairRule::Score => Pairing::by_score(prompts, &[chosen]),
                 _ => Pairing::tied_samples(prompts, &chosen),
-            });
-        }
-        let rejected = self.answers(step, prompts, "rejected")?;
-        Ok(match self.rule {
-            PairRule::Score => Pairing::by_score(prompts, &[chosen, rejected]),
-            PairRule::Tied => Pairing::by_order("tied", prompts, &chosen, &rejected),
-            _ => Pairing::by_order("order", prompts, &chosen, &rejected),
-        })
+            }
+        } else {
+            let rejected = self.answers(step, prompts, "rejected")?;
+            if let (Some(one), Some(other)) = (&chosen.score, &rejected.score)
+                && one != other
+            {
+                let refused: anyhow::Result<Pairing> = Err(anyhow!(
+                    "--chosen-scores has the score `{one}` and --rejected-scores `{other}`, which cannot be compared"
+                ));
+                return refused.hint("score the answers of both with the same scorer");
+            }
+            match self.rule {
+                PairRule::Score => Pairing::by_score(prompts, &[chosen, rejected]),
+                PairRule::Tied => Pairing::by_order("tied", prompts, &chosen, &rejected),
+                _ => Pairing::by_order("order", prompts, &chosen, &rejected),
+            }
+        };
+        Ok(Pairing { score, ..pairing })
     }
 }
 

@@ -212,7 +212,10 @@ fn answers_are_paired_by_the_order_of_their_models() {
     assert_eq!(dropped(&artifact), json!({"missing": 2}));
     let summary = &artifact.manifest.summary;
     assert_eq!(summary["candidates"], 4);
-    assert_eq!(summary["mean_delta"], Value::Null);
+    assert_eq!(
+        (&summary["mean_delta"], &summary["score"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_eq!(
         (
             &summary["length_unit"],
@@ -222,7 +225,7 @@ fn answers_are_paired_by_the_order_of_their_models() {
         (&json!("tokens"), &json!(6.0), &json!(4.0))
     );
 
-    // With scores the reports know by how much.
+    // With scores the reports know by how much, and of what.
     let scored = [answers.scored(), vec!["--rule", "order"]].concat();
     let summary = place.run::<Pairs>(&scored).unwrap().manifest.summary;
     assert_eq!(
@@ -232,6 +235,39 @@ fn answers_are_paired_by_the_order_of_their_models() {
             &summary["mean_rejected_score"]
         ),
         (&json!(0.125), &json!(0.5), &json!(0.375))
+    );
+    assert_eq!(summary["score"], "exact");
+}
+
+#[test]
+fn the_only_score_there_is_has_its_name_in_the_summary() {
+    let place = Place::new();
+    let answers = place.answers();
+    let scored = |digit, name: &str| {
+        let score = |id: u64| Score {
+            id,
+            sample: 0,
+            values: [(name.to_owned(), id as f64)].into(),
+        };
+        place.artifact(digit, &[score(0), score(1)])
+    };
+    let (words, others, exact) = (
+        scored('1', "words"),
+        scored('2', "words"),
+        scored('3', "exact"),
+    );
+    let run = |rule: &str, rejected: &str| {
+        let scores = ["--chosen-scores", &words, "--rejected-scores", rejected];
+        let flags = [&answers.flags()[..], &scores, &["--rule", rule]].concat();
+        place.run::<Pairs>(&flags)
+    };
+    for rule in ["order", "tied", "shuffled"] {
+        let summary = run(rule, &others).unwrap().manifest.summary;
+        assert_eq!(summary["score"], "words", "{rule}");
+    }
+    assert_eq!(
+        run("order", &exact).unwrap_err().to_string(),
+        "--chosen-scores has the score `words` and --rejected-scores `exact`, which cannot be compared"
     );
 }
 
