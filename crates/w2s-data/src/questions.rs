@@ -18,7 +18,7 @@ const MOST_CHOICES: usize = 8;
 /// Makes prompts: questions that a generated world asks.
 #[derive(Clone, Debug, Serialize, clap::Args)]
 pub struct QuestionsOperation {
-    /// For whom: questions of one part are never met in the other, nor in the corpus
+    /// For whom: questions of one part are never met in another, nor in the corpus
     #[arg(long, value_enum, value_name = "PART")]
     pub part: Part,
     /// How many questions
@@ -37,7 +37,7 @@ pub struct QuestionsOperation {
 
 impl Operation for QuestionsOperation {
     const NAME: &'static str = "questions";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Prompts;
     const ABOUT: &'static str = "Makes prompts: questions that a generated world asks";
 

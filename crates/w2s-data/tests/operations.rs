@@ -338,14 +338,21 @@ fn a_world_asks_and_answers() {
         let flags = ["--world", "sections", "--part", part, "--rows", "150"];
         run::<QuestionsOperation>(store, &flags).unwrap()
     };
-    let (train, test) = (questions("train"), questions("test"));
+    let (train, validation, test) = (
+        questions("train"),
+        questions("validation"),
+        questions("test"),
+    );
+    assert_eq!(validation.manifest.summary["part"], "validation");
     let prompts: Vec<Prompt> = train.records().unwrap();
     let texts = |prompts: &[Prompt]| -> HashSet<String> {
         let text = |prompt: &Prompt| prompt.messages[0].content.clone();
         prompts.iter().map(text).collect()
     };
     assert_eq!(texts(&prompts).len(), 150);
-    assert!(texts(&prompts).is_disjoint(&texts(&test.records().unwrap())));
+    let [validation, test] = [validation, test].map(|part| texts(&part.records().unwrap()));
+    assert!(texts(&prompts).is_disjoint(&validation) && texts(&prompts).is_disjoint(&test));
+    assert!(validation.len() == 150 && validation.is_disjoint(&test));
     assert!(prompts.iter().all(|prompt| prompt.answer.is_none()));
 
     let train = train.reference.to_string();

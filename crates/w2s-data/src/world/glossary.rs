@@ -450,10 +450,12 @@ mod tests {
             .take(5000)
             .map(|text| text.split_once(" = ").unwrap().0.to_string() + " =")
             .collect();
-        let train: HashSet<_> = questions(&world, Part::Train, 0).take(3000).collect();
-        let test: HashSet<_> = questions(&world, Part::Test, 0).take(3000).collect();
-        assert_eq!((train.len(), test.len()), (3000, 3000));
-        assert!(train.is_disjoint(&test) && asked.is_disjoint(&train) && asked.is_disjoint(&test));
+        let [train, validation, test] = [Part::Train, Part::Validation, Part::Test]
+            .map(|part| -> HashSet<_> { questions(&world, part, 0).take(3000).collect() });
+        assert_eq!([train.len(), validation.len(), test.len()], [3000; 3]);
+        let parts = [&asked, &train, &validation, &test];
+        let together: HashSet<_> = parts.into_iter().flatten().collect();
+        assert_eq!(together.len(), asked.len() + 9000);
     }
 
     proptest! {

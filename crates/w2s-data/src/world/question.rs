@@ -2,7 +2,8 @@
 //! questions.
 //!
 //! Every question a world can ask belongs to one [`Part`], whatever the seed it was drawn with: half of them are asked in
-//! documents, a quarter is there to train on, a quarter to test. So no question of one part is ever met in another.
+//! documents, a quarter is there to train on, an eighth to choose settings with, an eighth to test. So no question of one
+//! part is ever met in another.
 
 use std::{collections::HashSet, iter};
 
@@ -20,6 +21,8 @@ pub enum Part {
     Corpus,
     /// Whoever is tuned
     Train,
+    /// Whoever chooses settings, such as a learning rate
+    Validation,
     /// Whoever is measured
     Test,
 }
@@ -57,9 +60,10 @@ pub fn part_of(world: &dyn QuestionWorld, question: &str) -> Part {
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-    match Stream::new("question part", world.seed(), hash).below(4) {
-        0 | 1 => Part::Corpus,
-        2 => Part::Train,
+    match Stream::new("question part", world.seed(), hash).below(8) {
+        0..4 => Part::Corpus,
+        4 | 5 => Part::Train,
+        6 => Part::Validation,
         _ => Part::Test,
     }
 }
@@ -85,6 +89,7 @@ pub fn questions(world: &dyn QuestionWorld, part: Part, seed: u64) -> impl Itera
     let purpose = match part {
         Part::Corpus => "corpus questions",
         Part::Train => "train questions",
+        Part::Validation => "valid questions",
         Part::Test => "test questions",
     };
     let mut stream = Stream::new(purpose, world.seed(), seed);

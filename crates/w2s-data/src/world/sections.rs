@@ -326,13 +326,27 @@ mod tests {
             .take(5000)
             .map(|text| text.split_inclusive('\n').next().unwrap().to_string())
             .collect();
-        let train: HashSet<_> = questions(&world, Part::Train, 0).collect();
-        let test: HashSet<_> = questions(&world, Part::Test, 1).collect();
-        // 100 topics make 9900 questions.
+        let of = |part, seed| -> HashSet<_> { questions(&world, part, seed).collect() };
+        let (train, validation, test) = (
+            of(Part::Train, 0),
+            of(Part::Validation, 1),
+            of(Part::Test, 2),
+        );
+        // 100 topics make 9900 questions: a quarter, and twice an eighth.
         assert!((2200..2750).contains(&train.len()), "{}", train.len());
-        assert!((2200..2750).contains(&test.len()), "{}", test.len());
+        assert!(
+            (1100..1400).contains(&validation.len()),
+            "{}",
+            validation.len()
+        );
+        assert!((1100..1400).contains(&test.len()), "{}", test.len());
         assert!(asked.len() > 2500);
-        assert!(train.is_disjoint(&test) && asked.is_disjoint(&train) && asked.is_disjoint(&test));
+        let parts = [&asked, &train, &validation, &test];
+        let together: HashSet<_> = parts.into_iter().flatten().collect();
+        assert_eq!(
+            together.len(),
+            parts.iter().map(|part| part.len()).sum::<usize>()
+        );
     }
 
     #[test]
