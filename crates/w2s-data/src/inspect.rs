@@ -7,13 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use console::Style;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use w2s_artifact::{Message, Pair, Prompt, Store};
 use w2s_stage::{ArtifactArg, Command, HintExt};
 use w2s_text::{Encoder, Fit, TextError, Tokenizer, Turn};
+
+/// Longest prompt with its answer where nothing else is asked for, in tokens, as in training.
+const MAX_TOKENS: usize = 512;
+/// The decoder takes so many tokens at most, whatever the model folder says.
+const DECODER_POSITIONS: usize = 8192;
 
 /// Prints the tokens of conversations.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,9 +32,12 @@ pub struct Inspect {
     /// How many rows to print; the counts are of these
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub rows: usize,
-    /// Longest prompt with its answer, in tokens
-    #[arg(long, default_value_t = 512, value_name = "N")]
-    pub max_tokens: usize,
+    /// Longest prompt with its answer in tokens [default: 512, or the model's positions if they are fewer]
+    #[arg(long, value_name = "N")]
+    pub max_tokens: Option<usize>,
+    /// What happens to longer ones
+    #[arg(long, value_enum, default_value_t = TooLong::Drop, value_name = "CHOICE")]
+    pub too_long: TooLong,
     /// How a conversation becomes text
     #[arg(long, value_enum, default_value_t = TemplateName::Model, value_name = "NAME")]
     pub template: TemplateName,
@@ -45,6 +53,15 @@ pub enum TemplateName {
     Model,
     /// The contents of all turns as they are
     Plain,
+}
+
+/// What happens to a conversation that has too many tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TooLong {
+    /// It is left out
+    Drop,
+    /// Its answer is cut at its end
+    Truncate,
 }
 
 /// Where conversations come from.
@@ -68,11 +85,19 @@ impl Command for Inspect {
         "Prints conversations as the tokens a model is given, and which of them are in the loss";
 
     fn run(&self, store: &Store) -> anyhow::Result<Value> {
-        let mut encoder = Encoder::load(&self.model_folder(store)?, self.max_tokens)?;
+        if self.max_tokens == Some(0) {
+            bail!("--max-tokens is 0; it must be above zero");
+        }
+        let folder = self.model_folder(store)?;
+        let positions = positions(&folder)?.unwrap_or(DECODER_POSITIONS);
+        let max_tokens = self.max_tokens.unwrap_or(MAX_TOKENS).min(positions);
+        let mut encoder = Encoder::load(&folder, max_tokens)?;
         if self.template == TemplateName::Plain {
             encoder = encoder.plain();
         }
-        let encoder = encoder.separate(self.separate);
+        let encoder = encoder
+            .separate(self.separate)
+            .truncate(self.too_long == TooLong::Truncate);
         let mut counts = Counts::default();
         for row in self.rows_of.read(store, self.rows)? {
             let lines = row
@@ -94,6 +119,32 @@ impl Inspect {
         }
         Ok(store.require(&store.resolve(&self.model)?)?.path)
     }
+}
+
+/// How many tokens the model in a folder takes, in an adapter's folder its base; nothing where there is only a tokenizer.
+fn positions(folder: &Path) -> anyhow::Result<Option<usize>> {
+    let read = |name: &str| -> anyhow::Result<Option<Value>> {
+        let path = folder.join(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        let value = serde_json::from_str(&text);
+        Ok(Some(value.with_context(|| path.display().to_string())?))
+    };
+    let Some(config) = read("config.json")? else {
+        let adapter = read("adapter_config.json")?.unwrap_or_default();
+        let base = adapter["base_model_name_or_path"].as_str();
+        return base.map_or(Ok(None), |base| positions(&folder.join(base)));
+    };
+    // Llama and Qwen2 have one name for it, GPT-2 another, each with a default.
+    let (name, default) = match config["model_type"].as_str() {
+        Some("gpt2") => ("n_positions", 1024),
+        _ => ("max_position_embeddings", 2048),
+    };
+    let positions = config[name].as_u64().map_or(default, |n| n as usize);
+    Ok(Some(positions.min(DECODER_POSITIONS)))
 }
 
 impl RowsOf {
@@ -228,8 +279,13 @@ impl Row {
                     let (tokens, in_loss) = (encoded.ids.len(), encoded.answer.len());
                     counts.tokens += tokens;
                     counts.tokens_in_loss += in_loss;
-                    let open = if answer.finished { "" } else { ", unfinished" };
-                    format!("{tokens} tokens, {in_loss} in the loss{open}")
+                    counts.truncated += usize::from(encoded.cut > 0);
+                    let end = match encoded.cut {
+                        0 if answer.finished => String::new(),
+                        0 => ", unfinished".to_owned(),
+                        cut => format!(", {cut} cut off its end"),
+                    };
+                    format!("{tokens} tokens, {in_loss} in the loss{end}")
                 }
                 Fit::TooLong { tokens } => {
                     format!("dropped, {tokens} tokens are more than {limit}")
@@ -266,6 +322,8 @@ struct Counts {
     rows: usize,
     tokens: usize,
     tokens_in_loss: usize,
+    /// Answers that were cut at their end.
+    truncated: usize,
     /// Answers by the reason they cannot be learned from.
     dropped: BTreeMap<&'static str, usize>,
 }

@@ -93,7 +93,7 @@ pub use crate::{
 #[cfg(feature = "cli")]
 pub use crate::{
     export::{Export, ExportFormat},
-    inspect::{Inspect, RowsOf, TemplateName},
+    inspect::{Inspect, RowsOf, TemplateName, TooLong},
     operations::{Corpus, TaskOperation},
     preference_operations::{Pairs, Prompts},
     questions::{AnswersOperation, QuestionsOperation},

@@ -38,16 +38,27 @@ fn records<T: Record>(place: &Path, rows: &[T]) -> String {
     reference.to_string()
 }
 
-fn inspect(place: &Path, flags: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_w2s-data"))
+fn command(place: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_w2s-data"));
+    command
         .args(["inspect", "--model", "model", "--store", "store"])
         .args(flags)
         .current_dir(place)
         .env_remove("RUST_LOG")
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .stdin(Stdio::null());
+    command
+}
+
+fn inspect(place: &Path, flags: &[&str]) -> Output {
+    let mut command = command(place, flags);
+    command.env("NO_COLOR", "1").output().unwrap()
+}
+
+fn file(place: &Path, rows: &[Value]) {
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    std::fs::write(place.join("rows.jsonl"), lines.join("\n")).unwrap();
 }
 
 fn lines(output: Output) -> Vec<String> {
@@ -99,7 +110,7 @@ fn a_pair_shows_what_is_in_the_loss() {
             "pair 7, rejected: 18 tokens, 1 in the loss, unfinished",
             &format!("{prompt}[4]"),
             "",
-            r#"{"rows":1,"tokens":37,"tokens_in_loss":3,"dropped":{}}"#,
+            r#"{"rows":1,"tokens":37,"tokens_in_loss":3,"truncated":0,"dropped":{}}"#,
         ]
     );
 }
@@ -123,7 +134,7 @@ fn a_prompt_shows_what_generation_starts_from() {
     assert_eq!(shown[1], r"Ã|ľ|b|e|\t|1|");
     assert_eq!(
         shown.last().unwrap(),
-        r#"{"rows":1,"tokens":6,"tokens_in_loss":0,"dropped":{}}"#
+        r#"{"rows":1,"tokens":6,"tokens_in_loss":0,"truncated":0,"dropped":{}}"#
     );
 }
 
@@ -136,8 +147,7 @@ fn lines_of_a_file_are_shown_and_dropped_ones_counted() {
         json!({"prompt": "1+1=", "answer": "22222222"}),
         json!({"prompt": "123456", "answer": "7"}),
     ];
-    let text: Vec<String> = rows.iter().map(Value::to_string).collect();
-    std::fs::write(place.path().join("rows.jsonl"), text.join("\n")).unwrap();
+    file(place.path(), &rows);
     let flags = ["--file", "rows.jsonl", "--max-tokens", "6", "--separate"];
     let shown = lines(inspect(place.path(), &flags));
     let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
@@ -155,9 +165,101 @@ fn lines_of_a_file_are_shown_and_dropped_ones_counted() {
             "",
             "rows.jsonl:4, answer: dropped, the 6 tokens of its prompt leave no room in 6",
             "",
-            r#"{"rows":4,"tokens":6,"tokens_in_loss":2,"dropped":{"empty":1,"ends_inside":1,"no_room":1,"too_long":1}}"#,
+            r#"{"rows":4,"tokens":6,"tokens_in_loss":2,"truncated":0,"dropped":{"empty":1,"ends_inside":1,"no_room":1,"too_long":1}}"#,
         ]
     );
+}
+
+#[test]
+fn a_long_answer_is_cut_on_demand() {
+    let place = place("gpt-2");
+    file(place.path(), &[json!({"prompt": "1+1=", "answer": "2222"})]);
+    let flags = ["--file", "rows.jsonl", "--max-tokens", "6", "--too-long"];
+    let shown = |choice| lines(inspect(place.path(), &[&flags[..], &[choice]].concat()));
+    assert_eq!(
+        shown("truncate"),
+        [
+            "rows.jsonl:1, answer: 6 tokens, 2 in the loss, 3 cut off its end",
+            "1|+|1|=|[2][2]",
+            "",
+            r#"{"rows":1,"tokens":6,"tokens_in_loss":2,"truncated":1,"dropped":{}}"#,
+        ]
+    );
+    assert_eq!(
+        shown("drop")[0],
+        "rows.jsonl:1, answer: dropped, 9 tokens are more than 6"
+    );
+}
+
+#[test]
+fn the_longest_row_is_that_of_training() {
+    let place = place("gpt-2");
+    let rows = [6, 520, 2000, 9000].map(|n| json!({"prompt": "1", "answer": "2".repeat(n)}));
+    file(place.path(), &rows);
+    let write = |name: &str, content: Value| {
+        std::fs::write(place.path().join(name), content.to_string()).unwrap();
+    };
+    // Which limit the first row that is dropped is beyond.
+    let limit = |max_tokens: &[&str]| -> String {
+        let flags = [&["--file", "rows.jsonl"], max_tokens].concat();
+        let shown = lines(inspect(place.path(), &flags));
+        let dropped = shown
+            .iter()
+            .find_map(|line| line.split_once("are more than "));
+        dropped.unwrap().1.to_owned()
+    };
+    // A folder without a model, then models with few and with many positions.
+    assert_eq!(limit(&[]), "512");
+    assert_eq!(limit(&["--max-tokens", "600"]), "600");
+    write(
+        "model/config.json",
+        json!({"model_type": "gpt2", "n_positions": 100}),
+    );
+    assert_eq!(limit(&[]), "100");
+    assert_eq!(limit(&["--max-tokens", "600"]), "100");
+    write(
+        "model/config.json",
+        json!({"model_type": "llama", "max_position_embeddings": 100_000}),
+    );
+    assert_eq!(limit(&[]), "512");
+    assert_eq!(limit(&["--max-tokens", "9000"]), "8192");
+    // An adapter is as long as its base.
+    std::fs::create_dir(place.path().join("base")).unwrap();
+    std::fs::remove_file(place.path().join("model/config.json")).unwrap();
+    write(
+        "base/config.json",
+        json!({"model_type": "gpt2", "n_positions": 50}),
+    );
+    write(
+        "model/adapter_config.json",
+        json!({"base_model_name_or_path": "../base"}),
+    );
+    assert_eq!(limit(&[]), "50");
+
+    let none = inspect(place.path(), &["--file", "rows.jsonl", "--max-tokens", "0"]);
+    let error = String::from_utf8(none.stderr).unwrap();
+    assert!(
+        error.contains("--max-tokens is 0; it must be above zero"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_in_the_loss_has_its_colour() {
+    let place = place("gpt-2");
+    file(place.path(), &[json!({"prompt": "1+", "answer": "2"})]);
+    let mut command = command(place.path(), &["--file", "rows.jsonl"]);
+    // A pipe is no place for colours, unless they are asked for.
+    let plain = lines(command.output().unwrap());
+    assert_eq!(plain[1], "1|+|[2][<|endoftext|>]");
+    assert!(plain.iter().all(|line| !line.contains('\x1b')));
+    let coloured = lines(command.env("CLICOLOR_FORCE", "1").output().unwrap());
+    assert_eq!(
+        coloured[1],
+        "\x1b[2m1\x1b[0m|\x1b[2m+\x1b[0m|\x1b[32m[2]\x1b[0m\x1b[32m\x1b[1m[<|endoftext|>]\x1b[0m"
+    );
+    let refused = lines(command.env("NO_COLOR", "1").output().unwrap());
+    assert_eq!(refused, plain);
 }
 
 #[test]
