@@ -37,7 +37,7 @@ pub trait Operation: clap::Args + serde::Serialize + Send + Sync + 'static {
 }
 
 /// An [`Operation`] without its type, so that a stage can hold several.
-pub(crate) trait AnyOperation {
+pub(crate) trait AnyOperation: Sync {
     fn name(&self) -> &'static str;
     fn version(&self) -> u32;
     fn kind(&self) -> Kind;

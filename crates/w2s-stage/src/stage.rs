@@ -31,6 +31,9 @@ const USAGE: u8 = 2;
 /// The exit code of an interrupted step, as shells know it.
 const INTERRUPTED: u8 = 130;
 
+/// Bytes of stack of a thread that works: as much as a main thread has.
+const STACK: usize = 8 << 20;
+
 /// A stage binary: its name, its subcommands and the devices it knows.
 pub struct Stage {
     pub(crate) name: &'static str,
@@ -269,6 +272,7 @@ fn execute(stage: &Stage, operation: &dyn AnyOperation, shared: &Shared) -> Resu
     // It fails only when the pool is there already, which is then not ours to size.
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        .stack_size(STACK)
         .build_global();
     let options = RunOptions {
         store: shared.common.store.clone(),
@@ -286,7 +290,9 @@ fn execute(stage: &Stage, operation: &dyn AnyOperation, shared: &Shared) -> Resu
         );
     }
     watch_signals(&options.interrupt);
-    let outcome = run_any(stage.name, operation, &options)?;
+    // On a thread of the pool, where starting a parallel loop does not put the caller to sleep and wake a worker: a
+    // training step starts some thousand of them.
+    let outcome = rayon::scope(|_| run_any(stage.name, operation, &options))?;
     let artifact = outcome.artifact;
     Ok(json!({
         "artifact": artifact.reference,

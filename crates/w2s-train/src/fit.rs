@@ -215,6 +215,9 @@ impl MetricsLog {
     }
 }
 
+/// What a state is taken to need for its way into a file, until one was written.
+const SAVED_BYTES_PER_SECOND: f64 = 512e6;
+
 /// Trains `model` over `plan`, going on from a saved state where there is one. Frozen parameters stay as they are and
 /// are no part of that state.
 ///
@@ -251,7 +254,9 @@ pub fn fit<M: Module>(
     let started = Instant::now();
     let before = cursor.seconds;
     let mut saved_at = Instant::now();
-    let mut save_cost = Duration::ZERO;
+    // Before the first save its cost is a guess, so that a large model is not written for the sake of a few seconds.
+    let mut save_cost =
+        Duration::from_secs_f64(moments.saved_bytes() as f64 / SAVED_BYTES_PER_SECOND);
     let evaluations = evaluation_steps(plan, config.early_stopping);
 
     while cursor.step < steps {

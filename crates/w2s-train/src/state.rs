@@ -80,6 +80,12 @@ impl Moments {
         Self(zeros.0)
     }
 
+    /// The size of a saved state: both moments and the parameters they belong to.
+    pub(crate) fn saved_bytes(&self) -> usize {
+        let values: usize = self.0.iter().map(|(m, _)| m.dims()[0]).sum();
+        3 * size_of::<f32>() * values
+    }
+
     /// One optimiser step on every parameter that has a gradient.
     pub(crate) fn update<M: Module>(
         &mut self,

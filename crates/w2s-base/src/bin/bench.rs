@@ -99,8 +99,13 @@ fn main() -> Result<()> {
         .num_threads(args.threads)
         .build_global()
         .context("cannot start the threads")?;
+    // On a thread of the pool, as the stages run.
+    rayon::scope(|_| measure(&args))
+}
+
+fn measure(args: &Args) -> Result<()> {
     if let ("generate", Some(model), Some(prompts)) = (&*args.work, &args.model, &args.prompts) {
-        println!("{}", generation(&args, model, prompts)?);
+        println!("{}", generation(args, model, prompts)?);
         return Ok(());
     }
     let mut config = DecoderConfig::scratch(

@@ -1,7 +1,10 @@
-//! Matrix products through the `gemm` crate, in any combination of layouts, without a copy.
+//! Matrix products in any combination of layouts, without a copy: through `faer` where the left factor's rows are
+//! contiguous, through `gemm` elsewhere. Each is the faster one there, see `docs/performance.md`.
 
 use super::{dims2, filled, tensor, values};
 use burn::backend::flex::FlexTensor;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use gemm::Parallelism;
 
 /// Multiply-adds below which one thread is faster than two.
@@ -70,13 +73,36 @@ pub fn product(
         return;
     }
     assert!((m - 1) * stride + n <= out.len());
-    let parallelism = if parallel && m * n * k >= PARALLEL_FROM {
-        Parallelism::Rayon(rayon::current_num_threads())
-    } else {
-        Parallelism::None
+    let large = parallel && m * n * k >= PARALLEL_FROM;
+    let threads = rayon::current_num_threads();
+    if large && a.column_stride == 1 {
+        let accum = match into {
+            Into::Replace => Accum::Replace,
+            Into::Add => Accum::Add,
+        };
+        // SAFETY: `Matrix` and the assertion above keep every address inside its slice, and `out` is borrowed mutably, so
+        // it overlaps neither input.
+        let (a, b, out) = unsafe {
+            (
+                MatRef::from_raw_parts(a.values.as_ptr(), m, k, a.row_stride as isize, 1),
+                MatRef::from_raw_parts(
+                    b.values.as_ptr(),
+                    k,
+                    n,
+                    b.row_stride as isize,
+                    b.column_stride as isize,
+                ),
+                MatMut::from_raw_parts_mut(out.as_mut_ptr(), m, n, stride as isize, 1),
+            )
+        };
+        matmul(out, accum, a, b, scale, Par::rayon(threads));
+        return;
+    }
+    let parallelism = match large {
+        true => Parallelism::Rayon(threads),
+        false => Parallelism::None,
     };
-    // SAFETY: `Matrix` and the assertion above keep every address inside its slice, and `out` is borrowed mutably, so
-    // it overlaps neither input. With `Replace` the output is not read.
+    // SAFETY: as above. With `Replace` the output is not read.
     unsafe {
         gemm::gemm(
             m,
