@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use w2s_artifact::{Prompt, Score};
-use w2s_lm::{LanguageModel, LmError, answer_log_probs};
-use w2s_text::{ChatTemplate, Encoded, TextError, Tokenizer, Turn};
+use w2s_lm::{LanguageModel, LmError, answer_log_probs, turns};
+use w2s_text::{ChatTemplate, Encoded, TextError, Tokenizer};
 
-use crate::likelihood::turn;
 use crate::metrics;
 
 /// How a question becomes a context.
@@ -179,8 +178,7 @@ fn ask<'a>(
     if prompt.choices.iter().any(String::is_empty) {
         return Ok(Err("empty_choice"));
     }
-    let turns: Vec<Turn> = prompt.messages.iter().map(turn).collect();
-    let rendered = context.template.render(&turns, true)?;
+    let rendered = context.template.render(&turns(&prompt.messages), true)?;
     let continuations = prompt
         .choices
         .iter()

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use w2s_artifact::{Answer, Message, Pair, Prompt, Response, Score};
-use w2s_lm::{LanguageModel, LmError, LogProbSum, answer_log_probs};
-use w2s_text::{Encoded, Encoder, Fit, Turn};
+use w2s_lm::{LanguageModel, LmError, LogProbSum, answer_log_probs, turns};
+use w2s_text::{Encoded, Encoder, Fit};
 
 /// A prompt with the answers that are scored behind it.
 #[derive(Clone, Debug, Serialize)]
@@ -168,7 +168,7 @@ pub fn likelihoods(
 
 /// All answers of an item behind its prompt, or why it is left out.
 fn encode(encoder: &Encoder, item: &Item) -> Result<Result<Vec<Encoded>, &'static str>, LmError> {
-    let turns: Vec<Turn> = item.messages.iter().map(turn).collect();
+    let turns = turns(item.messages);
     let mut encoded = Vec::with_capacity(item.answers.len());
     for side in &item.answers {
         let fit = encoder.answer(&turns, side.text, side.finished)?;
@@ -180,14 +180,6 @@ fn encode(encoder: &Encoder, item: &Item) -> Result<Result<Vec<Encoded>, &'stati
         }
     }
     Ok(Ok(encoded))
-}
-
-/// A message as the encoder takes it.
-pub(crate) fn turn(message: &Message) -> Turn<'_> {
-    Turn {
-        role: &message.role,
-        content: &message.content,
-    }
 }
 
 fn score(item: &Item, sums: &[LogProbSum]) -> Score {

@@ -4,7 +4,7 @@
 //! (Qwen2.5) or of GPT-2; it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that
 //! [`DecoderConfig`] describes. Text becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row.
 //! [`device()`] turns a name from a command line into a place to compute. [`generate`] lets a language model write on;
-//! [`respond()`] lets it answer conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how
+//! a [`Responder`] answers conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how
 //! likely it finds answers. [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
 //!
 //! ```
@@ -41,7 +41,7 @@ pub use classify::{
     classify,
 };
 pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
-pub use conversation::{EncodingArgs, Template};
+pub use conversation::{EncodingArgs, Template, turns};
 pub use decoder::{
     Attention, Block, Classifier, Decoder, Embedding, LanguageModel, Linear, Mlp, Norm,
 };
@@ -50,5 +50,5 @@ pub use error::LmError;
 pub use folder::{ModelFolder, save_classifier, save_language_model};
 pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
 pub use peft::save_adapter;
-pub use respond::{Answered, SamplingArgs, respond};
+pub use respond::{Responded, Responder, SamplingArgs};
 pub use w2s_text::Tokenizer;

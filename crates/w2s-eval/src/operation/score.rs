@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 use w2s_artifact::{Kind, Pair, Prompt, Record, Response};
-use w2s_lm::{EncodingArgs, ModelFolder, SamplingArgs, Template, TooLong};
+use w2s_lm::{EncodingArgs, ModelFolder, Responder, SamplingArgs, Template};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Interrupted, Operation, Step};
 use w2s_text::{ChatTemplate, Tokenizer};
 
 use crate::answers::{check_scorers, join, score_answers};
 use crate::choices::{self, choices};
-use crate::likelihood::{Item, likelihoods, turn};
+use crate::likelihood::{Item, likelihoods};
 use crate::scorers::{Normalization, Scorer};
 use crate::scores::{ArmArgs, summary, task_hash};
 
@@ -236,56 +236,28 @@ impl Operation for RespondOperation {
     fn run(&self, step: &Step) -> Result<Value> {
         let model = step.artifact("model")?;
         let prompts: Vec<Prompt> = step.artifact("prompts")?.records()?;
-        let language_model =
-            ModelFolder::open(&model.path)?.language_model(&w2s_lm::device(step.device())?)?;
-        let encoding = EncodingArgs {
-            template: self.template,
-            max_tokens: None,
-            too_long: TooLong::Drop,
-            separate: false,
-        };
-        let encoder = encoding.encoder(&model.path, &language_model)?;
-        let turns: Vec<Vec<_>> = prompts
-            .iter()
-            .map(|prompt| prompt.messages.iter().map(turn).collect())
-            .collect();
+        let responder = Responder::open(
+            &model.path,
+            model.reference.to_string(),
+            self.template,
+            &w2s_lm::device(step.device())?,
+        )?;
         let mut watch = step.watch("answer");
-        let answers = w2s_lm::respond(
-            &language_model,
-            &encoder,
-            &turns,
-            self.sampling.samples,
-            &self.sampling.settings(),
-            &mut |done, total| watch(done as u64, total as u64, String::new()),
-        )?
-        .ok_or(Interrupted)?;
-        let name = model.reference.to_string();
-        let mut responses = Vec::new();
-        for (prompt, answers) in prompts.iter().zip(answers) {
-            responses.extend((0..).zip(answers).map(|(sample, answer)| Response {
-                prompt: prompt.id,
-                sample,
-                text: answer.text,
-                ids: answer.ids,
-                log_probs: answer.log_probs,
-                finished: answer.finished,
-                model: name.clone(),
-            }));
-        }
-        if responses.is_empty() {
-            bail!(
-                "none of {} prompts leaves room for an answer in the model's {} positions",
-                prompts.len(),
-                language_model.model.max_tokens()
-            );
-        }
-        let hash = encoder.template().hash();
+        let done = responder
+            .respond(
+                &prompts,
+                self.sampling.samples,
+                &self.sampling.settings(),
+                &mut |done, total| watch(done as u64, total as u64, String::new()),
+            )?
+            .ok_or(Interrupted)?;
+        let hash = responder.encoder.template().hash();
         let summary = self.scoring.run(
             step,
             &self.arm,
             self.sampling.seed,
             &prompts,
-            &responses,
+            &done.responses,
             "no_room",
             Some(&hash),
         )?;
