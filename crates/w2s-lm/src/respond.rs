@@ -76,12 +76,12 @@ impl Responder {
             Err(error) => return Err(error),
         };
         let mut responses = Vec::new();
-        for (prompt, generated) in asked.iter().zip(generated) {
+        for ((prompt, request), generated) in asked.iter().zip(&requests).zip(generated) {
             for (sample, one) in (0..).zip(generated) {
                 responses.push(Response {
                     prompt: prompt.id,
                     sample,
-                    text: one.text(tokenizer, &settings)?,
+                    text: one.text(&request.prompt, tokenizer, &settings)?,
                     // A certain token may come out above zero by rounding.
                     log_probs: one.log_probs.iter().map(|p| p.min(0.0)).collect(),
                     finished: one.finish == Finish::Stop,

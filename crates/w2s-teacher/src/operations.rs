@@ -184,7 +184,7 @@ pub struct Respond {
 
 impl Operation for Respond {
     const NAME: &'static str = "respond";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Responses;
     const ABOUT: &'static str = "Lets a checkpoint answer prompts, greedily or by sampling";
 

@@ -217,7 +217,7 @@ pub struct RespondOperation {
 
 impl Operation for RespondOperation {
     const NAME: &'static str = "respond";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Scores;
     const ABOUT: &'static str = "Lets a model answer prompts and scores the answers";
 
