@@ -454,6 +454,33 @@ fn a_model_that_computes_nothing_finite_says_nothing() {
     }
 }
 
+/// `data/golden/qwen2-tiny/greedy.json` says where the ids come from; all prompts in one batch, and each alone.
+#[test]
+fn greedy_is_what_transformers_writes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/golden/qwen2-tiny");
+    let golden = std::fs::read_to_string(folder.join("greedy.json")).unwrap();
+    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let model = ModelFolder::open(&folder).unwrap();
+    let model = model.language_model(&device("flex").unwrap()).unwrap();
+    let cases = golden["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 8);
+    let requests: Vec<Request> = cases
+        .iter()
+        .map(|case| Request {
+            prompt: ids(&case["prompt"]),
+            samples: 1,
+        })
+        .collect();
+    let together = generate(&model, &requests, &Settings::greedy(32));
+    for ((case, request), together) in cases.iter().zip(requests).zip(together) {
+        let expected = ids(&case["new_ids"]);
+        assert_eq!(expected.len(), 32);
+        assert_eq!(together[0].ids, expected, "{:?}", request.prompt);
+        let alone = generate(&model, &[request], &Settings::greedy(32));
+        assert_eq!(alone[0][0].ids, expected);
+    }
+}
+
 #[test]
 fn lengths_end_where_they_are_asked_to_or_where_positions_end() {
     let model = model(&gpt2());
