@@ -44,11 +44,7 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let model = LanguageModel::init(&config(), 1, &device("flex").unwrap());
-        let model = commit(&store, Kind::Checkpoint, |path| {
-            write_tokenizer(path);
-            save_language_model(&model, path).unwrap();
-        });
+        let model = language_model(&store, 1, |_| ());
         Self {
             folder,
             store,
@@ -114,6 +110,16 @@ impl Fixture {
             .encode(text)
             .unwrap()
     }
+}
+
+/// A language model with weights of this seed, whose folder is changed by the last argument.
+fn language_model(store: &Store, seed: u64, change: impl Fn(&Path)) -> Artifact {
+    let model = LanguageModel::init(&config(), seed, &device("flex").unwrap());
+    commit(store, Kind::Checkpoint, |path| {
+        write_tokenizer(path);
+        save_language_model(&model, path).unwrap();
+        change(path);
+    })
 }
 
 fn config() -> DecoderConfig {
@@ -251,6 +257,77 @@ fn a_model_answers_and_is_scored() {
     assert_eq!(summary["template_hash"], "plain");
     let mean = (scores[0].values["length_words"] + scores[1].values["length_words"]) / 2.0;
     assert_eq!(summary["metrics"]["length_words"], mean);
+}
+
+#[test]
+fn a_divergence_is_a_score_of_each_prompt() {
+    let fixture = Fixture::new();
+    let long = "the film is good ".repeat(4);
+    let texts = ["the film is ", "the plot is a ", "a good film ", &long];
+    let prompts: Vec<Prompt> = (0..)
+        .zip(texts)
+        .map(|(id, text)| prompt(id, text))
+        .collect();
+    let prompts = fixture.records(&prompts);
+    let model = fixture.model();
+    let other = language_model(&fixture.store, 2, |_| ())
+        .reference
+        .to_string();
+    let foreign = language_model(&fixture.store, 2, |path| {
+        let file = path.join("tokenizer.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("poor", "dull")).unwrap();
+    });
+    let foreign = foreign.reference.to_string();
+    let flags = [
+        ["--model", &model],
+        ["--prompts", &prompts],
+        ["--scorer", "length"],
+        ["--temperature", "0.7"],
+        ["--samples", "2"],
+        ["--max-new-tokens", "4"],
+    ]
+    .concat();
+    let against = |reference: &str| {
+        let flags = [&flags[..], &["--kl-reference", reference]].concat();
+        fixture.run::<RespondOperation>(&flags).unwrap()
+    };
+    let plain = scores(&fixture.run::<RespondOperation>(&flags).unwrap());
+    let measured = against(&other);
+    let found = scores(&measured);
+    assert_eq!(found.len(), 6);
+    for (score, plain) in found.iter().zip(&plain) {
+        let (kl, per_token) = (score.values["kl"], score.values["kl_per_token"]);
+        let tokens = kl / per_token;
+        assert!(kl > 0.0 && (tokens - tokens.round()).abs() < 1e-6 && tokens < 4.5);
+        let of_prompt = found.iter().find(|s| s.id == score.id).unwrap();
+        assert_eq!(of_prompt.values["kl"], kl);
+        // The answers are those that are given without it.
+        let mut values = score.values.clone();
+        values.retain(|name, _| !name.starts_with("kl"));
+        assert_eq!(values, plain.values);
+    }
+    let mean = (found[0].values["kl"] + found[2].values["kl"] + found[4].values["kl"]) / 3.0;
+    close(
+        measured.manifest.summary["metrics"]["kl"].as_f64().unwrap(),
+        mean,
+    );
+    let zero = against(&model);
+    assert_eq!(zero.manifest.summary["metrics"]["kl"], 0.0);
+    assert_eq!(zero.manifest.summary["metrics"]["kl_per_token"], 0.0);
+    let refused = [&flags[..], &["--kl-reference", &foreign]].concat();
+    assert_eq!(
+        fixture.failure::<RespondOperation>(&refused),
+        format!(
+            "{foreign} has another tokenizer than {model}, and a divergence compares the same tokens"
+        )
+    );
+    let twice = ["--scorer", "kl:count=a", "--kl-reference", &other];
+    let twice = [&flags[..], &twice].concat();
+    assert_eq!(
+        fixture.failure::<RespondOperation>(&twice),
+        "the metric `kl` is given by both `kl:count=a` and --kl-reference"
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! [`DecoderConfig`] describes. Text becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row.
 //! [`device()`] turns a name from a command line into a place to compute. [`generate`] lets a language model write on;
 //! a [`Responder`] answers conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how
-//! likely it finds answers. [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
+//! likely it finds answers; [`kl_divergence`] says how far a model's own answers have moved from another model.
+//! [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
 //!
 //! ```
 //! use w2s_lm::{Batch, DecoderConfig, LanguageModel, device};
@@ -30,6 +31,7 @@ mod device;
 mod error;
 mod folder;
 pub mod generate;
+mod kl;
 mod lora;
 mod peft;
 mod respond;
@@ -48,6 +50,7 @@ pub use decoder::{
 pub use device::device;
 pub use error::LmError;
 pub use folder::{ModelFolder, save_classifier, save_language_model};
+pub use kl::{Kl, kl_divergence};
 pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
 pub use peft::save_adapter;
 pub use respond::{Responded, Responder, SamplingArgs};

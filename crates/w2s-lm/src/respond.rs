@@ -1,12 +1,18 @@
 //! From prompts to answers: encoding, generation, text.
 
-use crate::generate::{Finish, Request, Sampling, Settings};
-use crate::{EncodingArgs, LanguageModel, LmError, ModelFolder, Template, turns};
+use crate::generate::{Finish, Generated, Request, Sampling, Settings};
+use crate::{
+    EncodingArgs, Kl, LanguageModel, LmError, ModelFolder, Template, kl_divergence, turns,
+};
 use burn::tensor::Device;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use w2s_artifact::{Prompt, Response};
 use w2s_text::Encoder;
+
+/// What the seed is mixed with for answers that only measure a divergence.
+const KL_STREAM: u64 = 0x6b6c_5f64_7261_7773;
 
 /// A model that answers prompts.
 pub struct Responder {
@@ -64,24 +70,18 @@ impl Responder {
         settings: &Settings,
         watch: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Option<Responded>, LmError> {
-        let settings = self.settings(settings);
         let (asked, requests) = self.requests(prompts, samples)?;
-        let tokenizer = self.encoder.tokenizer();
-        let generated = match self
-            .model
-            .generate(&requests, &settings, Some(tokenizer), watch)
-        {
-            Ok(generated) => generated,
-            Err(LmError::Interrupted) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(generated) = self.generate(&requests, settings, watch)? else {
+            return Ok(None);
         };
+        let tokenizer = self.encoder.tokenizer();
         let mut responses = Vec::new();
         for ((prompt, request), generated) in asked.iter().zip(&requests).zip(generated) {
             for (sample, one) in (0..).zip(generated) {
                 responses.push(Response {
                     prompt: prompt.id,
                     sample,
-                    text: one.text(&request.prompt, tokenizer, &settings)?,
+                    text: one.text(&request.prompt, tokenizer, settings)?,
                     // A certain token may come out above zero by rounding.
                     log_probs: one.log_probs.iter().map(|p| p.min(0.0)).collect(),
                     finished: one.finish == Finish::Stop,
@@ -96,11 +96,60 @@ impl Responder {
         }))
     }
 
-    /// The settings with this model's own ends of an answer.
-    fn settings(&self, settings: &Settings) -> Settings {
+    /// KL divergence of this model's answers from those of `reference`, by the number of the prompt, estimated from one
+    /// answer to each that leaves room for one: see [`kl_divergence`]. It is drawn at temperature 1 from the whole
+    /// distribution, ends as `settings` say, and comes from a stream of its own: it is none of the answers that
+    /// [`respond`](Self::respond) gives for the same seed. `watch` hears how many prompts are done, each of them drawn and
+    /// then compared, and may stop the work as there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`respond`](Self::respond) and of [`kl_divergence`].
+    pub fn kl(
+        &self,
+        reference: &LanguageModel,
+        prompts: &[Prompt],
+        settings: &Settings,
+        watch: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<BTreeMap<u64, Kl>>, LmError> {
+        let (asked, requests) = self.requests(prompts, 1)?;
+        let settings = Settings {
+            sampling: Some(Sampling {
+                temperature: 1.0,
+                top_k: None,
+                top_p: None,
+            }),
+            seed: settings.seed ^ KL_STREAM,
+            ..settings.clone()
+        };
+        let total = 2 * requests.len();
+        let Some(drawn) = self.generate(&requests, &settings, &mut |done, _| watch(done, total))?
+        else {
+            return Ok(None);
+        };
+        let mut done = requests.len();
+        let found = kl_divergence(&self.model, reference, &requests, &drawn, &mut |count| {
+            done += count;
+            watch(done, total)
+        })?;
+        let ids = asked.iter().map(|prompt| prompt.id);
+        Ok(found.map(|found| ids.zip(found).collect()))
+    }
+
+    /// Continuations that also end at this model's own ends of an answer.
+    fn generate(
+        &self,
+        requests: &[Request],
+        settings: &Settings,
+        watch: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Vec<Vec<Generated>>>, LmError> {
         let mut settings = settings.clone();
         settings.stop_ids.extend(self.encoder.stop_ids());
-        settings
+        let tokenizer = Some(self.encoder.tokenizer());
+        match self.model.generate(requests, &settings, tokenizer, watch) {
+            Err(LmError::Interrupted) => Ok(None),
+            generated => generated.map(Some),
+        }
     }
 
     /// The prompts that leave room for an answer, and what is asked of the model for each of them.

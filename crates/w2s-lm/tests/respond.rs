@@ -126,17 +126,51 @@ fn samples_come_with_their_log_probabilities_and_prompts_without_room_are_counte
 }
 
 #[test]
+fn a_divergence_has_answers_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let responder = responder(folder.path());
+    let mut prompts: Vec<Prompt> = (0..20).map(|id| prompt(id, "which film")).collect();
+    prompts.push(prompt(20, &"film ".repeat(16)));
+    // With other sampling and more samples it is the same: one answer to a prompt, at temperature 1.
+    let measure = |reference: &LanguageModel, sampling: &SamplingArgs| {
+        let settings = sampling.settings();
+        let mut last = 0;
+        let found = responder.kl(reference, &prompts, &settings, &mut |done, total| {
+            assert!(done >= last && done <= total && total == 40);
+            last = done;
+            true
+        });
+        assert_eq!(last, 40);
+        found.unwrap().unwrap()
+    };
+    let other = LanguageModel::init(responder.model.model.config(), 4, &device("flex").unwrap());
+    let found = measure(&other, &sampling(1, None));
+    assert_eq!(found.len(), 20);
+    assert!(found.values().all(|kl| kl.nats > 0.0));
+    assert_eq!(found, measure(&other, &sampling(3, Some(0.2))));
+    let zero = measure(&responder.model, &sampling(1, None));
+    assert!(zero.values().all(|kl| kl.nats == 0.0));
+    let same = answers(&responder, &prompts, &sampling(1, Some(1.0))).unwrap();
+    let drawn = |kl: &w2s_lm::Kl| kl.tokens;
+    let said = same.responses.iter().map(|r| r.log_probs.len());
+    assert_ne!(
+        found.values().map(drawn).collect::<Vec<_>>(),
+        said.collect::<Vec<_>>()
+    );
+    let stopped = responder.kl(
+        &other,
+        &prompts,
+        &sampling(1, None).settings(),
+        &mut |_, _| false,
+    );
+    assert!(stopped.unwrap().is_none());
+}
+
+#[test]
 fn greedy_answers_are_the_same_again() {
     let folder = tempfile::tempdir().unwrap();
     let responder = responder(folder.path());
-    let run = || {
-        answers(
-            &responder,
-            &[prompt(1, "which film")],
-            &sampling(1, None),
-        )
-        .unwrap()
-    };
+    let run = || answers(&responder, &[prompt(1, "which film")], &sampling(1, None)).unwrap();
     assert_eq!(run().responses, run().responses);
 }
 
