@@ -67,8 +67,13 @@ pub fn encode(
     let behind = |continuation: String| {
         let ids = tokenizer.encode(&format!("{context}{continuation}"))?;
         let answer = start..ids.len();
-        let cut = 0;
-        Ok((start > 0 && !answer.is_empty()).then_some(Encoded { ids, answer, cut }))
+        let (cut, cut_bytes) = (0, 0);
+        Ok((start > 0 && !answer.is_empty()).then_some(Encoded {
+            ids,
+            answer,
+            cut,
+            cut_bytes,
+        }))
     };
     continuations.into_iter().map(behind).collect()
 }

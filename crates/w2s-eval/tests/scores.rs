@@ -458,6 +458,35 @@ fn choices_are_as_likely_as_the_model_says() {
 }
 
 #[test]
+fn bytes_are_those_of_the_tokens_that_were_kept() {
+    let fixture = Fixture::new();
+    let mut prompts = vec![prompt(0, "the film is ")];
+    prompts[0].answer = Some("good fine poor".into());
+    let prompts = fixture.records(&prompts);
+    let model = fixture.model();
+    let limit = ["--max-tokens", "5", "--too-long", "truncate"];
+    let flags = [&["--model", &model, "--prompts", &prompts], &limit[..]].concat();
+    let artifact = fixture.run::<LikelihoodOperation>(&flags).unwrap();
+    let expected = fixture.log_likelihood(&fixture.ids("the film is good fine"), 2);
+    let summary = &artifact.manifest.summary;
+    let totals = &summary["totals"]["answer"];
+    assert_eq!(summary["truncated"], 1);
+    // `good fine`
+    assert_eq!(
+        (&totals["bytes"], &totals["tokens"]),
+        (&json!(9), &json!(2))
+    );
+    close(
+        totals["bits_per_byte"].as_f64().unwrap(),
+        -expected / 9.0 / 2f64.ln(),
+    );
+    close(
+        totals["byte_perplexity"].as_f64().unwrap(),
+        (-expected / 9.0).exp(),
+    );
+}
+
+#[test]
 fn held_out_answers_are_as_likely_as_the_model_says() {
     let fixture = Fixture::new();
     let mut prompts = vec![prompt(0, "the film is "), prompt(1, "the plot is ")];

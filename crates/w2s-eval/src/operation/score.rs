@@ -557,7 +557,7 @@ pub struct LikelihoodOperation {
 
 impl Operation for LikelihoodOperation {
     const NAME: &'static str = "likelihood";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Scores;
     const ABOUT: &'static str = "Scores how likely a model finds held-out answers or pairs";
 
