@@ -458,6 +458,63 @@ fn choices_are_as_likely_as_the_model_says() {
 }
 
 #[test]
+fn a_space_stands_before_a_choice_but_behind_a_template_nothing() {
+    let fixture = Fixture::new();
+    let templated = language_model(&fixture.store, 1, |path| {
+        let template = "{{ messages[0].content }}{% if add_generation_prompt %} is {% endif %}";
+        let settings = json!({"eos_token": "<eos>", "chat_template": template});
+        std::fs::write(path.join("tokenizer_config.json"), settings.to_string()).unwrap();
+    });
+    let templated = templated.reference.to_string();
+    let prompts = fixture.records(&[Prompt {
+        choices: vec!["good".into(), "bad".into()],
+        gold: Some(0),
+        ..prompt(4, "the film")
+    }]);
+    let run = |flags: &[&str]| {
+        let flags = [&["--prompts", &prompts], flags].concat();
+        fixture.run::<ChoicesOperation>(&flags)
+    };
+    let first = |artifact: &Artifact| {
+        let asked = lines(artifact.file("choices.jsonl"));
+        asked[0]["log_likelihoods"][0].as_f64().unwrap()
+    };
+    let model = fixture.model();
+    let plain = run(&["--model", &model]).unwrap();
+    assert_eq!(plain.manifest.summary["delimiter"], " ");
+    let expected = fixture.log_likelihood(&fixture.ids("the film good"), 1);
+    close(first(&plain), expected);
+    // The template is not read unless it is asked for.
+    let plain = run(&["--model", &templated]).unwrap();
+    close(first(&plain), expected);
+    let written = run(&["--model", &templated, "--template", "model"]).unwrap();
+    assert_eq!(written.manifest.summary["delimiter"], "");
+    close(
+        first(&written),
+        fixture.log_likelihood(&fixture.ids("the film is good"), 1),
+    );
+    // Without a space the choice goes on the last word, and nothing of its own is left.
+    let joined = run(&["--model", &model, "--delimiter", ""]).unwrap_err();
+    assert_eq!(
+        joined.to_string(),
+        "none of 1 prompts is a question that can be scored: 1 no context"
+    );
+    let other = run(&[
+        "--model",
+        &templated,
+        "--template",
+        "model",
+        "--delimiter",
+        " a ",
+    ])
+    .unwrap();
+    close(
+        first(&other),
+        fixture.log_likelihood(&fixture.ids("the film is a good"), 2),
+    );
+}
+
+#[test]
 fn bytes_are_those_of_the_tokens_that_were_kept() {
     let fixture = Fixture::new();
     let mut prompts = vec![prompt(0, "the film is ")];

@@ -435,7 +435,7 @@ pub struct ChoicesOperation {
 
 impl Operation for ChoicesOperation {
     const NAME: &'static str = "choices";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Scores;
     const ABOUT: &'static str = "Scores a model on multiple-choice questions by likelihood";
 
