@@ -93,7 +93,8 @@ impl EncodingArgs {
         Ok(())
     }
 
-    /// What turns conversations into tokens of the model that was read from `folder`.
+    /// What turns conversations into tokens of the model that was read from `folder`. An answer ends with the `eos_token`
+    /// that the folder names, or else with the model's own.
     ///
     /// # Errors
     ///
@@ -102,7 +103,12 @@ impl EncodingArgs {
         let positions = model.model.max_tokens();
         let max_tokens = self.max_tokens.unwrap_or(MAX_TOKENS).min(positions);
         let encoder = Encoder::load(folder, max_tokens)?;
-        encoder.tokenizer().fits(model.model.config().vocabulary)?;
+        let config = model.model.config();
+        encoder.tokenizer().fits(config.vocabulary)?;
+        // An adapter's folder has no config.json that could name the end.
+        let known = |id: &u32| encoder.tokenizer().token_text(*id).is_some();
+        let eos = config.eos.filter(known);
+        let encoder = encoder.or_eos(eos);
         let encoder = match self.template {
             Template::Model => encoder,
             Template::Plain => encoder.plain(),

@@ -153,6 +153,13 @@ impl Encoder {
         self
     }
 
+    /// The same with this `eos_token` where the model folder names none.
+    #[must_use]
+    pub fn or_eos(mut self, eos: Option<u32>) -> Self {
+        self.eos = self.eos.or(eos);
+        self
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
