@@ -4,68 +4,37 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Each crate with its layer and the workspace crates it may depend on.
-const ALLOWED: [(&str, u8, &[&str]); 15] = [
-    ("w2s-artifact", 0, &[]),
-    ("w2s-losses", 0, &[]),
-    ("w2s-ops", 0, &[]),
-    ("w2s-text", 0, &[]),
-    ("w2s-theory", 0, &[]),
-    ("w2s-train", 1, &["w2s-ops"]),
-    ("w2s-lm", 1, &["w2s-ops", "w2s-text"]),
-    ("w2s-stage", 1, &["w2s-artifact"]),
-    // Its binary alone needs the shell.
-    ("w2s-data", 1, &["w2s-artifact", "w2s-stage", "w2s-text"]),
-    (
-        "w2s-base",
-        2,
-        &[
-            "w2s-artifact",
-            "w2s-lm",
-            "w2s-ops",
-            "w2s-stage",
-            "w2s-text",
-            "w2s-train",
-        ],
-    ),
-    (
-        "w2s-teacher",
-        2,
-        &[
-            "w2s-artifact",
-            "w2s-lm",
-            "w2s-losses",
-            "w2s-stage",
-            "w2s-text",
-            "w2s-train",
-        ],
-    ),
-    (
-        "w2s-student",
-        2,
-        &[
-            "w2s-artifact",
-            "w2s-lm",
-            "w2s-losses",
-            "w2s-stage",
-            "w2s-text",
-            "w2s-train",
-        ],
-    ),
-    (
-        "w2s-eval",
-        2,
-        &[
-            "w2s-artifact",
-            "w2s-lm",
-            "w2s-stage",
-            "w2s-text",
-            "w2s-theory",
-        ],
-    ),
-    ("xtask", 3, &["w2s-artifact"]),
-    ("w2s-tests", 3, &["w2s-artifact"]),
-];
+/// A row of the table under the heading "Layers".
+struct Row {
+    name: String,
+    layer: u8,
+    dependencies: BTreeSet<String>,
+    burn: bool,
+}
+
+fn table() -> Vec<Row> {
+    let text = include_str!("../../docs/architecture.md");
+    let (_, text) = text.split_once("\n## Layers\n").expect("the heading");
+    let (text, _) = text.split_once("\n## ").expect("the next one");
+    let rows = text.lines().filter(|line| line.starts_with("| ")).skip(2);
+    rows.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [layer, name, dependencies, burn] = cells[..] else {
+            panic!("four cells: {line}");
+        };
+        // A remark may stand in brackets behind a name.
+        let names = dependencies
+            .split(',')
+            .filter_map(|d| d.split_whitespace().next());
+        Row {
+            name: name.trim_matches('`').into(),
+            layer: layer.parse().expect("a number"),
+            dependencies: names.map(|name| format!("w2s-{name}")).collect(),
+            burn: burn != "never",
+        }
+    })
+    .collect()
+}
 
 /// A package of the workspace and the crates it depends on outside of tests.
 struct Package {
@@ -107,36 +76,21 @@ fn packages() -> Vec<Package> {
 }
 
 #[test]
-fn arrows_point_down() {
-    let packages = packages();
-    let names: BTreeSet<&str> = packages.iter().map(|p| p.name.as_str()).collect();
-    let listed: BTreeSet<&str> = ALLOWED.iter().map(|(name, _, _)| *name).collect();
-    assert_eq!(
-        names, listed,
-        "every crate of the workspace stands in the table"
-    );
-    let layer = |name: &str| {
-        ALLOWED
-            .iter()
-            .find(|(n, _, _)| *n == name)
-            .map(|(_, layer, _)| *layer)
-    };
+fn arrows_are_those_of_the_table_and_point_down() {
+    let (packages, table) = (packages(), table());
+    let row = |name: &str| table.iter().find(|row| row.name == name);
+    assert_eq!(packages.len(), table.len(), "one row a crate");
     for package in &packages {
-        let (name, own, allowed) = ALLOWED
-            .iter()
-            .find(|(name, _, _)| *name == package.name)
-            .expect("listed");
-        for dependency in &package.dependencies {
-            let Some(below) = layer(dependency) else {
-                continue;
-            };
-            assert!(
-                allowed.contains(&dependency.as_str()),
-                "{name} must not depend on {dependency}"
-            );
+        let name = package.name.as_str();
+        let own = row(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let ours = package.dependencies.iter().filter(|d| row(d).is_some());
+        let ours: BTreeSet<String> = ours.cloned().collect();
+        assert_eq!(ours, own.dependencies, "{name}");
+        for dependency in &ours {
+            let below = row(dependency).expect("it was just found").layer;
             // The one arrow inside a layer: the binary of w2s-data has the shell of all stages.
             assert!(
-                below < *own || (*name == "w2s-data" && dependency == "w2s-stage"),
+                below < own.layer || (name == "w2s-data" && dependency == "w2s-stage"),
                 "{name} to {dependency}"
             );
         }
@@ -145,20 +99,10 @@ fn arrows_point_down() {
 
 #[test]
 fn crates_without_tensors_do_not_name_burn() {
-    for package in packages() {
-        if [
-            "w2s-artifact",
-            "w2s-stage",
-            "w2s-theory",
-            "w2s-data",
-            "w2s-text",
-            "xtask",
-            "w2s-tests",
-        ]
-        .contains(&package.name.as_str())
-        {
-            let burn = package.dependencies.iter().find(|d| d.starts_with("burn"));
-            assert!(burn.is_none(), "{} depends on {burn:?}", package.name);
-        }
+    let packages = packages();
+    for row in table().iter().filter(|row| !row.burn) {
+        let package = packages.iter().find(|p| p.name == row.name).expect("one");
+        let burn = package.dependencies.iter().find(|d| d.starts_with("burn"));
+        assert!(burn.is_none(), "{} depends on {burn:?}", row.name);
     }
 }

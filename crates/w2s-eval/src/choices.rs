@@ -2,16 +2,17 @@
 //!
 //! Each choice is put behind the question, and the model's log-probability of the choice's tokens is its score. How text is
 //! cut into tokens decides here: spaces at the end of the context belong to the continuation, both are tokenised as one
-//! text, and what is left after as many tokens as the context alone has is the continuation.
+//! text, and what is left after as many tokens as the context alone has is the continuation. A model whose tokenizer begins
+//! texts with a `bos_token` gets one, and one only, as it does everywhere else here; lm-evaluation-harness does so since
+//! `add_bos_token` is left to the tokenizer (up to 0.4.9 it added none unless told to).
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use w2s_artifact::{Prompt, Score};
-use w2s_lm::{LanguageModel, LmError, answer_log_probs};
-use w2s_text::{ChatTemplate, Encoded, TextError, Tokenizer, Turn};
+use w2s_lm::{LanguageModel, LmError, answer_log_probs, turns};
+use w2s_text::{ChatTemplate, Encoded, TextError, Tokenizer};
 
-use crate::likelihood::turn;
 use crate::metrics;
 
 /// How a question becomes a context.
@@ -63,13 +64,23 @@ pub fn encode(
     context: &str,
     continuations: impl IntoIterator<Item = String>,
 ) -> Result<Vec<Option<Encoded>>, TextError> {
-    let stem = context.trim_end();
-    let start = tokenizer.encode(stem)?.len();
+    let encode = |text: &str| -> Result<Vec<u32>, TextError> {
+        let mut ids = tokenizer.encode(text)?;
+        if let Some(bos) = tokenizer.bos().filter(|bos| ids.first() != Some(bos)) {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
+    };
+    let start = encode(context.trim_end())?.len();
     let behind = |continuation: String| {
-        let ids = tokenizer.encode(&format!("{context}{continuation}"))?;
+        let ids = encode(&format!("{context}{continuation}"))?;
         let answer = start..ids.len();
-        let cut = 0;
-        Ok((start > 0 && !answer.is_empty()).then_some(Encoded { ids, answer, cut }))
+        Ok((start > 0 && !answer.is_empty()).then_some(Encoded {
+            ids,
+            answer,
+            cut: 0,
+            cut_bytes: 0,
+        }))
     };
     continuations.into_iter().map(behind).collect()
 }
@@ -179,8 +190,7 @@ fn ask<'a>(
     if prompt.choices.iter().any(String::is_empty) {
         return Ok(Err("empty_choice"));
     }
-    let turns: Vec<Turn> = prompt.messages.iter().map(turn).collect();
-    let rendered = context.template.render(&turns, true)?;
+    let rendered = context.template.render(&turns(&prompt.messages), true)?;
     let continuations = prompt
         .choices
         .iter()
@@ -206,8 +216,9 @@ mod tests {
     use tokenizers::models::wordlevel::WordLevel;
     use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 
-    /// Words with the space before them, as most language models have them; `▁` alone is the id 1.
-    fn tokenizer() -> Tokenizer {
+    /// Words with the space before them, as most language models have them; `▁` alone is the id 1. With `bos` texts begin
+    /// with `tell`, the id 2.
+    fn tokenizer(bos: bool) -> Tokenizer {
         let words = ["unk", "▁", "tell", "▁what", "▁moru", "▁tal"];
         let words = (0..).zip(words).map(|(id, word)| (word.to_owned(), id));
         let model = WordLevel::builder()
@@ -221,12 +232,22 @@ mod tests {
         tokenizer
             .save(folder.path().join("tokenizer.json"), false)
             .unwrap();
+        let settings = format!(r#"{{"bos_token": "tell", "add_bos_token": {bos}}}"#);
+        std::fs::write(folder.path().join("tokenizer_config.json"), settings).unwrap();
         Tokenizer::load(folder.path()).unwrap()
     }
 
     /// The ids of the context and of the continuation.
     fn cut(context: &str, continuation: &str) -> Option<(Vec<u32>, Vec<u32>)> {
-        let encoded = encode(&tokenizer(), context, [continuation.to_owned()]).unwrap();
+        cut_by(&tokenizer(false), context, continuation)
+    }
+
+    fn cut_by(
+        tokenizer: &Tokenizer,
+        context: &str,
+        continuation: &str,
+    ) -> Option<(Vec<u32>, Vec<u32>)> {
+        let encoded = encode(tokenizer, context, [continuation.to_owned()]).unwrap();
         let encoded = encoded.into_iter().next().unwrap()?;
         let (context, continuation) = encoded.ids.split_at(encoded.answer.start);
         assert_eq!(encoded.answer.end, encoded.ids.len());
@@ -249,6 +270,16 @@ mod tests {
         assert_eq!(cut("tell wh", "at"), None);
         assert_eq!(cut(" ", "moru"), None);
         assert_eq!(cut("tell", ""), None);
+    }
+
+    #[test]
+    fn a_model_that_wants_a_beginning_gets_one() {
+        let tokenizer = tokenizer(true);
+        let cut = |context, continuation| cut_by(&tokenizer, context, continuation);
+        assert_eq!(cut(" what", " moru"), Some((vec![2, 3], vec![4])));
+        // One that is written already is not added again, and behind it alone a choice can be scored.
+        assert_eq!(cut("tell what", " moru"), Some((vec![2, 3], vec![4])));
+        assert_eq!(cut("", " moru"), Some((vec![2], vec![4])));
     }
 
     fn question(gold: usize, choices: &[&str], log_likelihoods: &[f64]) -> Question {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use w2s_artifact::{Answer, Message, Pair, Prompt, Response, Score};
-use w2s_lm::{LanguageModel, LmError, LogProbSum, answer_log_probs};
-use w2s_text::{Encoded, Encoder, Fit, Turn};
+use w2s_lm::{LanguageModel, LmError, LogProbSum, answer_log_probs, turns};
+use w2s_text::{Encoded, Encoder, Fit};
 
 /// A prompt with the answers that are scored behind it.
 #[derive(Clone, Debug, Serialize)]
@@ -81,15 +81,15 @@ pub struct Totals {
     pub log_likelihood: f64,
     /// Tokens, the ends of finished answers among them.
     pub tokens: usize,
-    /// Bytes of UTF-8.
+    /// Bytes of UTF-8 that these tokens stand for: of an answer that was cut, what was kept.
     pub bytes: usize,
 }
 
 impl Totals {
-    fn add(&mut self, text: &str, sum: LogProbSum) {
+    fn add(&mut self, bytes: usize, sum: LogProbSum) {
         self.log_likelihood += f64::from(sum.sum);
         self.tokens += sum.tokens;
-        self.bytes += text.len();
+        self.bytes += bytes;
     }
 
     /// What the model needs for a byte of text, in bits: `-ll / (bytes ln 2)`.
@@ -152,9 +152,10 @@ pub fn likelihoods(
         return Ok(None);
     };
     let mut totals: BTreeMap<_, Totals> = BTreeMap::new();
-    for (item, sums) in kept.iter().zip(&sums) {
-        for (side, &sum) in item.answers.iter().zip(sums) {
-            totals.entry(side.name).or_default().add(side.text, sum);
+    for ((item, encoded), sums) in kept.iter().zip(&groups).zip(&sums) {
+        for ((side, encoded), &sum) in item.answers.iter().zip(encoded).zip(sums) {
+            let bytes = side.text.len().saturating_sub(encoded.cut_bytes);
+            totals.entry(side.name).or_default().add(bytes, sum);
         }
     }
     let scores = kept.iter().zip(&sums).map(|(item, sums)| score(item, sums));
@@ -168,7 +169,7 @@ pub fn likelihoods(
 
 /// All answers of an item behind its prompt, or why it is left out.
 fn encode(encoder: &Encoder, item: &Item) -> Result<Result<Vec<Encoded>, &'static str>, LmError> {
-    let turns: Vec<Turn> = item.messages.iter().map(turn).collect();
+    let turns = turns(item.messages);
     let mut encoded = Vec::with_capacity(item.answers.len());
     for side in &item.answers {
         let fit = encoder.answer(&turns, side.text, side.finished)?;
@@ -180,14 +181,6 @@ fn encode(encoder: &Encoder, item: &Item) -> Result<Result<Vec<Encoded>, &'stati
         }
     }
     Ok(Ok(encoded))
-}
-
-/// A message as the encoder takes it.
-pub(crate) fn turn(message: &Message) -> Turn<'_> {
-    Turn {
-        role: &message.role,
-        content: &message.content,
-    }
 }
 
 fn score(item: &Item, sums: &[LogProbSum]) -> Score {
@@ -245,7 +238,7 @@ mod tests {
         let mut totals = Totals::default();
         // Three answers of together seven bytes.
         for (text, ll) in ["öä", "ni", "x"].iter().zip(case.floats("loglik")) {
-            totals.add(text, sum(ll as f32, 2));
+            totals.add(text.len(), sum(ll as f32, 2));
         }
         assert_eq!(totals.bytes as f64, case.input("bytes"));
         assert!((totals.bits_per_byte() - case.value()).abs() < 1e-9);

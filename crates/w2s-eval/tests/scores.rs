@@ -44,11 +44,7 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let model = LanguageModel::init(&config(), 1, &device("flex").unwrap());
-        let model = commit(&store, Kind::Checkpoint, |path| {
-            write_tokenizer(path);
-            save_language_model(&model, path).unwrap();
-        });
+        let model = language_model(&store, 1, |_| ());
         Self {
             folder,
             store,
@@ -114,6 +110,16 @@ impl Fixture {
             .encode(text)
             .unwrap()
     }
+}
+
+/// A language model with weights of this seed, whose folder is changed by the last argument.
+fn language_model(store: &Store, seed: u64, change: impl Fn(&Path)) -> Artifact {
+    let model = LanguageModel::init(&config(), seed, &device("flex").unwrap());
+    commit(store, Kind::Checkpoint, |path| {
+        write_tokenizer(path);
+        save_language_model(&model, path).unwrap();
+        change(path);
+    })
 }
 
 fn config() -> DecoderConfig {
@@ -254,6 +260,77 @@ fn a_model_answers_and_is_scored() {
 }
 
 #[test]
+fn a_divergence_is_a_score_of_each_prompt() {
+    let fixture = Fixture::new();
+    let long = "the film is good ".repeat(4);
+    let texts = ["the film is ", "the plot is a ", "a good film ", &long];
+    let prompts: Vec<Prompt> = (0..)
+        .zip(texts)
+        .map(|(id, text)| prompt(id, text))
+        .collect();
+    let prompts = fixture.records(&prompts);
+    let model = fixture.model();
+    let other = language_model(&fixture.store, 2, |_| ())
+        .reference
+        .to_string();
+    let foreign = language_model(&fixture.store, 2, |path| {
+        let file = path.join("tokenizer.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("poor", "dull")).unwrap();
+    });
+    let foreign = foreign.reference.to_string();
+    let flags = [
+        ["--model", &model],
+        ["--prompts", &prompts],
+        ["--scorer", "length"],
+        ["--temperature", "0.7"],
+        ["--samples", "2"],
+        ["--max-new-tokens", "4"],
+    ]
+    .concat();
+    let against = |reference: &str| {
+        let flags = [&flags[..], &["--kl-reference", reference]].concat();
+        fixture.run::<RespondOperation>(&flags).unwrap()
+    };
+    let plain = scores(&fixture.run::<RespondOperation>(&flags).unwrap());
+    let measured = against(&other);
+    let found = scores(&measured);
+    assert_eq!(found.len(), 6);
+    for (score, plain) in found.iter().zip(&plain) {
+        let (kl, per_token) = (score.values["kl"], score.values["kl_per_token"]);
+        let tokens = kl / per_token;
+        assert!(kl > 0.0 && (tokens - tokens.round()).abs() < 1e-6 && tokens < 4.5);
+        let of_prompt = found.iter().find(|s| s.id == score.id).unwrap();
+        assert_eq!(of_prompt.values["kl"], kl);
+        // The answers are those that are given without it.
+        let mut values = score.values.clone();
+        values.retain(|name, _| !name.starts_with("kl"));
+        assert_eq!(values, plain.values);
+    }
+    let mean = (found[0].values["kl"] + found[2].values["kl"] + found[4].values["kl"]) / 3.0;
+    close(
+        measured.manifest.summary["metrics"]["kl"].as_f64().unwrap(),
+        mean,
+    );
+    let zero = against(&model);
+    assert_eq!(zero.manifest.summary["metrics"]["kl"], 0.0);
+    assert_eq!(zero.manifest.summary["metrics"]["kl_per_token"], 0.0);
+    let refused = [&flags[..], &["--kl-reference", &foreign]].concat();
+    assert_eq!(
+        fixture.failure::<RespondOperation>(&refused),
+        format!(
+            "{foreign} has another tokenizer than {model}, and a divergence compares the same tokens"
+        )
+    );
+    let twice = ["--scorer", "kl:count=a", "--kl-reference", &other];
+    let twice = [&flags[..], &twice].concat();
+    assert_eq!(
+        fixture.failure::<RespondOperation>(&twice),
+        "the metric `kl` is given by both `kl:count=a` and --kl-reference"
+    );
+}
+
+#[test]
 fn answers_from_elsewhere_are_scored() {
     let fixture = Fixture::new();
     let mut prompts: Vec<Prompt> = (0..3).map(|id| prompt(id, "the film is ")).collect();
@@ -377,6 +454,92 @@ fn choices_are_as_likely_as_the_model_says() {
     assert_eq!(
         fixture.failure::<ChoicesOperation>(&["--model", &model, "--prompts", &none]),
         "none of 1 prompts is a question that can be scored: 1 no gold"
+    );
+}
+
+#[test]
+fn a_space_stands_before_a_choice_but_behind_a_template_nothing() {
+    let fixture = Fixture::new();
+    let templated = language_model(&fixture.store, 1, |path| {
+        let template = "{{ messages[0].content }}{% if add_generation_prompt %} is {% endif %}";
+        let settings = json!({"eos_token": "<eos>", "chat_template": template});
+        std::fs::write(path.join("tokenizer_config.json"), settings.to_string()).unwrap();
+    });
+    let templated = templated.reference.to_string();
+    let prompts = fixture.records(&[Prompt {
+        choices: vec!["good".into(), "bad".into()],
+        gold: Some(0),
+        ..prompt(4, "the film")
+    }]);
+    let run = |flags: &[&str]| {
+        let flags = [&["--prompts", &prompts], flags].concat();
+        fixture.run::<ChoicesOperation>(&flags)
+    };
+    let first = |artifact: &Artifact| {
+        let asked = lines(artifact.file("choices.jsonl"));
+        asked[0]["log_likelihoods"][0].as_f64().unwrap()
+    };
+    let model = fixture.model();
+    let plain = run(&["--model", &model]).unwrap();
+    assert_eq!(plain.manifest.summary["delimiter"], " ");
+    let expected = fixture.log_likelihood(&fixture.ids("the film good"), 1);
+    close(first(&plain), expected);
+    // The template is not read unless it is asked for.
+    let plain = run(&["--model", &templated]).unwrap();
+    close(first(&plain), expected);
+    let written = run(&["--model", &templated, "--template", "model"]).unwrap();
+    assert_eq!(written.manifest.summary["delimiter"], "");
+    close(
+        first(&written),
+        fixture.log_likelihood(&fixture.ids("the film is good"), 1),
+    );
+    // Without a space the choice goes on the last word, and nothing of its own is left.
+    let joined = run(&["--model", &model, "--delimiter", ""]).unwrap_err();
+    assert_eq!(
+        joined.to_string(),
+        "none of 1 prompts is a question that can be scored: 1 no context"
+    );
+    let other = run(&[
+        "--model",
+        &templated,
+        "--template",
+        "model",
+        "--delimiter",
+        " a ",
+    ])
+    .unwrap();
+    close(
+        first(&other),
+        fixture.log_likelihood(&fixture.ids("the film is a good"), 2),
+    );
+}
+
+#[test]
+fn bytes_are_those_of_the_tokens_that_were_kept() {
+    let fixture = Fixture::new();
+    let mut prompts = vec![prompt(0, "the film is ")];
+    prompts[0].answer = Some("good fine poor".into());
+    let prompts = fixture.records(&prompts);
+    let model = fixture.model();
+    let limit = ["--max-tokens", "5", "--too-long", "truncate"];
+    let flags = [&["--model", &model, "--prompts", &prompts], &limit[..]].concat();
+    let artifact = fixture.run::<LikelihoodOperation>(&flags).unwrap();
+    let expected = fixture.log_likelihood(&fixture.ids("the film is good fine"), 2);
+    let summary = &artifact.manifest.summary;
+    let totals = &summary["totals"]["answer"];
+    assert_eq!(summary["truncated"], 1);
+    // `good fine`
+    assert_eq!(
+        (&totals["bytes"], &totals["tokens"]),
+        (&json!(9), &json!(2))
+    );
+    close(
+        totals["bits_per_byte"].as_f64().unwrap(),
+        -expected / 9.0 / 2f64.ln(),
+    );
+    close(
+        totals["byte_perplexity"].as_f64().unwrap(),
+        (-expected / 9.0).exp(),
     );
 }
 

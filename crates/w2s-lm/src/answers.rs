@@ -232,6 +232,7 @@ mod tests {
             ids: ids.into(),
             answer: prompt..ids.len(),
             cut: 0,
+            cut_bytes: 0,
         }
     }
 

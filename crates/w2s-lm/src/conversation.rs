@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use w2s_text::{ChatTemplate, Encoder};
+use w2s_artifact::Message;
+use w2s_text::{ChatTemplate, Encoder, Turn};
 
 /// Longest prompt with its answer where nothing else is asked for, in tokens.
 const MAX_TOKENS: usize = 512;
@@ -44,6 +45,17 @@ impl fmt::Display for Template {
     }
 }
 
+/// A conversation as an encoder or a template takes it.
+pub fn turns(messages: &[Message]) -> Vec<Turn<'_>> {
+    messages
+        .iter()
+        .map(|message| Turn {
+            role: &message.role,
+            content: &message.content,
+        })
+        .collect()
+}
+
 /// How conversations become tokens; flags and key of every operation that reads prompts with answers.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
@@ -63,6 +75,16 @@ pub struct EncodingArgs {
 }
 
 impl EncodingArgs {
+    /// A template, and otherwise what holds where nothing is asked for.
+    pub fn of(template: Template) -> Self {
+        Self {
+            template,
+            max_tokens: None,
+            too_long: TooLong::Drop,
+            separate: false,
+        }
+    }
+
     /// Refuses values that nothing fits: the message names the flag.
     pub fn check(&self) -> Result<(), String> {
         if self.max_tokens == Some(0) {
@@ -71,7 +93,8 @@ impl EncodingArgs {
         Ok(())
     }
 
-    /// What turns conversations into tokens of the model that was read from `folder`.
+    /// What turns conversations into tokens of the model that was read from `folder`. An answer ends with the `eos_token`
+    /// that the folder names, or else with the model's own.
     ///
     /// # Errors
     ///
@@ -80,7 +103,12 @@ impl EncodingArgs {
         let positions = model.model.max_tokens();
         let max_tokens = self.max_tokens.unwrap_or(MAX_TOKENS).min(positions);
         let encoder = Encoder::load(folder, max_tokens)?;
-        encoder.tokenizer().fits(model.model.config().vocabulary)?;
+        let config = model.model.config();
+        encoder.tokenizer().fits(config.vocabulary)?;
+        // An adapter's folder has no config.json that could name the end.
+        let known = |id: &u32| encoder.tokenizer().token_text(*id).is_some();
+        let eos = config.eos.filter(known);
+        let encoder = encoder.or_eos(eos);
         let encoder = match self.template {
             Template::Model => encoder,
             Template::Plain => encoder.plain(),

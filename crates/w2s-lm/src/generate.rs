@@ -1,9 +1,14 @@
-//! Text generation: a key/value cache, many prompts at once, exact whatever they are batched with.
+//! Text generation: a key/value cache, many prompts at once.
 //!
 //! A wave of rows, one per sample, is generated together. Each prompt is read once and its keys and values are put into
 //! the cache rows of all its samples; from then on every step reads the weights once for all rows that still run. The
 //! cache is allocated once a wave, a place for every token a row may come to have, and is never copied or moved: on the
 //! CPU a step writes one row a sequence in place. A row that ends takes no further part.
+//!
+//! What a row says does not depend on the rows beside it, but for rounding: products of at most 64 rows have a kernel in which
+//! no row depends on the others, and larger ones another kernel, which adds up in another order. The tests find the same ids
+//! in a batch and alone, and log-probabilities that agree to 1e-5; where two tokens are that close, rounding decides. For
+//! the same requests it is the same bytes again, whatever the number of threads: draws have a generator a row.
 //!
 //! ```
 //! use w2s_lm::{DecoderConfig, LanguageModel, device, generate};
@@ -26,6 +31,7 @@ use burn::module::Module;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use std::ops::Range;
 use w2s_ops::AttentionSpec;
 
@@ -37,6 +43,9 @@ const CACHE_VALUES: usize = 1 << 28;
 
 /// Tokens of prompts that are read at once, unless a single prompt has more.
 const PREFILL_TOKENS: usize = 4096;
+
+/// Tokens that are decoded before the end of a text, so that it is not taken for the beginning of one.
+const CONTEXT: usize = 16;
 
 /// How the next token is drawn: at a temperature, from the `top_k` most probable tokens, of those from the smallest set
 /// of most probable ones that holds `top_p` of the probability.
@@ -138,15 +147,38 @@ impl Settings {
 }
 
 impl Generated {
-    /// Its text, up to the first stop string.
-    pub fn text(&self, tokenizer: &Tokenizer, settings: &Settings) -> Result<String, LmError> {
-        let mut text = tokenizer.decode(&self.ids)?;
+    /// Its text behind the prompt, up to the first stop string. Where the limit of tokens fell inside a character, the text
+    /// ends before it.
+    pub fn text(
+        &self,
+        prompt: &[u32],
+        tokenizer: &Tokenizer,
+        settings: &Settings,
+    ) -> Result<String, LmError> {
+        let mut text = text_behind(tokenizer, prompt, &self.ids)?;
+        if self.finish == Finish::Length {
+            text.truncate(text.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
+        }
         let stops = settings.stop_strings.iter();
         let end = stops.filter_map(|stop| text.find(stop)).min();
         if let Some(end) = end {
             text.truncate(end);
         }
         Ok(text)
+    }
+}
+
+/// What `ids` add to the text of the tokens before them. Decoded alone they could lose a space at their beginning, which
+/// SentencePiece takes for its own.
+fn text_behind(tokenizer: &Tokenizer, before: &[u32], ids: &[u32]) -> Result<String, LmError> {
+    let prefix = tokenizer.decode(before)?;
+    // A character may begin before and end behind.
+    let prefix = prefix.trim_end_matches(char::REPLACEMENT_CHARACTER);
+    let whole = tokenizer.decode(&[before, ids].concat())?;
+    match whole.strip_prefix(prefix) {
+        Some(text) => Ok(text.into()),
+        // The decoder wrote the text before differently because of what follows.
+        None => Ok(tokenizer.decode(ids)?),
     }
 }
 
@@ -188,7 +220,7 @@ impl LanguageModel {
         let mut done = 0;
         for rows in model.waves(requests, settings, &nothing) {
             let mut wave = Wave::new(&model, rows);
-            let mut ended = wave.prefill(requests, &stops)?;
+            let mut ended = wave.prefill(&stops)?;
             loop {
                 for row in ended {
                     out[row.request][row.sample] = row.out;
@@ -231,12 +263,12 @@ impl LanguageModel {
     }
 
     /// All samples of all requests in their order, cut into waves that fit the cache.
-    fn waves(
+    fn waves<'a>(
         &self,
-        requests: &[Request],
+        requests: &'a [Request],
         settings: &Settings,
         nothing: &Generated,
-    ) -> Vec<Vec<Row>> {
+    ) -> Vec<Vec<Row<'a>>> {
         let config = self.model.config();
         let token_values = 2 * config.layers * config.kv_heads * config.head_dim;
         let mut waves: Vec<Vec<Row>> = Vec::new();
@@ -258,6 +290,7 @@ impl LanguageModel {
                 let row = Row {
                     request,
                     sample,
+                    prompt,
                     rng: rng(settings.seed, request, sample),
                     places: places..places + size,
                     read: prompt.len(),
@@ -283,9 +316,10 @@ fn rng(seed: u64, request: usize, sample: usize) -> ChaCha8Rng {
 }
 
 /// One sample on its way.
-struct Row {
+struct Row<'a> {
     request: usize,
     sample: usize,
+    prompt: &'a [u32],
     rng: ChaCha8Rng,
     /// Its rows of the cache.
     places: Range<usize>,
@@ -297,9 +331,17 @@ struct Row {
     out: Generated,
 }
 
-impl Row {
+impl Row<'_> {
     /// Draws the next token; true if it ends the row.
     fn draw(&mut self, logits: &[f32], log_sum: f32, stops: &Stops) -> Result<bool, LmError> {
+        if !log_sum.is_finite() {
+            return Err(LmError::Generation(format!(
+                "the model's logits of token {} behind prompt {} are not finite: the log of their summed exponentials is \
+                 {log_sum}\nhint: look at the loss of the training that left this model",
+                self.out.ids.len(),
+                self.request
+            )));
+        }
         let id = match &stops.settings.sampling {
             None => argmax(logits) as u32,
             Some(sampling) => sample(logits, sampling, &mut self.rng),
@@ -311,7 +353,7 @@ impl Row {
             return Ok(true);
         }
         self.out.ids.push(id);
-        if stops.in_text(&self.out.ids)? {
+        if stops.in_text(self.prompt, &self.out.ids)? {
             self.out.finish = Finish::Stop;
             return Ok(true);
         }
@@ -322,12 +364,12 @@ impl Row {
 /// Rows that are generated together, and their cache.
 struct Wave<'a> {
     model: &'a LanguageModel,
-    rows: Vec<Row>,
+    rows: Vec<Row<'a>>,
     cache: Cache,
 }
 
 impl<'a> Wave<'a> {
-    fn new(model: &'a LanguageModel, rows: Vec<Row>) -> Self {
+    fn new(model: &'a LanguageModel, rows: Vec<Row<'a>>) -> Self {
         let places = rows.last().map_or(0, |row| row.places.end);
         Self {
             model,
@@ -336,11 +378,8 @@ impl<'a> Wave<'a> {
         }
     }
 
-    /// Reads the prompts, each once for all its samples, and draws the first token of every row; gives back the rows
-    /// that ended with it.
-    fn prefill(&mut self, requests: &[Request], stops: &Stops) -> Result<Vec<Row>, LmError> {
-        let model = self.model;
-        let decoder = &model.model;
+    /// The prompts in batches, each once for all its samples, with the rows of each prompt in its batch.
+    fn prompts(&self) -> Vec<(Vec<Range<usize>>, Batch)> {
         let groups: Vec<Range<usize>> = self
             .rows
             .chunk_by(|a, b| a.request == b.request)
@@ -350,14 +389,27 @@ impl<'a> Wave<'a> {
                 Some(group)
             })
             .collect();
-        let prompt = |group: &Range<usize>| &requests[self.rows[group.start].request].prompt[..];
+        let prompt = |group: &Range<usize>| self.rows[group.start].prompt;
         let lengths: Vec<usize> = groups.iter().map(|g| prompt(g).len()).collect();
+        by_token_budget(&lengths, PREFILL_TOKENS)
+            .into_iter()
+            .map(|members| {
+                let groups: Vec<_> = members.iter().map(|&g| groups[g].clone()).collect();
+                let batch = Batch::pack(groups.iter().map(prompt));
+                (groups, batch)
+            })
+            .collect()
+    }
+
+    /// Reads the prompts and draws the first token of every row; gives back the rows that ended with it.
+    fn prefill(&mut self, stops: &Stops) -> Result<Vec<Row<'a>>, LmError> {
+        let model = self.model;
+        let decoder = &model.model;
         let mut drawn = Vec::new();
-        for members in by_token_budget(&lengths, PREFILL_TOKENS) {
-            let batch = Batch::pack(members.iter().map(|&g| prompt(&groups[g])));
+        for (groups, batch) in self.prompts() {
             let (mut from, mut to) = (Vec::new(), Vec::new());
-            for (&g, w) in members.iter().zip(batch.boundaries.windows(2)) {
-                for row in groups[g].clone() {
+            for (group, w) in groups.iter().zip(batch.boundaries.windows(2)) {
+                for row in group.clone() {
                     let start = self.rows[row].places.start;
                     from.extend(w[0]..w[1]);
                     to.extend(start..start + w[1] - w[0]);
@@ -390,21 +442,19 @@ impl<'a> Wave<'a> {
                 cache.put(layer, [kept(&k), kept(&v)], &to);
                 w2s_ops::attention(q, k, v, &spec)
             });
-            drawn.push((members, Logits::of(model, x)));
+            drawn.push((groups, Logits::of(model, x)));
         }
-        let mut ended = vec![false; self.rows.len()];
-        for (members, logits) in &drawn {
-            for (&g, (row_logits, log_sum)) in members.iter().zip(logits.rows()) {
-                for row in groups[g].clone() {
-                    ended[row] = self.rows[row].draw(row_logits, log_sum, stops)?;
-                }
+        let mut of_row = vec![(&[][..], 0.0); self.rows.len()];
+        for (groups, logits) in &drawn {
+            for (group, logits) in groups.iter().zip(logits.rows()) {
+                of_row[group.clone()].fill(logits);
             }
         }
-        Ok(self.remove(&ended))
+        self.draw(&of_row, stops)
     }
 
     /// Reads the last token of every row and draws the next; gives back the rows that ended with it.
-    fn step(&mut self, stops: &Stops) -> Result<Vec<Row>, LmError> {
+    fn step(&mut self, stops: &Stops) -> Result<Vec<Row<'a>>, LmError> {
         let model = self.model;
         let decoder = &model.model;
         let config = decoder.config();
@@ -431,20 +481,27 @@ impl<'a> Wave<'a> {
             let [k, v] = cache.put(layer, [k, v], &places);
             w2s_ops::attention(q, k, v, &spec)
         });
-        let logits = Logits::of(model, x);
-        let mut ended = Vec::with_capacity(self.rows.len());
-        for (row, (row_logits, log_sum)) in self.rows.iter_mut().zip(logits.rows()) {
+        for row in &mut self.rows {
             row.read += 1;
-            ended.push(row.draw(row_logits, log_sum, stops)?);
         }
-        Ok(self.remove(&ended))
+        let logits = Logits::of(model, x);
+        let of_row: Vec<_> = logits.rows().collect();
+        self.draw(&of_row, stops)
     }
 
-    fn remove(&mut self, ended: &[bool]) -> Vec<Row> {
-        let mut ended = ended.iter();
-        self.rows
-            .extract_if(.., |_| *ended.next().expect("one flag a row"))
-            .collect()
+    /// Draws the next token of every row by its logits, rows side by side; takes out those that ended with it.
+    fn draw(&mut self, logits: &[(&[f32], f32)], stops: &Stops) -> Result<Vec<Row<'a>>, LmError> {
+        // Collected first, so that of several errors it is always the first row's that is told.
+        let ended: Vec<Result<bool, LmError>> = self
+            .rows
+            .par_iter_mut()
+            .zip(logits)
+            .map(|(row, &(logits, log_sum))| row.draw(logits, log_sum, stops))
+            .collect();
+        let ended: Vec<bool> = ended.into_iter().collect::<Result<_, _>>()?;
+        let mut ended = ended.into_iter();
+        let ended = |_: &mut Row| ended.next().expect("one flag a row");
+        Ok(self.rows.extract_if(.., ended).collect())
     }
 }
 
@@ -539,21 +596,23 @@ impl<'a> Stops<'a> {
         Ok(Self {
             settings,
             tokenizer,
-            // A decoder may treat the first word of a text differently, and a token may end in more than the stop string.
+            // A token may end in more than the stop string.
             window: longest.unwrap_or(0) + 32,
         })
     }
 
-    /// Whether the text of these ids has a stop string. It had none before the last of them, so that only its end is
-    /// looked at: as many tokens as give enough text.
-    fn in_text(&self, ids: &[u32]) -> Result<bool, LmError> {
+    /// Whether the text of these ids behind a prompt has a stop string. It had none before the last of them, so that only its
+    /// end is looked at: as many tokens as give enough text.
+    fn in_text(&self, prompt: &[u32], ids: &[u32]) -> Result<bool, LmError> {
         let strings = &self.settings.stop_strings;
         let Some(tokenizer) = self.tokenizer.filter(|_| !strings.is_empty()) else {
             return Ok(false);
         };
         let mut from = ids.len().saturating_sub(self.window);
         loop {
-            let text = tokenizer.decode(&ids[from..])?;
+            let before = if from == 0 { prompt } else { &ids[..from] };
+            let before = &before[before.len().saturating_sub(CONTEXT)..];
+            let text = text_behind(tokenizer, before, &ids[from..])?;
             if from == 0 || text.len() >= self.window {
                 return Ok(strings.iter().any(|stop| text.contains(stop)));
             }
@@ -637,6 +696,41 @@ mod tests {
     fn the_best_come_in_order_and_ties_by_id() {
         assert_eq!(best(&LOGITS, 3), [1, 3, 2]);
         assert_eq!(best(&LOGITS, 5), [1, 3, 2, 0, 4]);
+    }
+
+    #[test]
+    fn samples_share_the_reading_of_their_prompt() {
+        let config = crate::DecoderConfig::scratch(9, 1, 8, 2, 8, 32);
+        let device = crate::device("flex").unwrap();
+        let model = LanguageModel::init(&config, 0, &device);
+        let request = |prompt: &[u32], samples| Request {
+            prompt: prompt.into(),
+            samples,
+        };
+        let requests = [request(&[1, 2, 3, 4, 5], 3), request(&[6, 7], 2)];
+        let nothing = Generated {
+            ids: Vec::new(),
+            log_probs: Vec::new(),
+            finish: Finish::Length,
+        };
+        let settings = Settings::greedy(4);
+        let [rows]: [Vec<Row>; 1] = model
+            .waves(&requests, &settings, &nothing)
+            .try_into()
+            .unwrap_or_else(|_| panic!("one wave"));
+        let mut wave = Wave::new(&model, rows);
+        let batches = wave.prompts();
+        let [(groups, batch)] = &batches[..] else {
+            panic!("one batch");
+        };
+        // Five rows, but the seven tokens of two prompts.
+        assert_eq!(groups, &[0..3, 3..5]);
+        assert_eq!(batch.ids, [1, 2, 3, 4, 5, 6, 7]);
+        let stops = Stops::new(&settings, None).unwrap();
+        assert!(wave.prefill(&stops).unwrap().is_empty());
+        let first: Vec<u32> = wave.rows.iter().map(|row| row.last).collect();
+        assert_eq!(first[..3], [first[0]; 3]);
+        assert_eq!(first[3..], [first[3]; 2]);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! (Qwen2.5) or of GPT-2; it gives a [`LanguageModel`] or a [`Classifier`], both around one [`Decoder`] that
 //! [`DecoderConfig`] describes. Text becomes ids through a [`Tokenizer`], ids become a [`Batch`], all tokens in one row.
 //! [`device()`] turns a name from a command line into a place to compute. [`generate`] lets a language model write on;
-//! [`respond()`] lets it answer conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how
-//! likely it finds answers. [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
+//! a [`Responder`] answers conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how
+//! likely it finds answers; [`kl_divergence`] says how far a model's own answers have moved from another model.
+//! [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
 //!
 //! ```
 //! use w2s_lm::{Batch, DecoderConfig, LanguageModel, device};
@@ -30,6 +31,7 @@ mod device;
 mod error;
 mod folder;
 pub mod generate;
+mod kl;
 mod lora;
 mod peft;
 mod respond;
@@ -41,14 +43,15 @@ pub use classify::{
     classify,
 };
 pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
-pub use conversation::{EncodingArgs, Template};
+pub use conversation::{EncodingArgs, Template, turns};
 pub use decoder::{
     Attention, Block, Classifier, Decoder, Embedding, LanguageModel, Linear, Mlp, Norm,
 };
 pub use device::device;
 pub use error::LmError;
 pub use folder::{ModelFolder, save_classifier, save_language_model};
+pub use kl::{Kl, kl_divergence};
 pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
 pub use peft::save_adapter;
-pub use respond::{Answered, SamplingArgs, respond};
+pub use respond::{Responded, Responder, SamplingArgs};
 pub use w2s_text::Tokenizer;

@@ -86,7 +86,8 @@ pub fn save_adapter(model: &LanguageModel, base: &Path, folder: &Path) -> Result
     write_tensors(&folder.join(WEIGHTS), &tensors)
 }
 
-/// The base that an adapter's folder names: a path, or one relative to the folder.
+/// The base that an adapter's folder names: a path, or one relative to the folder. Where there is nothing at an absolute
+/// path, a folder of the same name beside the adapter's is the base: the store was moved, or copied to another machine.
 pub(crate) fn base_folder(folder: &Path) -> Result<PathBuf, LmError> {
     let (file, json) = read_config(folder)?;
     let fields = Fields {
@@ -94,17 +95,26 @@ pub(crate) fn base_folder(folder: &Path) -> Result<PathBuf, LmError> {
         path: &file,
     };
     let name = fields.text("base_model_name_or_path")?;
-    let base = folder.join(name);
-    if !base.join("config.json").exists() {
-        return Err(LmError::malformed(
-            &file,
-            format!(
-                "its base `{name}` is not a model folder\n\
-                 hint: put the path of the base's folder under `base_model_name_or_path`"
-            ),
-        ));
-    }
-    Ok(base)
+    let name = Path::new(name);
+    let beside = name.file_name().filter(|_| name.is_absolute());
+    let places = [
+        Some(folder.join(name)),
+        beside.map(|name| folder.with_file_name(name)),
+    ];
+    places
+        .into_iter()
+        .flatten()
+        .find(|base| base.join("config.json").exists())
+        .ok_or_else(|| {
+            LmError::malformed(
+                &file,
+                format!(
+                    "its base `{}` is not a model folder\n\
+                     hint: put the path of the base's folder under `base_model_name_or_path`",
+                    name.display()
+                ),
+            )
+        })
 }
 
 fn read_config(folder: &Path) -> Result<(PathBuf, Value), LmError> {

@@ -2,6 +2,7 @@
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Distribution, Tensor};
+use rayon::ThreadPoolBuilder;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tokenizers::models::wordlevel::WordLevel;
@@ -269,7 +270,11 @@ fn stop_strings_end_a_row_where_they_are_complete() {
     // Early and late, so that only the end of a text is looked at; inside of words and over the end of one.
     for at in [0, 5, 30, 60] {
         let [a, b] = [open[0][0].ids[at], open[0][0].ids[at + 1]];
-        for stop in [format!("w{a:02} w{b:02}"), format!("{a:02} w{}", b / 10)] {
+        for stop in [
+            format!("w{a:02} w{b:02}"),
+            format!("{a:02} w{}", b / 10),
+            format!(" w{a:02} w{b:02}"),
+        ] {
             let settings = Settings {
                 stop_strings: vec!["never".into(), stop.clone()],
                 ..free.clone()
@@ -277,18 +282,202 @@ fn stop_strings_end_a_row_where_they_are_complete() {
             let stopped = model
                 .generate(&all, &settings, Some(&tokenizer), &mut |_, _| true)
                 .unwrap();
-            for (open, out) in open.iter().flatten().zip(stopped.iter().flatten()) {
-                let text = |n: usize| tokenizer.decode(&open.ids[..n]).unwrap();
+            for ((open, out), Request { prompt, .. }) in open
+                .iter()
+                .flatten()
+                .zip(stopped.iter().flatten())
+                .zip(&all)
+            {
+                let decode = |ids: &[u32]| tokenizer.decode(ids).unwrap();
+                let before = decode(prompt).len();
+                let text =
+                    |n: usize| decode(&[&prompt[..], &open.ids[..n]].concat())[before..].to_owned();
                 let end = (1..=open.ids.len()).find(|&n| text(n).contains(&stop));
                 assert_eq!(out.ids, open.ids[..end.unwrap_or(open.ids.len())]);
                 assert_eq!(out.log_probs.len(), out.ids.len());
                 assert_eq!(out.finish == Finish::Stop, end.is_some());
                 let all_text = text(open.ids.len());
                 let cut = all_text.find(&stop).unwrap_or(all_text.len());
-                assert_eq!(out.text(&tokenizer, &settings).unwrap(), all_text[..cut]);
+                let said = out.text(prompt, &tokenizer, &settings).unwrap();
+                assert_eq!(said, all_text[..cut]);
             }
             assert_eq!(stopped[0][0].finish, Finish::Stop);
         }
+    }
+}
+
+/// A tokenizer that takes a space at the beginning of a text for its own, as SentencePiece does, and conversations that it
+/// cut into tokens.
+fn llama_2(folder: &Path) -> (Tokenizer, Vec<Value>) {
+    let golden: Value =
+        serde_json::from_str(include_str!("../../../data/golden/chat.json")).unwrap();
+    let tokenizer = golden["tokenizers"]["llama-2"].to_string();
+    std::fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();
+    let cases = golden["cases"].as_array().unwrap().iter();
+    let cases = cases.filter(|case| case["family"] == "llama-2").cloned();
+    (Tokenizer::load(folder).unwrap(), cases.collect())
+}
+
+fn said(ids: &[u32], finish: Finish) -> Generated {
+    Generated {
+        ids: ids.to_vec(),
+        log_probs: Vec::new(),
+        finish,
+    }
+}
+
+#[test]
+fn text_behind_a_prompt_keeps_its_first_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tokenizer, cases) = llama_2(folder.path());
+    let settings = Settings::greedy(9);
+    assert_eq!(cases.len(), 10);
+    for case in &cases {
+        let (prompt, whole) = (ids(&case["prompt_ids"]), ids(&case["ids"]));
+        assert_eq!(whole[..prompt.len()], prompt);
+        let answer = said(&whole[prompt.len()..], Finish::Stop);
+        let text = answer.text(&prompt, &tokenizer, &settings).unwrap();
+        let written = case["text"].as_str().unwrap();
+        let written = written.strip_prefix(case["prompt"].as_str().unwrap());
+        assert_eq!(format!("{text}</s>"), written.unwrap());
+        assert!(text.starts_with(' '));
+        // Behind nothing but special tokens it is the beginning of a text, which has that space.
+        let first = answer.text(&prompt[..1], &tokenizer, &settings).unwrap();
+        assert_eq!(first, text[1..]);
+    }
+}
+
+#[test]
+fn a_character_that_was_cut_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tokenizer, _) = llama_2(folder.path());
+    let settings = Settings::greedy(9);
+    // A space, and the three bytes of the character.
+    let bytes = tokenizer.encode("日").unwrap();
+    assert_eq!(bytes.len(), 4);
+    let prompt = tokenizer.encode("Is").unwrap();
+    let text = |prompt: &[u32], ids: &[u32], finish| {
+        said(ids, finish)
+            .text(prompt, &tokenizer, &settings)
+            .unwrap()
+    };
+    assert_eq!(text(&prompt, &bytes, Finish::Length), " 日");
+    assert_eq!(text(&prompt, &bytes[..3], Finish::Length), " ");
+    assert_eq!(
+        text(&prompt, &bytes[..3], Finish::Stop),
+        " \u{fffd}\u{fffd}"
+    );
+    // A prompt that was cut inside it leaves the whole of it to the answer.
+    let cut = [&prompt[..], &bytes[..2]].concat();
+    assert_eq!(text(&cut, &bytes[2..], Finish::Length), "日");
+}
+
+#[test]
+fn a_stop_string_may_begin_with_the_first_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tokenizer, cases) = llama_2(folder.path());
+    let config = DecoderConfig::scratch(tokenizer.size(), 2, 32, 4, 48, POSITIONS);
+    let model = model(&config);
+    let request = Request {
+        prompt: ids(&cases[0]["prompt_ids"]),
+        samples: 200,
+    };
+    // The seed draws some answers that begin with a space.
+    let free = sampled(3, None, None);
+    let open = generate(&model, std::slice::from_ref(&request), &free);
+    let settings = Settings {
+        stop_strings: vec![" ".into()],
+        ..free.clone()
+    };
+    let stopped = model
+        .generate(
+            std::slice::from_ref(&request),
+            &settings,
+            Some(&tokenizer),
+            &mut |_, _| true,
+        )
+        .unwrap();
+    let mut at_once = 0;
+    for (open, stopped) in open[0].iter().zip(&stopped[0]) {
+        let text = open.text(&request.prompt, &tokenizer, &free).unwrap();
+        assert_eq!(
+            stopped.finish == Finish::Stop,
+            text.contains(' '),
+            "{text:?}"
+        );
+        let kept = stopped
+            .text(&request.prompt, &tokenizer, &settings)
+            .unwrap();
+        assert_eq!(kept, text.split(' ').next().unwrap());
+        at_once += usize::from(text.starts_with(' '));
+    }
+    assert!(at_once > 0);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let model = model(&llama());
+    let run = |threads| {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            assert_eq!(rayon::current_num_threads(), threads);
+            let greedy = generate(&model, &requests(&LENGTHS, 4), &Settings::greedy(12));
+            let settings = sampled(12, None, Some(0.9));
+            [greedy, generate(&model, &requests(&LENGTHS, 20), &settings)]
+        })
+    };
+    let one = run(1);
+    for threads in [2, 5] {
+        assert_eq!(run(threads), one, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_model_that_computes_nothing_finite_says_nothing() {
+    for value in [f32::NAN, f32::INFINITY] {
+        let mut model = model(&llama());
+        let broken = Tensor::full([32], value, &device("flex").unwrap());
+        model.model.norm.weight = Param::from_tensor(broken);
+        for settings in [Settings::greedy(2), sampled(2, None, None)] {
+            let error = model
+                .generate(&requests(&[3, 2], 1), &settings, None, &mut |_, _| true)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with("the model's logits of token 0 behind prompt 0 are not finite"),
+                "{error}"
+            );
+        }
+    }
+}
+
+/// `data/golden/qwen2-tiny/greedy.json` says where the ids come from; all prompts in one batch, and each alone.
+#[test]
+fn greedy_is_what_transformers_writes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/golden/qwen2-tiny");
+    let golden = std::fs::read_to_string(folder.join("greedy.json")).unwrap();
+    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let model = ModelFolder::open(&folder).unwrap();
+    let model = model.language_model(&device("flex").unwrap()).unwrap();
+    let cases = golden["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 8);
+    let requests: Vec<Request> = cases
+        .iter()
+        .map(|case| Request {
+            prompt: ids(&case["prompt"]),
+            samples: 1,
+        })
+        .collect();
+    let together = generate(&model, &requests, &Settings::greedy(32));
+    for ((case, request), together) in cases.iter().zip(requests).zip(together) {
+        let expected = ids(&case["new_ids"]);
+        assert_eq!(expected.len(), 32);
+        assert_eq!(together[0].ids, expected, "{:?}", request.prompt);
+        let alone = generate(&model, &[request], &Settings::greedy(32));
+        assert_eq!(alone[0][0].ids, expected);
     }
 }
 

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use w2s_lm::{
-    Batch, Classifier, ClassifierSettings, DecoderConfig, Family, LanguageModel, LmError, Lora,
-    LoraArgs, LoraSave, LoraSettings, ModelFolder, TooLong, device, save_adapter, save_classifier,
-    save_language_model,
+    Batch, Classifier, ClassifierSettings, DecoderConfig, EncodingArgs, Family, LanguageModel,
+    LmError, Lora, LoraArgs, LoraSave, LoraSettings, ModelFolder, Template, TooLong, device,
+    save_adapter, save_classifier, save_language_model,
 };
 use w2s_train::{
     Decay, Loss, Objective, Plan, Schedule, StepInfo, TrainConfig, TrainError, Watch, fit,
@@ -360,6 +360,62 @@ fn an_adapter_that_could_not_be_saved_is_not_started() {
         none.unwrap_err().to_string(),
         "the model has no adapter to save"
     );
+}
+
+#[test]
+fn a_store_that_was_copied_has_the_base_beside_the_adapter() {
+    let model = adapted(&llama(), &["all"]);
+    let store = tempfile::tempdir().unwrap();
+    let [base, adapter] = ["7f", "3a"].map(|key| store.path().join("checkpoint").join(key));
+    for folder in [&base, &adapter] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    save_language_model(&self::base(&llama()), &base).unwrap();
+    save_adapter(&model, &base, &adapter).unwrap();
+    let expected = logits(&open(&adapter).unwrap());
+    let copy = tempfile::tempdir().unwrap();
+    let moved = copy.path().join("elsewhere");
+    std::fs::rename(store.path().join("checkpoint"), &moved).unwrap();
+    assert_eq!(logits(&open(&moved.join("3a")).unwrap()), expected);
+    // What is at the path that was written is the base, whatever lies beside.
+    std::fs::create_dir_all(&base).unwrap();
+    let other = LanguageModel::init(&llama(), 4, &device("flex").unwrap());
+    save_language_model(&other, &base).unwrap();
+    assert_ne!(logits(&open(&moved.join("3a")).unwrap()), expected);
+    std::fs::remove_dir_all(&base).unwrap();
+    std::fs::remove_dir_all(moved.join("7f")).unwrap();
+    let error = open(&moved.join("3a")).unwrap_err().to_string();
+    assert!(error.contains("is not a model folder"), "{error}");
+}
+
+#[test]
+fn an_adapters_answers_end_as_the_base_says() {
+    let config = DecoderConfig {
+        eos: Some(2),
+        ..llama()
+    };
+    let (base, adapter) = (saved_base(&config), tempfile::tempdir().unwrap());
+    save_adapter(&adapted(&config, &["all"]), base.path(), adapter.path()).unwrap();
+    // Neither names the end beside its tokenizer; the base does in config.json, which an adapter's folder does not have.
+    let vocabulary = json!({"unk": 0, "a": 1, "stop": 2});
+    let tokenizer = json!({
+        "version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unk"},
+    });
+    for folder in [base.path(), adapter.path()] {
+        std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        let encoder = EncodingArgs::of(Template::Plain)
+            .encoder(folder, &open(folder).unwrap())
+            .unwrap();
+        assert_eq!(encoder.stop_ids(), [2]);
+    }
+    // A folder that names another token means it.
+    let settings = json!({"eos_token": "a"}).to_string();
+    std::fs::write(adapter.path().join("tokenizer_config.json"), settings).unwrap();
+    let encoder = EncodingArgs::of(Template::Plain)
+        .encoder(adapter.path(), &open(adapter.path()).unwrap())
+        .unwrap();
+    assert_eq!(encoder.stop_ids(), [1]);
 }
 
 #[test]

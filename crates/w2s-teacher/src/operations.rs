@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::time::Instant;
 use w2s_artifact::{Kind, Prompt, Split};
-use w2s_lm::{ClassifierArgs, SamplingArgs, Template};
+use w2s_lm::{ClassifierArgs, Responder, SamplingArgs, Template};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
 use w2s_train::{EarlyStoppingArgs, TrainArgs};
 
@@ -184,7 +184,7 @@ pub struct Respond {
 
 impl Operation for Respond {
     const NAME: &'static str = "respond";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Responses;
     const ABOUT: &'static str = "Lets a checkpoint answer prompts, greedily or by sampling";
 
@@ -206,26 +206,33 @@ impl Operation for Respond {
         prompts.truncate(self.limit.unwrap_or(prompts.len()));
         let mut watch = step.watch("answer");
         let started = Instant::now();
-        let done = crate::respond(
+        let responder = Responder::open(
             &model.path,
-            &model.reference.to_string(),
-            &prompts,
+            model.reference.to_string(),
             self.template,
-            &self.sampling,
             &w2s_lm::device(step.device())?,
-            &mut |done, total| watch(done as u64, total as u64, String::new()),
-        )?
-        .ok_or(Interrupted)?;
+        )?;
+        let done = responder
+            .respond(
+                &prompts,
+                self.sampling.samples,
+                &self.sampling.settings(),
+                &mut |done, total| watch(done as u64, total as u64, String::new()),
+            )?
+            .ok_or(Interrupted)?;
         step.write_records(&done.responses)?;
-        let count = done.responses.len().max(1) as f64;
+        let responses = &done.responses;
+        let tokens: usize = responses.iter().map(|r| r.ids.len()).sum();
+        let finished = responses.iter().filter(|r| r.finished).count();
+        let count = responses.len() as f64;
         Ok(json!({
             "model": model.reference.to_string(),
             "prompts": prompts.len(),
-            "responses": done.responses.len(),
-            "finished": done.finished as f64 / count,
-            "mean_tokens": done.tokens as f64 / count,
+            "responses": responses.len(),
+            "finished": finished as f64 / count,
+            "mean_tokens": tokens as f64 / count,
             "dropped_no_room": done.no_room,
-            "tokens_per_second": done.tokens as f64 / started.elapsed().as_secs_f64(),
+            "tokens_per_second": tokens as f64 / started.elapsed().as_secs_f64(),
         }))
     }
 }

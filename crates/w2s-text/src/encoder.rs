@@ -45,6 +45,8 @@ pub struct Encoded {
     /// How many tokens of the answer were cut off its end; 0 unless [`Encoder::truncate`] asks for it. A cut answer counts
     /// as unfinished.
     pub cut: usize,
+    /// How many bytes of the answer's text went with them.
+    pub cut_bytes: usize,
 }
 
 /// Whether a prompt with an answer can be learned from. Whoever drops those that cannot counts them.
@@ -151,6 +153,13 @@ impl Encoder {
         self
     }
 
+    /// The same with this `eos_token` where the model folder names none.
+    #[must_use]
+    pub fn or_eos(mut self, eos: Option<u32>) -> Self {
+        self.eos = self.eos.or(eos);
+        self
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
@@ -215,7 +224,7 @@ impl Encoder {
             return Ok(Fit::EndsInside { token });
         }
         let ending = self.tokenizer.first_special(text, &tokens[beyond..]);
-        let mut ids: Vec<u32> = tokens.into_iter().map(|(id, _)| id).collect();
+        let mut ids: Vec<u32> = tokens.iter().map(|(id, _)| *id).collect();
         ids.truncate(ending.map_or(beyond, |place| beyond + place + 1));
         if finished && ending.is_none() {
             ids.push(self.eos.ok_or(TextError::NoEnd)?);
@@ -230,10 +239,15 @@ impl Encoder {
             return Ok(Fit::TooLong { tokens: ids.len() });
         }
         ids.truncate(self.max_tokens);
+        let cut_bytes = match cut {
+            0 => 0,
+            _ => end.saturating_sub(tokens[self.max_tokens - 1].1.end),
+        };
         Ok(Fit::Fits(Encoded {
             answer: first..ids.len(),
             ids,
             cut,
+            cut_bytes,
         }))
     }
 

@@ -70,6 +70,7 @@ fn fits(ids: &[u32], start: usize) -> Fit {
         ids: ids.to_vec(),
         answer: start..ids.len(),
         cut: 0,
+        cut_bytes: 0,
     })
 }
 
@@ -193,20 +194,21 @@ fn what_does_not_fit_is_reported_and_not_cut() {
 #[test]
 fn a_cut_answer_is_unfinished() {
     let encoder = plain().truncate(true);
-    let cut = |ids: &[u32], start, cut| {
+    let cut = |ids: &[u32], start, cut, cut_bytes| {
         Fit::Fits(Encoded {
             ids: ids.to_vec(),
             answer: start..ids.len(),
             cut,
+            cut_bytes,
         })
     };
     assert_eq!(
         answer(&encoder, "..", "a.a.a.", true),
-        cut(&[DOT, DOT, A, DOT, A, DOT, A, DOT], 2, 1)
+        cut(&[DOT, DOT, A, DOT, A, DOT, A, DOT], 2, 1, 0)
     );
     assert_eq!(
         answer(&encoder, ".......", "a.a", false),
-        cut(&[DOT, DOT, DOT, DOT, DOT, DOT, DOT, A], 7, 2)
+        cut(&[DOT, DOT, DOT, DOT, DOT, DOT, DOT, A], 7, 2, 2)
     );
     let room = answer(&encoder, "........", ".", true);
     assert_eq!(room, Fit::NoRoom { prompt_tokens: 8 });

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 use w2s_artifact::{Kind, Pair, Prompt, Record, Response};
-use w2s_lm::{EncodingArgs, ModelFolder, SamplingArgs, Template, TooLong};
+use w2s_lm::{EncodingArgs, Kl, ModelFolder, Responder, SamplingArgs, Template};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Interrupted, Operation, Step};
 use w2s_text::{ChatTemplate, Tokenizer};
 
 use crate::answers::{check_scorers, join, score_answers};
 use crate::choices::{self, choices};
-use crate::likelihood::{Item, likelihoods, turn};
+use crate::likelihood::{Item, likelihoods};
 use crate::scorers::{Normalization, Scorer};
 use crate::scores::{ArmArgs, summary, task_hash};
 
@@ -50,6 +50,17 @@ pub struct ScoringArgs {
     pub judge_text: String,
 }
 
+/// What is scored, and what is known of it beside.
+struct Answers<'a> {
+    prompts: &'a [Prompt],
+    responses: &'a [Response],
+    /// The reason for which prompts without an answer are dropped.
+    missing: &'static str,
+    template_hash: Option<&'a str>,
+    /// Divergences by prompt, the same for all of its answers.
+    kl: &'a BTreeMap<u64, Kl>,
+}
+
 impl ScoringArgs {
     fn inputs(&self, inputs: &mut Inputs) {
         inputs.artifact("judge", &self.judge).of(Kind::Checkpoint);
@@ -62,28 +73,44 @@ impl ScoringArgs {
         if !self.judge_text.contains("{answer}") {
             bail!("--judge-text `{}` has no `{{answer}}`", self.judge_text);
         }
-        let mut scorers = self.scorer.iter();
-        if self.judge.is_some()
-            && let Some(scorer) = scorers.find(|s| s.metrics().contains(&"judge"))
-        {
-            bail!("the metric `judge` is given by both `{scorer}` and --judge");
+        if self.judge.is_some() {
+            self.check_free("judge", "--judge")?;
         }
         Ok(check_scorers(&self.scorer)?)
     }
 
-    /// Scores answers, writes them with their scores, and returns the summary. Prompts without an answer are dropped for
-    /// the reason `missing`.
+    /// Refuses a scorer with a metric that a flag gives already.
+    fn check_free(&self, metric: &str, flag: &str) -> Result<()> {
+        let mut scorers = self.scorer.iter();
+        if let Some(scorer) = scorers.find(|s| s.metrics().contains(&metric)) {
+            bail!("the metric `{metric}` is given by both `{scorer}` and {flag}");
+        }
+        Ok(())
+    }
+
+    /// Scores answers, writes them with their scores, and returns the summary.
     fn run(
         &self,
         step: &Step,
         arm: &ArmArgs,
         seed: u64,
-        prompts: &[Prompt],
-        responses: &[Response],
-        missing: &'static str,
-        template_hash: Option<&str>,
+        answers: &Answers,
     ) -> Result<Map<String, Value>> {
+        let &Answers {
+            prompts,
+            responses,
+            missing,
+            template_hash,
+            kl,
+        } = answers;
         let mut scored = score_answers(prompts, responses, &self.scorer, &self.normalization)?;
+        for score in &mut scored.scores {
+            if let Some(kl) = kl.get(&score.id) {
+                score.values.insert("kl".to_owned(), kl.nats);
+                let per_token = kl.per_token();
+                score.values.insert("kl_per_token".to_owned(), per_token);
+            }
+        }
         let mut dropped = BTreeMap::from([(missing, scored.unanswered)]);
         let joined = join(prompts, responses)?;
         if let Some(class) = &self.judge_class {
@@ -199,6 +226,11 @@ pub struct RespondOperation {
         reason = "a doc comment on a flattened field replaces the command's about"
     )]
     pub sampling: SamplingArgs,
+    /// Language model from whose answers the KL divergence of this model's is measured, as `kl` and `kl_per_token`: on one
+    /// more answer to each prompt, drawn at temperature 1
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub kl_reference: Option<ArtifactArg>,
     #[command(flatten)]
     #[serde(flatten)]
     #[expect(
@@ -215,80 +247,92 @@ pub struct RespondOperation {
     pub scoring: ScoringArgs,
 }
 
+impl RespondOperation {
+    /// Divergences of the model's answers from the reference's, by prompt; none without a reference.
+    fn kl(
+        &self,
+        step: &Step,
+        responder: &Responder,
+        prompts: &[Prompt],
+    ) -> Result<BTreeMap<u64, Kl>> {
+        let Some(reference) = step.optional_artifact("kl-reference")? else {
+            return Ok(BTreeMap::new());
+        };
+        let ours = responder.encoder.tokenizer().hash()?;
+        let theirs = Tokenizer::load(&reference.path)?.hash()?;
+        if ours != theirs {
+            bail!(
+                "{} has another tokenizer than {}, and a divergence compares the same tokens",
+                reference.reference,
+                responder.name
+            );
+        }
+        let device = w2s_lm::device(step.device())?;
+        let model = ModelFolder::open(&reference.path)?.language_model(&device)?;
+        let mut watch = step.watch("divergence");
+        let found = responder.kl(
+            &model,
+            prompts,
+            &self.sampling.settings(),
+            &mut |done, total| watch(done as u64, total as u64, String::new()),
+        )?;
+        Ok(found.ok_or(Interrupted)?)
+    }
+}
+
 impl Operation for RespondOperation {
     const NAME: &'static str = "respond";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Scores;
     const ABOUT: &'static str = "Lets a model answer prompts and scores the answers";
 
     fn inputs(&self, inputs: &mut Inputs) {
         inputs.artifact("model", &self.model).of(Kind::Checkpoint);
         inputs.artifact("prompts", &self.prompts).of(Kind::Prompts);
+        inputs
+            .artifact("kl-reference", &self.kl_reference)
+            .of(Kind::Checkpoint);
         self.scoring.inputs(inputs);
     }
 
     fn check(&self) -> Result<()> {
         self.arm.check().map_err(anyhow::Error::msg)?;
         self.scoring.check()?;
+        if self.kl_reference.is_some() {
+            for metric in ["kl", "kl_per_token"] {
+                self.scoring.check_free(metric, "--kl-reference")?;
+            }
+        }
         self.sampling.check().map_err(anyhow::Error::msg)
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
         let model = step.artifact("model")?;
         let prompts: Vec<Prompt> = step.artifact("prompts")?.records()?;
-        let language_model =
-            ModelFolder::open(&model.path)?.language_model(&w2s_lm::device(step.device())?)?;
-        let encoding = EncodingArgs {
-            template: self.template,
-            max_tokens: None,
-            too_long: TooLong::Drop,
-            separate: false,
-        };
-        let encoder = encoding.encoder(&model.path, &language_model)?;
-        let turns: Vec<Vec<_>> = prompts
-            .iter()
-            .map(|prompt| prompt.messages.iter().map(turn).collect())
-            .collect();
-        let mut watch = step.watch("answer");
-        let answers = w2s_lm::respond(
-            &language_model,
-            &encoder,
-            &turns,
-            self.sampling.samples,
-            &self.sampling.settings(),
-            &mut |done, total| watch(done as u64, total as u64, String::new()),
-        )?
-        .ok_or(Interrupted)?;
-        let name = model.reference.to_string();
-        let mut responses = Vec::new();
-        for (prompt, answers) in prompts.iter().zip(answers) {
-            responses.extend((0..).zip(answers).map(|(sample, answer)| Response {
-                prompt: prompt.id,
-                sample,
-                text: answer.text,
-                ids: answer.ids,
-                log_probs: answer.log_probs,
-                finished: answer.finished,
-                model: name.clone(),
-            }));
-        }
-        if responses.is_empty() {
-            bail!(
-                "none of {} prompts leaves room for an answer in the model's {} positions",
-                prompts.len(),
-                language_model.model.max_tokens()
-            );
-        }
-        let hash = encoder.template().hash();
-        let summary = self.scoring.run(
-            step,
-            &self.arm,
-            self.sampling.seed,
-            &prompts,
-            &responses,
-            "no_room",
-            Some(&hash),
+        let responder = Responder::open(
+            &model.path,
+            model.reference.to_string(),
+            self.template,
+            &w2s_lm::device(step.device())?,
         )?;
+        let mut watch = step.watch("answer");
+        let done = responder
+            .respond(
+                &prompts,
+                self.sampling.samples,
+                &self.sampling.settings(),
+                &mut |done, total| watch(done as u64, total as u64, String::new()),
+            )?
+            .ok_or(Interrupted)?;
+        let answers = Answers {
+            prompts: &prompts,
+            responses: &done.responses,
+            missing: "no_room",
+            template_hash: Some(&responder.encoder.template().hash()),
+            kl: &self.kl(step, &responder, &prompts)?,
+        };
+        let seed = self.sampling.seed;
+        let summary = self.scoring.run(step, &self.arm, seed, &answers)?;
         Ok(Value::Object(summary))
     }
 }
@@ -345,15 +389,14 @@ impl Operation for ScoreOperation {
     fn run(&self, step: &Step) -> Result<Value> {
         let prompts: Vec<Prompt> = step.artifact("prompts")?.records()?;
         let responses: Vec<Response> = step.artifact("responses")?.records()?;
-        let summary = self.scoring.run(
-            step,
-            &self.arm,
-            self.seed,
-            &prompts,
-            &responses,
-            "no_response",
-            None,
-        )?;
+        let answers = Answers {
+            prompts: &prompts,
+            responses: &responses,
+            missing: "no_response",
+            template_hash: None,
+            kl: &BTreeMap::new(),
+        };
+        let summary = self.scoring.run(step, &self.arm, self.seed, &answers)?;
         Ok(Value::Object(summary))
     }
 }
@@ -392,7 +435,7 @@ pub struct ChoicesOperation {
 
 impl Operation for ChoicesOperation {
     const NAME: &'static str = "choices";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Scores;
     const ABOUT: &'static str = "Scores a model on multiple-choice questions by likelihood";
 
@@ -514,7 +557,7 @@ pub struct LikelihoodOperation {
 
 impl Operation for LikelihoodOperation {
     const NAME: &'static str = "likelihood";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Scores;
     const ABOUT: &'static str = "Scores how likely a model finds held-out answers or pairs";
 
