@@ -387,6 +387,30 @@ fn arms_with_several_numbers_of_steps_are_a_curve() {
 }
 
 #[test]
+fn the_points_of_a_curve_are_no_rungs_and_no_claims() {
+    let fixture = Fixture::new();
+    let mut arms = vec![Arm {
+        tags: json!({"chosen": "2", "rejected": "0"}),
+        ..arm("2-0", "preference", "order", 0.5, 12)
+    }];
+    arms.extend([("20", 12), ("100", 10)].map(|(steps, right)| Arm {
+        tags: json!({"steps": steps}),
+        ..arm("early", "preference", "order", 0.5, right)
+    }));
+    let report = build(&fixture, &fixture.scores(&arms), &[]);
+    let ladder = report.ladder.unwrap();
+    let rungs: Vec<&str> = ladder.steps.iter().map(|step| &step.arm[..]).collect();
+    assert_eq!(rungs, ["2-0"]);
+    assert_eq!(report.stopping[0].points.len(), 3);
+    insta::assert_snapshot!(report.findings.join("\n"), @r"
+    Learning from the delta ends above the base in 1 of 1 arm.
+    The paper's shape (above the base with the delta, below with reversed pairs, no difference from ties, nothing gained by imitation) is seen: 1 of the 1 claims that were tested hold in every arm.
+    2-0 ends at 0.600 [0.544, 0.662], above the 0.400 of the answers it learnt to prefer.
+    early is highest after 20 steps, at 0.600 [0.544, 0.662]; after 100 steps it is at 0.500 [0.442, 0.562].
+    ");
+}
+
+#[test]
 fn theory_alone_is_a_report() {
     let _bound = settings().bind_to_scope();
     let fixture = Fixture::new();

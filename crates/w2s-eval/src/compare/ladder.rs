@@ -8,11 +8,11 @@ use super::{ArmScores, Ladder, LadderStep};
 use crate::bootstrap::Series;
 
 /// The ladder of `arms`, of which each comes with its gain over the base in every draw. None where no arm has tags
-/// `chosen` and `rejected` or scored pairs.
+/// `chosen` and `rejected` or scored pairs; points of early-stopping curves are no part of it.
 pub(super) fn ladder(arms: &[(&ArmScores, Series)]) -> Option<Ladder> {
     let mut steps = Vec::new();
     let mut gains = Vec::new();
-    for (arm, gain) in arms {
+    for (arm, gain) in arms.iter().filter(|(arm, _)| !arm.on_curve()) {
         let tag = |name: &str| arm.tags.get(name).cloned();
         let (chosen, rejected) = (tag("chosen"), tag("rejected"));
         let lesson = arm.lesson.as_ref();

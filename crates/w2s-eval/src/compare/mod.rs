@@ -226,6 +226,11 @@ impl Comparison {
 }
 
 impl ArmScores {
+    /// Whether it is a point of an early-stopping curve, which repeats the lesson of another arm.
+    pub fn on_curve(&self) -> bool {
+        self.tags.contains_key("steps")
+    }
+
     /// The scores of one metric.
     pub fn metric(&self, name: &str) -> Option<&MetricScores> {
         self.metrics.iter().find(|scores| scores.metric == name)
