@@ -29,6 +29,8 @@ struct Arm<'a> {
     rule: &'a str,
     tags: Value,
     delta: f64,
+    /// Mean score of the chosen answers.
+    chosen: f64,
     right: u64,
 }
 
@@ -40,6 +42,7 @@ const fn arm<'a>(name: &'a str, method: &'a str, rule: &'a str, delta: f64, righ
         rule,
         tags: Value::Null,
         delta,
+        chosen: 0.4,
         right,
     }
 }
@@ -99,7 +102,8 @@ impl Fixture {
     fn model(&self, arm: &Arm<'_>, seed: u64) -> Artifact {
         let name = arm.name;
         let parameters = json!({"arm": name, "seed": seed, "delta": arm.delta, "score": "exact"});
-        let summary = json!({"rule": arm.rule, "mean_delta": arm.delta, "mean_chosen_score": 0.4});
+        let summary =
+            json!({"rule": arm.rule, "mean_delta": arm.delta, "mean_chosen_score": arm.chosen});
         let pairs = self.run(
             &format!("pairs-{name}[seed={seed}]"),
             ("data", "pairs", Kind::Pairs),
@@ -339,28 +343,44 @@ fn a_shape_that_is_not_there_is_not_seen() {
 fn a_ladder_orders_arms_by_their_pairs() {
     let fixture = Fixture::new();
     let arms: Vec<Arm<'_>> = [
-        ("1-0", "1", "0", 0.1, 9),
-        ("2-0", "2", "0", 0.4, 12),
-        ("10-0", "10", "0", 0.9, 16),
-        ("2-1", "2", "1", 0.2, 10),
+        ("micro-nano", "micro", "nano", 0.25, 9),
+        ("mid-nano", "mid", "nano", 0.5, 12),
+        ("mini-nano", "mini", "nano", 0.75, 16),
+        ("mid-micro", "mid", "micro", 0.25, 9),
     ]
     .into_iter()
     .map(|(name, chosen, rejected, delta, right)| Arm {
         tags: json!({"chosen": chosen, "rejected": rejected}),
+        chosen: if rejected == "nano" { delta } else { 0.5 },
         ..arm(name, "preference", "order", delta, right)
     })
     .collect();
-    let ladder = build(&fixture, &fixture.scores(&arms), &[]).ladder.unwrap();
-    assert_eq!(ladder.rungs, ["0", "1", "2", "10"]);
-    assert_eq!(ladder.steps.len(), 4);
-    assert_eq!(ladder.steps[2].delta, Some(0.9));
-    assert!((ladder.steps[2].gain.mean.unwrap() - 0.4).abs() < 1e-12);
-    assert_eq!(ladder.gain_with_delta.unwrap().mean, Some(1.0));
+    let report = build(&fixture, &fixture.scores(&arms), &[]);
+    let page = report.to_html().unwrap();
+    let ladder = report.ladder.unwrap();
+    let rungs = ladder.rungs.iter();
+    let rungs: Vec<_> = rungs.map(|rung| (&rung.name[..], rung.score)).collect();
     assert_eq!(
-        ladder.gain_with_chosen.unwrap().mean,
-        None,
-        "all chosen answers score the same"
+        rungs,
+        [
+            ("nano", Some(0.0)),
+            ("micro", Some(0.25)),
+            ("mid", Some(0.5)),
+            ("mini", Some(0.75))
+        ]
     );
+    assert_eq!(ladder.steps.len(), 4);
+    assert_eq!(ladder.steps[2].delta, Some(0.75));
+    assert!((ladder.steps[2].gain.mean.unwrap() - 0.4).abs() < 1e-12);
+    // Gains 9, 12, 16, 9 and deltas 1, 2, 3, 1 have one order; the chosen scores 1, 2, 3, 2 another.
+    assert_eq!(ladder.gain_with_delta.unwrap().mean, Some(1.0));
+    assert!(ladder.gain_with_chosen.unwrap().mean.unwrap() < 1.0);
+    // The map says score, gain and delta.
+    let map = page.split("class=\"map\"").nth(1).unwrap();
+    let map = map.split("</svg>").next().unwrap();
+    for said in [">mini<", ">0.750<", ">0.400<", ">Δ 0.750<"] {
+        assert!(map.contains(said), "{said}: {map}");
+    }
 }
 
 #[test]

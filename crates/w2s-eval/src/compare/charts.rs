@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{LadderStep, findings::bracketed};
+use super::{LadderStep, Rung, findings::bracketed};
 use crate::report::format::{count, score};
 use crate::report::svg::{Axis, escape, open, plain};
 
@@ -182,82 +182,90 @@ impl Plot<'_> {
     }
 }
 
-/// Gain over the base by rung: chosen answers downwards, rejected ones to the right. A cell whose interval holds zero has its
-/// number in parentheses.
-pub(super) fn heat_map(rungs: &[String], steps: &[LadderStep]) -> String {
-    const LEFT: f64 = 110.0;
-    const TOP: f64 = 44.0;
-    const CELL: [f64; 2] = [92.0, 40.0];
+/// Gain over the base by rung, and under it the delta of the pairs: chosen answers downwards, rejected ones to the right,
+/// each rung with the mean score of its answers. A cell whose interval holds zero has its gain in parentheses.
+pub(super) fn heat_map(rungs: &[Rung], steps: &[LadderStep]) -> String {
+    const TOP: f64 = 58.0;
+    const HEIGHT: f64 = 48.0;
+    let longest = rungs.iter().map(|rung| rung.name.chars().count()).max();
+    let label = 7.5 * longest.unwrap_or(0) as f64;
+    let (left, cell) = ((label + 24.0).max(72.0), (label + 16.0).max(92.0));
     let side = rungs.len() as f64;
-    let (width, height) = (LEFT + CELL[0] * side + 8.0, TOP + CELL[1] * side + 8.0);
+    let (width, height) = (left + cell * side + 8.0, TOP + HEIGHT * side + 8.0);
+    let (x, y) = (
+        |column: usize| left + cell * column as f64,
+        |row: usize| TOP + HEIGHT * row as f64,
+    );
+    let rect = |class: &str, row: usize, column: usize, opacity: f64| {
+        format!(
+            r#"<rect class="{class}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3" style="opacity: {opacity:.2}"/>"#,
+            x(column) + 1.5,
+            y(row) + 1.5,
+            cell - 3.0,
+            HEIGHT - 3.0
+        )
+    };
+    let mut svg = format!(
+        r#"<svg class="map" viewBox="0 0 {width:.0} {height:.0}" style="max-width: {width:.0}px" role="img">"#
+    );
+    svg += &text("tick", left + cell * side / 2.0, 14.0, "middle", "rejected");
+    svg += &text("tick", left - 12.0, 14.0, "end", "chosen");
+    for (at, rung) in rungs.iter().enumerate() {
+        let scored = rung.score.map_or(String::new(), score);
+        let middle = x(at) + cell / 2.0;
+        svg += &text("label", middle, TOP - 24.0, "middle", &rung.name);
+        svg += &text("tick", middle, TOP - 8.0, "middle", &scored);
+        svg += &text("label", left - 12.0, y(at) + 21.0, "end", &rung.name);
+        svg += &text("tick", left - 12.0, y(at) + 38.0, "end", &scored);
+        for other in 0..rungs.len() {
+            svg += &rect("cell", at, other, 1.0);
+        }
+    }
     let largest = steps
         .iter()
         .filter_map(|step| step.gain.mean)
         .fold(f64::MIN_POSITIVE, |largest, gain| largest.max(gain.abs()));
-    let mut svg = format!(
-        r#"<svg class="map" viewBox="0 0 {width:.0} {height:.0}" style="max-width: {width:.0}px" role="img">"#
-    );
-    _ = write!(
-        svg,
-        r#"<text class="tick" x="{:.1}" y="14" text-anchor="middle">rejected</text><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">chosen</text>"#,
-        LEFT + CELL[0] * side / 2.0,
-        LEFT - 12.0,
-        TOP - 10.0
-    );
-    for (at, rung) in rungs.iter().enumerate() {
-        let (x, y) = (LEFT + CELL[0] * at as f64, TOP + CELL[1] * at as f64);
-        _ = write!(
-            svg,
-            r#"<text class="label" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text><text class="label" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-            x + CELL[0] / 2.0,
-            TOP - 10.0,
-            escape(rung),
-            LEFT - 12.0,
-            y + CELL[1] / 2.0 + 4.5,
-            escape(rung)
-        );
-        for other in 0..rungs.len() {
-            _ = write!(
-                svg,
-                r#"<rect class="cell" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3"/>"#,
-                LEFT + CELL[0] * other as f64 + 1.5,
-                y + 1.5,
-                CELL[0] - 3.0,
-                CELL[1] - 3.0
-            );
-        }
-    }
-    let place = |rung: &Option<String>| rungs.iter().position(|other| Some(other) == rung.as_ref());
+    let place = |name: &Option<String>| rungs.iter().position(|r| Some(&r.name) == name.as_ref());
     for step in steps {
         let (Some(row), Some(column), Some(gain)) =
             (place(&step.chosen), place(&step.rejected), step.gain.mean)
         else {
             continue;
         };
-        let (x, y) = (LEFT + CELL[0] * column as f64, TOP + CELL[1] * row as f64);
         let shown = step
             .gain
             .ci95
             .is_some_and(|[low, high]| low > 0.0 || high < 0.0);
-        let text = if shown {
-            score(gain)
-        } else {
-            format!("({})", score(gain))
+        let written = match shown {
+            true => score(gain),
+            false => format!("({})", score(gain)),
         };
+        let delta = step.delta.map(|delta| format!("Δ {}", score(delta)));
+        let height = y(row) + if delta.is_some() { 21.0 } else { 29.0 };
+        let middle = x(column) + cell / 2.0;
         _ = write!(
             svg,
-            r#"<g class="{}"><title>{}: {}</title><rect class="heat" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3" style="opacity: {:.2}"/><text x="{:.1}" y="{:.1}" text-anchor="middle">{text}</text></g>"#,
+            r#"<g class="{}"><title>{}: {}</title>{}{}{}</g>"#,
             if gain < 0.0 { "weak" } else { "ceiling" },
             escape(&step.arm),
             escape(&bracketed(&step.gain)),
-            x + 1.5,
-            y + 1.5,
-            CELL[0] - 3.0,
-            CELL[1] - 3.0,
-            0.08 + 0.6 * gain.abs() / largest,
-            x + CELL[0] / 2.0,
-            y + CELL[1] / 2.0 + 4.5
+            rect("heat", row, column, 0.08 + 0.6 * gain.abs() / largest),
+            text("gain", middle, height, "middle", &written),
+            text(
+                "delta",
+                middle,
+                height + 17.0,
+                "middle",
+                &delta.unwrap_or_default()
+            )
         );
     }
     svg + "</svg>"
+}
+
+fn text(class: &str, x: f64, y: f64, anchor: &str, text: &str) -> String {
+    format!(
+        r#"<text class="{class}" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#,
+        escape(text)
+    )
 }

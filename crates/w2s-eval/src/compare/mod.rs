@@ -29,7 +29,7 @@ use crate::report::{Bootstrap, StepResult};
 use crate::theory::Study;
 
 /// Layout of `report.json`; raised when a field changes its meaning or goes away.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The role of the arm that the others are compared with.
 pub const BASE: &str = "base";
@@ -136,14 +136,23 @@ pub struct Lesson {
 /// Gain over the base against the quality of the pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ladder {
-    /// Values of the tags `chosen` and `rejected` in order.
-    pub rungs: Vec<String>,
+    /// Values of the tags `chosen` and `rejected`, the worst answers first.
+    pub rungs: Vec<Rung>,
     /// One entry for each arm on the ladder.
     pub steps: Vec<LadderStep>,
     /// Rank correlation (Spearman) of gain and mean delta over the preference arms; needs three of them.
     pub gain_with_delta: Option<Estimate>,
     /// Rank correlation of gain and mean chosen score over the preference arms.
     pub gain_with_chosen: Option<Estimate>,
+}
+
+/// One maker of answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// The value of a tag.
+    pub name: String,
+    /// Mean score of its answers in the pairs of the preference arms; none where no pairs have scores.
+    pub score: Option<f64>,
 }
 
 /// One arm on the ladder.

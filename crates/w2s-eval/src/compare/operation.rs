@@ -33,7 +33,7 @@ pub struct CompareOperation {
 
 impl Operation for CompareOperation {
     const NAME: &'static str = "compare";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Report;
     const ABOUT: &'static str = "Compares scores with those of the base and writes the report";
 
