@@ -31,6 +31,8 @@ struct Arm<'a> {
     delta: f64,
     /// Mean score of the chosen answers.
     chosen: f64,
+    /// The side of its pairs that `sft` imitates.
+    side: Option<&'a str>,
     right: u64,
 }
 
@@ -43,6 +45,7 @@ const fn arm<'a>(name: &'a str, method: &'a str, rule: &'a str, delta: f64, righ
         tags: Value::Null,
         delta,
         chosen: 0.4,
+        side: None,
         right,
     }
 }
@@ -102,16 +105,22 @@ impl Fixture {
     fn model(&self, arm: &Arm<'_>, seed: u64) -> Artifact {
         let name = arm.name;
         let parameters = json!({"arm": name, "seed": seed, "delta": arm.delta, "score": "exact"});
-        let summary =
-            json!({"rule": arm.rule, "mean_delta": arm.delta, "mean_chosen_score": arm.chosen});
-        let pairs = self.run(
-            &format!("pairs-{name}[seed={seed}]"),
-            ("data", "pairs", Kind::Pairs),
-            parameters,
-            &[],
-            summary,
-            |_| {},
-        );
+        let summary = json!({"rule": arm.rule, "mean_delta": arm.delta, "mean_chosen_score": arm.chosen, "mean_rejected_score": arm.chosen - arm.delta});
+        // Without a rule it learns from answers, not from pairs.
+        let pairs = (!arm.rule.is_empty()).then(|| {
+            self.run(
+                &format!("pairs-{name}[seed={seed}]"),
+                ("data", "pairs", Kind::Pairs),
+                parameters,
+                &[],
+                summary,
+                |_| {},
+            )
+        });
+        let inputs: Vec<_> = pairs
+            .iter()
+            .map(|pairs| ("pairs", pairs.reference))
+            .collect();
         let log: String = (1..=30)
             .map(|step| {
                 let t = f64::from(step) / 30.0;
@@ -128,8 +137,8 @@ impl Fixture {
         self.run(
             &format!("{name}[seed={seed}]"),
             ("student", "train", Kind::Checkpoint),
-            json!({"method": arm.method, "seed": seed}),
-            &[("pairs", pairs.reference)],
+            json!({"method": arm.method, "side": arm.side, "arm": name, "seed": seed}),
+            &inputs,
             json!({"final_loss": 0.39}),
             |pending| pending.write_file("metrics.jsonl", log.as_bytes()).unwrap(),
         )
@@ -381,6 +390,57 @@ fn a_ladder_orders_arms_by_their_pairs() {
     for said in [">mini<", ">0.750<", ">0.400<", ">Δ 0.750<"] {
         assert!(map.contains(said), "{said}: {map}");
     }
+}
+
+#[test]
+fn imitation_stands_beside_the_pairs_on_its_rung() {
+    let fixture = Fixture::new();
+    let arms = [
+        Arm {
+            tags: json!({"chosen": "mini"}),
+            ..arm("sft-mini", "sft", "", 0.0, 6)
+        },
+        Arm {
+            tags: json!({"chosen": "mini", "rejected": "nano"}),
+            chosen: 0.75,
+            ..arm("mini-nano", "preference", "order", 0.5, 12)
+        },
+        Arm {
+            chosen: 0.75,
+            side: Some("rejected"),
+            ..arm("sft-worse", "sft", "order", 0.5, 5)
+        },
+    ];
+    let report = build(&fixture, &fixture.scores(&arms), &[]);
+    let page = report.to_html().unwrap();
+    let ladder = report.ladder.unwrap();
+    let steps = ladder.steps.iter();
+    let steps: Vec<_> = steps
+        .map(|step| (&step.arm[..], step.preference, step.chosen_score))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            ("sft-mini", false, Some(0.75)),
+            ("mini-nano", true, Some(0.75)),
+            ("sft-worse", false, Some(0.25)),
+        ]
+    );
+    let names: Vec<&str> = ladder.rungs.iter().map(|rung| &rung.name[..]).collect();
+    assert_eq!(names, ["nano", "mini"]);
+    let map = page.split("class=\"map\"").nth(1).unwrap();
+    let (map, rest) = map.split_once("</svg>").unwrap();
+    for said in [">SFT<", "<title>sft-mini: −0.100", ">−0.100<", ">0.200<"] {
+        assert!(map.contains(said), "{said}: {map}");
+    }
+    assert!(!map.contains("sft-worse"), "it is on no rung");
+    // Both scatters mark imitation with squares; only pairs have a delta of their own rung.
+    let squares: Vec<usize> = rest
+        .split("</svg>")
+        .take(2)
+        .map(|plot| plot.matches("<rect class=\"mean\"").count())
+        .collect();
+    assert_eq!(squares, [1, 2]);
 }
 
 #[test]

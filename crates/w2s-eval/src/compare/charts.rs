@@ -30,10 +30,18 @@ pub(super) struct Line {
     pub(super) points: Vec<Spot>,
     /// Whether the points are joined.
     pub(super) joined: bool,
-    /// Whether the points are drawn.
-    pub(super) dotted: bool,
+    /// How the points are drawn.
+    pub(super) mark: Mark,
     /// Drawn thin: one of many runs.
     pub(super) faint: bool,
+}
+
+/// The mark of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    None,
+    Dot,
+    Square,
 }
 
 /// A point with an interval.
@@ -145,8 +153,8 @@ impl Plot<'_> {
                     escape(&line.title)
                 );
             }
-            for spot in line.points.iter().filter(|_| line.dotted) {
-                let at = x(spot.at[0]);
+            for spot in line.points.iter().filter(|_| line.mark != Mark::None) {
+                let (at, height) = (x(spot.at[0]), y(spot.at[1]));
                 if let Some([low, high]) = spot.interval {
                     _ = write!(
                         svg,
@@ -155,12 +163,17 @@ impl Plot<'_> {
                         y(high)
                     );
                 }
-                _ = write!(
-                    svg,
-                    r#"<circle class="mean" cx="{at:.1}" cy="{:.1}" r="4.5"><title>{}</title></circle>"#,
-                    y(spot.at[1]),
-                    escape(&spot.title)
-                );
+                let title = escape(&spot.title);
+                svg += &match line.mark {
+                    Mark::Square => format!(
+                        r#"<rect class="mean" x="{:.1}" y="{:.1}" width="8.5" height="8.5"><title>{title}</title></rect>"#,
+                        at - 4.25,
+                        height - 4.25
+                    ),
+                    _ => format!(
+                        r#"<circle class="mean" cx="{at:.1}" cy="{height:.1}" r="4.5"><title>{title}</title></circle>"#
+                    ),
+                };
             }
             svg += "</g>";
         }
@@ -183,19 +196,25 @@ impl Plot<'_> {
 }
 
 /// Gain over the base by rung, and under it the delta of the pairs: chosen answers downwards, rejected ones to the right,
-/// each rung with the mean score of its answers. A cell whose interval holds zero has its gain in parentheses.
+/// each rung with the mean score of its answers; in a column of its own, imitation of the chosen answers. A cell whose
+/// interval holds zero has its gain in parentheses.
 pub(super) fn heat_map(rungs: &[Rung], steps: &[LadderStep]) -> String {
     const TOP: f64 = 58.0;
     const HEIGHT: f64 = 48.0;
+    const GAP: f64 = 14.0;
     let longest = rungs.iter().map(|rung| rung.name.chars().count()).max();
     let label = 7.5 * longest.unwrap_or(0) as f64;
     let (left, cell) = ((label + 24.0).max(72.0), (label + 16.0).max(92.0));
     let side = rungs.len() as f64;
-    let (width, height) = (left + cell * side + 8.0, TOP + HEIGHT * side + 8.0);
-    let (x, y) = (
-        |column: usize| left + cell * column as f64,
-        |row: usize| TOP + HEIGHT * row as f64,
-    );
+    let imitation = steps.iter().any(|step| !step.preference);
+    let imitation = imitation.then_some(rungs.len());
+    let x = |column: usize| {
+        let gap = if Some(column) == imitation { GAP } else { 0.0 };
+        left + cell * column as f64 + gap
+    };
+    let y = |row: usize| TOP + HEIGHT * row as f64;
+    let width = x(imitation.unwrap_or(rungs.len() - 1)) + cell + 8.0;
+    let height = TOP + HEIGHT * side + 8.0;
     let rect = |class: &str, row: usize, column: usize, opacity: f64| {
         format!(
             r#"<rect class="{class}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3" style="opacity: {opacity:.2}"/>"#,
@@ -217,9 +236,14 @@ pub(super) fn heat_map(rungs: &[Rung], steps: &[LadderStep]) -> String {
         svg += &text("tick", middle, TOP - 8.0, "middle", &scored);
         svg += &text("label", left - 12.0, y(at) + 21.0, "end", &rung.name);
         svg += &text("tick", left - 12.0, y(at) + 38.0, "end", &scored);
-        for other in 0..rungs.len() {
+        for other in (0..rungs.len()).chain(imitation) {
             svg += &rect("cell", at, other, 1.0);
         }
+    }
+    if let Some(column) = imitation {
+        let middle = x(column) + cell / 2.0;
+        svg += &text("label", middle, TOP - 24.0, "middle", "SFT");
+        svg += &text("tick", middle, TOP - 8.0, "middle", "on chosen");
     }
     let largest = steps
         .iter()
@@ -227,8 +251,11 @@ pub(super) fn heat_map(rungs: &[Rung], steps: &[LadderStep]) -> String {
         .fold(f64::MIN_POSITIVE, |largest, gain| largest.max(gain.abs()));
     let place = |name: &Option<String>| rungs.iter().position(|r| Some(&r.name) == name.as_ref());
     for step in steps {
-        let (Some(row), Some(column), Some(gain)) =
-            (place(&step.chosen), place(&step.rejected), step.gain.mean)
+        let column = match step.preference {
+            true => place(&step.rejected),
+            false => imitation,
+        };
+        let (Some(row), Some(column), Some(gain)) = (place(&step.chosen), column, step.gain.mean)
         else {
             continue;
         };
@@ -240,7 +267,8 @@ pub(super) fn heat_map(rungs: &[Rung], steps: &[LadderStep]) -> String {
             true => score(gain),
             false => format!("({})", score(gain)),
         };
-        let delta = step.delta.map(|delta| format!("Δ {}", score(delta)));
+        let delta = step.delta.filter(|_| step.preference);
+        let delta = delta.map(|delta| format!("Δ {}", score(delta)));
         let height = y(row) + if delta.is_some() { 21.0 } else { 29.0 };
         let middle = x(column) + cell / 2.0;
         _ = write!(

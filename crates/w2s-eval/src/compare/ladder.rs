@@ -33,16 +33,19 @@ pub(super) fn ladder(arms: &[(&ArmScores, Series)]) -> Option<Ladder> {
     if steps.is_empty() {
         return None;
     }
+    let rungs = rungs(&steps);
+    for step in &mut steps {
+        let rung = rungs.iter().find(|r| Some(&r.name) == step.chosen.as_ref());
+        step.chosen_score = step.chosen_score.or(rung.and_then(|rung| rung.score));
+    }
     let correlation = |of: fn(&LadderStep) -> Option<f64>| {
-        let (x, series): (Vec<f64>, Vec<&Series>) = iter::zip(&steps, &gains)
-            .filter(|(step, _)| step.preference)
-            .filter_map(|(step, gain)| Some((of(step)?, *gain)))
-            .unzip();
-        rank_correlation(&x, &series)
-            .map(|series| series.estimate(steps.iter().map(|step| step.gain.n).sum()))
+        let known = iter::zip(&steps, &gains).filter(|(step, _)| step.preference);
+        let known = known.filter_map(|(step, gain)| Some((of(step)?, *gain, step.gain.n)));
+        let (x, series, n): (Vec<f64>, Vec<&Series>, Vec<usize>) = known.collect();
+        rank_correlation(&x, &series).map(|series| series.estimate(n.iter().sum()))
     };
     Some(Ladder {
-        rungs: rungs(&steps),
+        rungs,
         gain_with_delta: correlation(|step| step.delta),
         gain_with_chosen: correlation(|step| step.chosen_score),
         steps,

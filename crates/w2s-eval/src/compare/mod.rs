@@ -129,7 +129,7 @@ pub struct Lesson {
     pub score: Option<String>,
     /// Mean score of the chosen minus that of the rejected answers, over all seeds.
     pub mean_delta: Option<f64>,
-    /// Mean score of the chosen answers, over all seeds.
+    /// Mean score of the chosen answers, or of the rejected ones where those are imitated, over all seeds.
     pub mean_chosen_score: Option<f64>,
 }
 
@@ -160,7 +160,7 @@ pub struct Rung {
 pub struct LadderStep {
     /// The arm.
     pub arm: String,
-    /// Whether it learnt from pairs; otherwise from the chosen answers alone.
+    /// Whether it learnt from pairs; otherwise it imitates answers, those of `chosen` if it has that tag.
     pub preference: bool,
     /// Tag `chosen`.
     pub chosen: Option<String>,
@@ -168,7 +168,7 @@ pub struct LadderStep {
     pub rejected: Option<String>,
     /// Mean score of the chosen minus that of the rejected answers.
     pub delta: Option<f64>,
-    /// Mean score of the chosen answers.
+    /// Mean score of the chosen or imitated answers: of those it was trained on, or else of the rung `chosen`.
     pub chosen_score: Option<f64>,
     /// Headline metric minus that of the base.
     pub gain: Estimate,

@@ -4,7 +4,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, context};
 use w2s_theory::{Arm, Point, Trajectory};
 
-use super::charts::{Line, Plot, Scale, Spot, heat_map};
+use super::charts::{Line, Mark, Plot, Scale, Spot, heat_map};
 use super::findings::bracketed;
 use super::{Comparison, LadderStep, TrainingLog};
 use crate::bootstrap::Estimate;
@@ -143,13 +143,14 @@ fn map(report: &Comparison) -> Option<String> {
     let cells: Vec<LadderStep> = ladder
         .steps
         .iter()
-        .filter(|step| step.chosen.is_some() && step.rejected.is_some())
+        .filter(|step| step.chosen.is_some() && (step.rejected.is_some() || !step.preference))
         .cloned()
         .collect();
-    (!cells.is_empty()).then(|| heat_map(&ladder.rungs, &cells))
+    let any = cells.iter().any(|step| step.preference);
+    any.then(|| heat_map(&ladder.rungs, &cells))
 }
 
-/// Gain against a number of the pairs; arms that imitate have their own colour.
+/// Gain against a number of the pairs; arms that imitate have their own mark.
 fn scatter(
     report: &Comparison,
     x_label: &str,
@@ -171,7 +172,7 @@ fn scatter(
             })
             .collect(),
         joined: false,
-        dotted: true,
+        mark: if preference { Mark::Dot } else { Mark::Square },
         faint: false,
     };
     let lines = [line(false), line(true)];
@@ -210,7 +211,7 @@ fn stopping(report: &Comparison) -> Option<String> {
                 })
                 .collect(),
             joined: true,
-            dotted: true,
+            mark: Mark::Dot,
             faint: false,
         })
         .collect();
@@ -287,7 +288,7 @@ fn theory_charts(study: &Study) -> Vec<Value> {
                 .map(|point| Spot::bare(point.step as f64, point.cosine))
                 .collect(),
             joined: true,
-            dotted: false,
+            mark: Mark::None,
             faint: seed.is_some(),
         };
         let best = |trajectory: &Trajectory| {
@@ -306,7 +307,7 @@ fn theory_charts(study: &Study) -> Vec<Value> {
                     ),
                 }],
                 joined: false,
-                dotted: true,
+                mark: Mark::Dot,
                 faint: false,
             }
         };

@@ -55,10 +55,14 @@ impl<'a> Models<'a> {
                 continue;
             };
             let summary = &pairs.summary;
+            let learnt = match model.parameters["side"].as_str() {
+                Some("rejected") => "mean_rejected_score",
+                _ => "mean_chosen_score",
+            };
             rule = summary["rule"].as_str().map(str::to_owned);
             score = pairs.parameters["score"].as_str().map(str::to_owned);
             deltas.extend(summary["mean_delta"].as_f64());
-            scores.extend(summary["mean_chosen_score"].as_f64());
+            scores.extend(summary[learnt].as_f64());
         }
         Some(Lesson {
             method: method?,
