@@ -104,8 +104,8 @@ impl Fixture {
 
     fn model(&self, arm: &Arm<'_>, seed: u64) -> Artifact {
         let name = arm.name;
-        let parameters = json!({"arm": name, "seed": seed, "delta": arm.delta, "score": "exact"});
-        let summary = json!({"rule": arm.rule, "mean_delta": arm.delta, "mean_chosen_score": arm.chosen, "mean_rejected_score": arm.chosen - arm.delta});
+        let parameters = json!({"arm": name, "seed": seed, "delta": arm.delta});
+        let summary = json!({"rule": arm.rule, "score": "exact", "mean_delta": arm.delta, "mean_chosen_score": arm.chosen, "mean_rejected_score": arm.chosen - arm.delta});
         // Without a rule it learns from answers, not from pairs.
         let pairs = (!arm.rule.is_empty()).then(|| {
             self.run(

@@ -60,7 +60,7 @@ impl<'a> Models<'a> {
                 _ => "mean_chosen_score",
             };
             rule = summary["rule"].as_str().map(str::to_owned);
-            score = pairs.parameters["score"].as_str().map(str::to_owned);
+            score = summary["score"].as_str().map(str::to_owned);
             deltas.extend(summary["mean_delta"].as_f64());
             scores.extend(summary[learnt].as_f64());
         }
