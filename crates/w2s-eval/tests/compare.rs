@@ -33,6 +33,8 @@ struct Arm<'a> {
     chosen: f64,
     /// The side of its pairs that `sft` imitates.
     side: Option<&'a str>,
+    /// Training steps.
+    steps: u64,
     right: u64,
 }
 
@@ -46,6 +48,7 @@ const fn arm<'a>(name: &'a str, method: &'a str, rule: &'a str, delta: f64, righ
         delta,
         chosen: 0.4,
         side: None,
+        steps: 30,
         right,
     }
 }
@@ -137,9 +140,9 @@ impl Fixture {
         self.run(
             &format!("{name}[seed={seed}]"),
             ("student", "train", Kind::Checkpoint),
-            json!({"method": arm.method, "side": arm.side, "arm": name, "seed": seed}),
+            json!({"method": arm.method, "side": arm.side, "arm": name, "seed": seed, "max_steps": arm.steps}),
             &inputs,
-            json!({"final_loss": 0.39}),
+            json!({"final_loss": 0.39, "steps": arm.steps}),
             |pending| pending.write_file("metrics.jsonl", log.as_bytes()).unwrap(),
         )
     }
@@ -446,13 +449,12 @@ fn imitation_stands_beside_the_pairs_on_its_rung() {
 #[test]
 fn arms_with_several_numbers_of_steps_are_a_curve() {
     let fixture = Fixture::new();
-    let arms: Vec<Arm<'_>> = [("100", 10), ("20", 12)]
-        .into_iter()
-        .map(|(steps, right)| Arm {
-            tags: json!({"steps": steps}),
-            ..arm("dpo", "preference", "order", 0.5, right)
-        })
-        .collect();
+    // The data ended after 62 steps.
+    let arms = [("62", 62, 10), ("20", 20, 12), ("100", 62, 10)].map(|(tag, steps, right)| Arm {
+        tags: json!({"steps": tag}),
+        steps,
+        ..arm("dpo", "preference", "order", 0.5, right)
+    });
     let report = build(&fixture, &fixture.scores(&arms), &[]);
     let [curve] = &report.stopping[..] else {
         panic!("{:?}", report.stopping);
@@ -462,8 +464,17 @@ fn arms_with_several_numbers_of_steps_are_a_curve() {
         .iter()
         .map(|point| (point.steps, point.value.mean))
         .collect();
-    assert_eq!(points, [(0, Some(0.4)), (20, Some(0.6)), (100, Some(0.5))]);
-    assert_eq!(report.arms[1].arm, "dpo at 100 steps");
+    assert_eq!(points, [(0, Some(0.4)), (20, Some(0.6)), (62, Some(0.5))]);
+    assert_eq!(report.arms[1].arm, "dpo at 62 steps");
+    let told: Vec<&String> = report
+        .warnings
+        .iter()
+        .filter(|warning| warning.contains("tag"))
+        .collect();
+    assert_eq!(
+        told,
+        ["arm dpo at 100 steps: the tag says 100 steps, training took 62: the data ended earlier"]
+    );
 }
 
 #[test]
@@ -473,8 +484,9 @@ fn the_points_of_a_curve_are_no_rungs_and_no_claims() {
         tags: json!({"chosen": "2", "rejected": "0"}),
         ..arm("2-0", "preference", "order", 0.5, 12)
     }];
-    arms.extend([("20", 12), ("100", 10)].map(|(steps, right)| Arm {
-        tags: json!({"steps": steps}),
+    arms.extend([(20, 12), (100, 10)].map(|(steps, right)| Arm {
+        tags: json!({"steps": steps.to_string()}),
+        steps,
         ..arm("early", "preference", "order", 0.5, right)
     }));
     let report = build(&fixture, &fixture.scores(&arms), &[]);
@@ -535,6 +547,7 @@ fn the_pages_hold_every_section_and_load_nothing() {
     arms[1].tags = json!({"chosen": "1", "rejected": "2"});
     arms.push(Arm {
         tags: json!({"steps": "40"}),
+        steps: 40,
         ..arm("late", "preference", "order", 0.5, 11)
     });
     let report = build(&fixture, &fixture.scores(&arms), &[fixture.theory()]);

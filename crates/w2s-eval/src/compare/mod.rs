@@ -186,7 +186,7 @@ pub struct StoppingCurve {
 /// One number of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoppingPoint {
-    /// Training steps.
+    /// Training steps that were taken, the mean over seeds where they differ.
     pub steps: u64,
     /// The headline metric.
     pub value: Estimate,

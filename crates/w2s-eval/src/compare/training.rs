@@ -73,6 +73,12 @@ impl<'a> Models<'a> {
         })
     }
 
+    /// The steps that the models of an arm have taken, a number for each of its own runs; none where one does not tell.
+    pub(super) fn steps(&mut self, arm: &Arm<'_, '_>) -> Option<Vec<u64>> {
+        let taken = |run: &&Entry<'_>| self.model(run)?.summary["steps"].as_u64();
+        arm.own_runs().iter().map(taken).collect()
+    }
+
     /// The logs of all models, arm by arm, and a warning for each that cannot be read.
     pub(super) fn logs(&mut self, arms: &[Arm<'_, '_>]) -> (Vec<TrainingLog>, Vec<String>) {
         let mut seen = HashSet::new();
