@@ -108,7 +108,9 @@ impl Fixture {
     fn model(&self, arm: &Arm<'_>, seed: u64) -> Artifact {
         let name = arm.name;
         let parameters = json!({"arm": name, "seed": seed, "delta": arm.delta});
-        let summary = json!({"rule": arm.rule, "score": "exact", "mean_delta": arm.delta, "mean_chosen_score": arm.chosen, "mean_rejected_score": arm.chosen - arm.delta});
+        let summary = json!({"rule": arm.rule, "score": "exact", "mean_delta": arm.delta, "mean_chosen_score": arm.chosen, "mean_rejected_score": arm.chosen - arm.delta,
+            "rows": 100, "dropped": {"identical": 12}, "length_unit": "tokens", "mean_chosen_length": 20.0,
+            "mean_rejected_length": 18.0, "longer_is_chosen": 0.75});
         // Without a rule it learns from answers, not from pairs.
         let pairs = (!arm.rule.is_empty()).then(|| {
             self.run(
@@ -132,6 +134,7 @@ impl Fixture {
                     "loss": 0.69 - 0.3 * t, "grad_norm": 1.0 + t, "kl": 0.1 * t,
                     "rewards_chosen": 0.3 * t, "rewards_rejected": -0.5 * t, "rewards_margin": 0.8 * t, "rewards_accuracy": 0.5 + 0.4 * t,
                     "displacement_chosen": -0.4 * t * arm.delta.abs(), "displacement_rejected": -0.9 * t * arm.delta.abs(),
+                    "log_prob_chosen": -9.0 - t, "log_prob_rejected": -9.0 - 2.0 * t,
                     "tokens_chosen": 20.0, "tokens_rejected": 18.0,
                 });
                 format!("{line}\n")
@@ -157,6 +160,7 @@ impl Fixture {
                     "words".to_owned(),
                     0.5 + arm.right as f64 / 40.0 + (id % 5) as f64 / 50.0,
                 );
+                values.insert("kl".to_owned(), (arm.right as f64 - 8.0).abs() / 10.0);
                 if id > 0 {
                     values.insert("judge".to_owned(), 0.5);
                 }
@@ -269,7 +273,7 @@ fn arms_are_compared_with_the_base_on_the_same_items() {
     let report = build(&fixture, &fixture.scores(&style()), &[]);
     let names: Vec<&str> = report.arms.iter().map(|arm| &arm.arm[..]).collect();
     assert_eq!(names, ["base", "dpo", "reversed", "tied", "sft"]);
-    assert_eq!(report.metrics, ["exact", "words"]);
+    assert_eq!(report.metrics, ["exact", "kl", "words"]);
     assert_eq!(
         (report.metric.as_deref(), &report.seeds[..]),
         (Some("exact"), &[0, 1][..])
@@ -571,11 +575,19 @@ fn the_pages_hold_every_section_and_load_nothing() {
         assert!(!page.contains(remote), "the page contains {remote}");
     }
     assert!(!page.contains("NaN") && !page.contains("inf%"));
-    // Two metrics, map and two scatters, one curve, eight panels of five arms, two cases.
-    assert_eq!(page.matches("<svg").count(), 2 + 3 + 1 + 8 * 5 + 2);
+    // Three metrics, map and two scatters, one curve, nine panels of five arms, two cases.
+    assert_eq!(page.matches("<svg").count(), 3 + 3 + 1 + 9 * 5 + 2);
+    let told = [
+        "Training: final loss 0.390.",
+        "Pairs: 100 rows; dropped: identical 12; chosen 20.0, rejected 18.0 tokens; the longer is chosen in 75 %.",
+    ];
+    for line in told {
+        assert_eq!(page.matches(line).count(), 5, "once for both seeds: {line}");
+    }
     let markdown = report.to_markdown().unwrap();
     for heading in [
         "## exact",
+        "## KL from the policy to the reference on the policy’s own answers, nats an answer",
         "## words",
         "## Ladder",
         "## When to stop",
@@ -606,7 +618,7 @@ fn what_cannot_be_compared_is_refused() {
     the metric `judge` has values on 239 of 240 items of arm `base`
     hint: score every arm with the same `--scorer`
     ");
-    insta::assert_snapshot!(refused(&fixture, &[base.clone(), full.clone()], Some("exakt")), @"no metric is called `exakt`; there are exact, words");
+    insta::assert_snapshot!(refused(&fixture, &[base.clone(), full.clone()], Some("exakt")), @"no metric is called `exakt`; there are exact, kl, words");
     let other = Arm {
         name: "sft",
         ..arm("", "sft", "order", 0.5, 10)

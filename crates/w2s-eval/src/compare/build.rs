@@ -8,7 +8,7 @@ use super::analysis::Analysis;
 use super::entry::{Arm, CompareError, Entry, arrange, common_metrics};
 use super::ladder::ladder;
 use super::training::Models;
-use super::{ArmScores, Comparison, FORMAT, StoppingCurve, StoppingPoint, findings};
+use super::{ArmScores, Comparison, DIVERGENCES, FORMAT, StoppingCurve, StoppingPoint, findings};
 use crate::bootstrap::Settings;
 use crate::report::{Bootstrap, findings::oracle_warnings, format::count, provenance};
 use crate::theory::{Study, THEORY_FILE};
@@ -18,7 +18,7 @@ use crate::theory::{Study, THEORY_FILE};
 pub struct Options {
     /// Name of the recipe, for the title.
     pub recipe: String,
-    /// The metric of the headline; the first one by name where none is asked for.
+    /// The metric of the headline; the first one by name that is no divergence where none is asked for.
     pub metric: Option<String>,
     /// Draws and seed of the bootstrap.
     pub bootstrap: Settings,
@@ -98,10 +98,7 @@ fn add_scores(
         let partial = partial.into_values().collect();
         return Err(CompareError::NoMetric { partial });
     }
-    let headline = match &options.metric {
-        Some(metric) => place(metric, &metrics, &partial)?,
-        None => 0,
-    };
+    let headline = place(options.metric.as_deref(), &metrics, &partial)?;
     let first = &arms[0].runs;
     let shared_items = first
         .iter()
@@ -137,12 +134,16 @@ fn add_scores(
     Ok(())
 }
 
-/// Where `metric` stands among the metrics that all arms have.
+/// Where the metric of the headline stands among the metrics that all arms have.
 fn place(
-    metric: &str,
+    metric: Option<&str>,
     metrics: &[String],
     partial: &BTreeMap<String, String>,
 ) -> Result<usize, CompareError> {
+    let Some(metric) = metric else {
+        let quality = |metric: &String| !DIVERGENCES.contains(&&metric[..]);
+        return Ok(metrics.iter().position(quality).unwrap_or(0));
+    };
     let at = metrics.iter().position(|known| known == metric);
     at.ok_or_else(|| match partial.get(metric) {
         Some(reason) => CompareError::PartialMetric {
@@ -217,4 +218,18 @@ fn other_steps(arm: &str, meant: u64, taken: &[u64]) -> Option<String> {
         "arm {arm}: the tag says {} steps, training took {range}{why}",
         count(meant)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_divergence_is_no_headline_unless_asked_for() {
+        let metrics = ["kl", "kl_per_token", "words"].map(str::to_owned);
+        let place = |metric, metrics: &[String]| place(metric, metrics, &BTreeMap::new()).unwrap();
+        assert_eq!(place(None, &metrics), 2);
+        assert_eq!(place(Some("kl"), &metrics), 0);
+        assert_eq!(place(None, &metrics[..2]), 0);
+    }
 }

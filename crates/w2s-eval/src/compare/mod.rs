@@ -34,6 +34,9 @@ pub const FORMAT: u32 = 2;
 /// The role of the arm that the others are compared with.
 pub const BASE: &str = "base";
 
+/// Metrics that say how far an arm has moved, not how good it is: no headline unless asked for.
+const DIVERGENCES: [&str; 2] = ["kl", "kl_per_token"];
+
 /// Everything the pages of a preference experiment say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {

@@ -20,7 +20,7 @@ pub struct CompareOperation {
     #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub theory: Vec<ArtifactArg>,
-    /// Metric of the headline, the ladder and the curves [default: the first by name]
+    /// Metric of the headline, the ladder and the curves [default: the first by name but for `kl`]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
     /// Bootstrap draws behind every interval
