@@ -78,7 +78,6 @@ impl Plot<'_> {
         const LEFT: f64 = 48.0;
         const TOP: f64 = 18.0;
         const BOTTOM: f64 = 40.0;
-        const RIGHT: f64 = 14.0;
         let [width, height] = self.size;
         let spots = || self.lines.iter().flat_map(|line| &line.points);
         let heights = spots()
@@ -90,7 +89,9 @@ impl Plot<'_> {
             .chain(self.mark.map(|mark| mark.0));
         let (horizontal, ticks) = self.horizontal(places);
         let bottom = height - BOTTOM;
-        let end = width - RIGHT;
+        // The name of the level stands beside its line, where no point can be.
+        let name = self.level.map_or(0, |(_, label)| label.chars().count());
+        let end = width - 14.0 - 7.0 * name as f64;
         let x = |value: f64| LEFT + (end - LEFT) * horizontal.share(self.scale.place(value));
         let y = |value: f64| TOP + (bottom - TOP) * (1.0 - vertical.share(value));
 
@@ -123,8 +124,9 @@ impl Plot<'_> {
             let at = y(level);
             _ = write!(
                 svg,
-                r#"<line class="reference baseline" x1="{LEFT}" x2="{end:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="reference-label" x="{end:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-                at - 5.0,
+                r#"<line class="reference baseline" x1="{LEFT}" x2="{end:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="reference-label" x="{:.1}" y="{:.1}">{}</text>"#,
+                end + 7.0,
+                at + 4.0,
                 escape(label)
             );
         }

@@ -8,7 +8,7 @@ use w2s_theory::{Arm, Point, Trajectory};
 
 use super::charts::{Line, Mark, Plot, Scale, Spot, heat_map};
 use super::findings::bracketed;
-use super::{Comparison, LadderStep, TrainingLog};
+use super::{Comparison, DIVERGENCES, LadderStep, TrainingLog};
 use crate::bootstrap::Estimate;
 use crate::report::format::{count, score};
 use crate::report::render::{environment as report_environment, outcome, steps_view};
@@ -143,7 +143,11 @@ fn gains(report: &Comparison, metric: &str) -> Option<String> {
             let mean = gain.difference.mean?;
             Some(Dot {
                 label: arm.arm.clone(),
-                class: if mean < 0.0 { "weak" } else { "ceiling" },
+                class: match mean {
+                    _ if DIVERGENCES.contains(&metric) => "student",
+                    mean if mean < 0.0 => "weak",
+                    _ => "ceiling",
+                },
                 mean,
                 interval: gain.difference.ci95,
                 per_seed: gain.difference.per_seed.iter().flatten().copied().collect(),
