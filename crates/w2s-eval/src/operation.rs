@@ -101,7 +101,7 @@ pub struct ReportOperation {
 
 impl Operation for ReportOperation {
     const NAME: &'static str = "report";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Report;
     const ABOUT: &'static str = "Scores predictions and writes the report of an experiment";
 

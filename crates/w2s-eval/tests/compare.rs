@@ -29,6 +29,12 @@ struct Arm<'a> {
     rule: &'a str,
     tags: Value,
     delta: f64,
+    /// Mean score of the chosen answers.
+    chosen: f64,
+    /// The side of its pairs that `sft` imitates.
+    side: Option<&'a str>,
+    /// Training steps.
+    steps: u64,
     right: u64,
 }
 
@@ -40,6 +46,9 @@ const fn arm<'a>(name: &'a str, method: &'a str, rule: &'a str, delta: f64, righ
         rule,
         tags: Value::Null,
         delta,
+        chosen: 0.4,
+        side: None,
+        steps: 30,
         right,
     }
 }
@@ -98,16 +107,25 @@ impl Fixture {
 
     fn model(&self, arm: &Arm<'_>, seed: u64) -> Artifact {
         let name = arm.name;
-        let parameters = json!({"arm": name, "seed": seed, "delta": arm.delta, "score": "exact"});
-        let summary = json!({"rule": arm.rule, "mean_delta": arm.delta, "mean_chosen_score": 0.4});
-        let pairs = self.run(
-            &format!("pairs-{name}[seed={seed}]"),
-            ("data", "pairs", Kind::Pairs),
-            parameters,
-            &[],
-            summary,
-            |_| {},
-        );
+        let parameters = json!({"arm": name, "seed": seed, "delta": arm.delta});
+        let summary = json!({"rule": arm.rule, "score": "exact", "mean_delta": arm.delta, "mean_chosen_score": arm.chosen, "mean_rejected_score": arm.chosen - arm.delta,
+            "rows": 100, "dropped": {"identical": 12}, "length_unit": "tokens", "mean_chosen_length": 20.0,
+            "mean_rejected_length": 18.0, "longer_is_chosen": 0.75});
+        // Without a rule it learns from answers, not from pairs.
+        let pairs = (!arm.rule.is_empty()).then(|| {
+            self.run(
+                &format!("pairs-{name}[seed={seed}]"),
+                ("data", "pairs", Kind::Pairs),
+                parameters,
+                &[],
+                summary,
+                |_| {},
+            )
+        });
+        let inputs: Vec<_> = pairs
+            .iter()
+            .map(|pairs| ("pairs", pairs.reference))
+            .collect();
         let log: String = (1..=30)
             .map(|step| {
                 let t = f64::from(step) / 30.0;
@@ -116,6 +134,7 @@ impl Fixture {
                     "loss": 0.69 - 0.3 * t, "grad_norm": 1.0 + t, "kl": 0.1 * t,
                     "rewards_chosen": 0.3 * t, "rewards_rejected": -0.5 * t, "rewards_margin": 0.8 * t, "rewards_accuracy": 0.5 + 0.4 * t,
                     "displacement_chosen": -0.4 * t * arm.delta.abs(), "displacement_rejected": -0.9 * t * arm.delta.abs(),
+                    "log_prob_chosen": -9.0 - t, "log_prob_rejected": -9.0 - 2.0 * t,
                     "tokens_chosen": 20.0, "tokens_rejected": 18.0,
                 });
                 format!("{line}\n")
@@ -124,9 +143,9 @@ impl Fixture {
         self.run(
             &format!("{name}[seed={seed}]"),
             ("student", "train", Kind::Checkpoint),
-            json!({"method": arm.method, "seed": seed}),
-            &[("pairs", pairs.reference)],
-            json!({"final_loss": 0.39}),
+            json!({"method": arm.method, "side": arm.side, "arm": name, "seed": seed, "max_steps": arm.steps}),
+            &inputs,
+            json!({"final_loss": 0.39, "steps": arm.steps}),
             |pending| pending.write_file("metrics.jsonl", log.as_bytes()).unwrap(),
         )
     }
@@ -141,6 +160,7 @@ impl Fixture {
                     "words".to_owned(),
                     0.5 + arm.right as f64 / 40.0 + (id % 5) as f64 / 50.0,
                 );
+                values.insert("kl".to_owned(), (arm.right as f64 - 8.0).abs() / 10.0);
                 if id > 0 {
                     values.insert("judge".to_owned(), 0.5);
                 }
@@ -253,7 +273,7 @@ fn arms_are_compared_with_the_base_on_the_same_items() {
     let report = build(&fixture, &fixture.scores(&style()), &[]);
     let names: Vec<&str> = report.arms.iter().map(|arm| &arm.arm[..]).collect();
     assert_eq!(names, ["base", "dpo", "reversed", "tied", "sft"]);
-    assert_eq!(report.metrics, ["exact", "words"]);
+    assert_eq!(report.metrics, ["exact", "kl", "words"]);
     assert_eq!(
         (report.metric.as_deref(), &report.seeds[..]),
         (Some("exact"), &[0, 1][..])
@@ -339,40 +359,106 @@ fn a_shape_that_is_not_there_is_not_seen() {
 fn a_ladder_orders_arms_by_their_pairs() {
     let fixture = Fixture::new();
     let arms: Vec<Arm<'_>> = [
-        ("1-0", "1", "0", 0.1, 9),
-        ("2-0", "2", "0", 0.4, 12),
-        ("10-0", "10", "0", 0.9, 16),
-        ("2-1", "2", "1", 0.2, 10),
+        ("micro-nano", "micro", "nano", 0.25, 9),
+        ("mid-nano", "mid", "nano", 0.5, 12),
+        ("mini-nano", "mini", "nano", 0.75, 16),
+        ("mid-micro", "mid", "micro", 0.25, 9),
     ]
     .into_iter()
     .map(|(name, chosen, rejected, delta, right)| Arm {
         tags: json!({"chosen": chosen, "rejected": rejected}),
+        chosen: if rejected == "nano" { delta } else { 0.5 },
         ..arm(name, "preference", "order", delta, right)
     })
     .collect();
-    let ladder = build(&fixture, &fixture.scores(&arms), &[]).ladder.unwrap();
-    assert_eq!(ladder.rungs, ["0", "1", "2", "10"]);
-    assert_eq!(ladder.steps.len(), 4);
-    assert_eq!(ladder.steps[2].delta, Some(0.9));
-    assert!((ladder.steps[2].gain.mean.unwrap() - 0.4).abs() < 1e-12);
-    assert_eq!(ladder.gain_with_delta.unwrap().mean, Some(1.0));
+    let report = build(&fixture, &fixture.scores(&arms), &[]);
+    let page = report.to_html().unwrap();
+    let ladder = report.ladder.unwrap();
+    let rungs = ladder.rungs.iter();
+    let rungs: Vec<_> = rungs.map(|rung| (&rung.name[..], rung.score)).collect();
     assert_eq!(
-        ladder.gain_with_chosen.unwrap().mean,
-        None,
-        "all chosen answers score the same"
+        rungs,
+        [
+            ("nano", Some(0.0)),
+            ("micro", Some(0.25)),
+            ("mid", Some(0.5)),
+            ("mini", Some(0.75))
+        ]
     );
+    assert_eq!(ladder.steps.len(), 4);
+    assert_eq!(ladder.steps[2].delta, Some(0.75));
+    assert!((ladder.steps[2].gain.mean.unwrap() - 0.4).abs() < 1e-12);
+    // Gains 9, 12, 16, 9 and deltas 1, 2, 3, 1 have one order; the chosen scores 1, 2, 3, 2 another.
+    assert_eq!(ladder.gain_with_delta.unwrap().mean, Some(1.0));
+    assert!(ladder.gain_with_chosen.unwrap().mean.unwrap() < 1.0);
+    // The map says score, gain and delta.
+    let map = page.split("class=\"map\"").nth(1).unwrap();
+    let map = map.split("</svg>").next().unwrap();
+    for said in [">mini<", ">0.750<", ">0.400<", ">Δ 0.750<"] {
+        assert!(map.contains(said), "{said}: {map}");
+    }
+}
+
+#[test]
+fn imitation_stands_beside_the_pairs_on_its_rung() {
+    let fixture = Fixture::new();
+    let arms = [
+        Arm {
+            tags: json!({"chosen": "mini"}),
+            ..arm("sft-mini", "sft", "", 0.0, 6)
+        },
+        Arm {
+            tags: json!({"chosen": "mini", "rejected": "nano"}),
+            chosen: 0.75,
+            ..arm("mini-nano", "preference", "order", 0.5, 12)
+        },
+        Arm {
+            chosen: 0.75,
+            side: Some("rejected"),
+            ..arm("sft-worse", "sft", "order", 0.5, 5)
+        },
+    ];
+    let report = build(&fixture, &fixture.scores(&arms), &[]);
+    let page = report.to_html().unwrap();
+    let ladder = report.ladder.unwrap();
+    let steps = ladder.steps.iter();
+    let steps: Vec<_> = steps
+        .map(|step| (&step.arm[..], step.preference, step.chosen_score))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            ("sft-mini", false, Some(0.75)),
+            ("mini-nano", true, Some(0.75)),
+            ("sft-worse", false, Some(0.25)),
+        ]
+    );
+    let names: Vec<&str> = ladder.rungs.iter().map(|rung| &rung.name[..]).collect();
+    assert_eq!(names, ["nano", "mini"]);
+    let map = page.split("class=\"map\"").nth(1).unwrap();
+    let (map, rest) = map.split_once("</svg>").unwrap();
+    for said in [">SFT<", "<title>sft-mini: −0.100", ">−0.100<", ">0.200<"] {
+        assert!(map.contains(said), "{said}: {map}");
+    }
+    assert!(!map.contains("sft-worse"), "it is on no rung");
+    // Both scatters mark imitation with squares; only pairs have a delta of their own rung.
+    let squares: Vec<usize> = rest
+        .split("</svg>")
+        .take(2)
+        .map(|plot| plot.matches("<rect class=\"mean\"").count())
+        .collect();
+    assert_eq!(squares, [1, 2]);
 }
 
 #[test]
 fn arms_with_several_numbers_of_steps_are_a_curve() {
     let fixture = Fixture::new();
-    let arms: Vec<Arm<'_>> = [("100", 10), ("20", 12)]
-        .into_iter()
-        .map(|(steps, right)| Arm {
-            tags: json!({"steps": steps}),
-            ..arm("dpo", "preference", "order", 0.5, right)
-        })
-        .collect();
+    // The data ended after 62 steps.
+    let arms = [("62", 62, 10), ("20", 20, 12), ("100", 62, 10)].map(|(tag, steps, right)| Arm {
+        tags: json!({"steps": tag}),
+        steps,
+        ..arm("dpo", "preference", "order", 0.5, right)
+    });
     let report = build(&fixture, &fixture.scores(&arms), &[]);
     let [curve] = &report.stopping[..] else {
         panic!("{:?}", report.stopping);
@@ -382,8 +468,42 @@ fn arms_with_several_numbers_of_steps_are_a_curve() {
         .iter()
         .map(|point| (point.steps, point.value.mean))
         .collect();
-    assert_eq!(points, [(0, Some(0.4)), (20, Some(0.6)), (100, Some(0.5))]);
-    assert_eq!(report.arms[1].arm, "dpo at 100 steps");
+    assert_eq!(points, [(0, Some(0.4)), (20, Some(0.6)), (62, Some(0.5))]);
+    assert_eq!(report.arms[1].arm, "dpo at 62 steps");
+    let told: Vec<&String> = report
+        .warnings
+        .iter()
+        .filter(|warning| warning.contains("tag"))
+        .collect();
+    assert_eq!(
+        told,
+        ["arm dpo at 100 steps: the tag says 100 steps, training took 62: the data ended earlier"]
+    );
+}
+
+#[test]
+fn the_points_of_a_curve_are_no_rungs_and_no_claims() {
+    let fixture = Fixture::new();
+    let mut arms = vec![Arm {
+        tags: json!({"chosen": "2", "rejected": "0"}),
+        ..arm("2-0", "preference", "order", 0.5, 12)
+    }];
+    arms.extend([(20, 12), (100, 10)].map(|(steps, right)| Arm {
+        tags: json!({"steps": steps.to_string()}),
+        steps,
+        ..arm("early", "preference", "order", 0.5, right)
+    }));
+    let report = build(&fixture, &fixture.scores(&arms), &[]);
+    let ladder = report.ladder.unwrap();
+    let rungs: Vec<&str> = ladder.steps.iter().map(|step| &step.arm[..]).collect();
+    assert_eq!(rungs, ["2-0"]);
+    assert_eq!(report.stopping[0].points.len(), 3);
+    insta::assert_snapshot!(report.findings.join("\n"), @r"
+    Learning from the delta ends above the base in 1 of 1 arm.
+    The paper's shape (above the base with the delta, below with reversed pairs, no difference from ties, nothing gained by imitation) is seen: 1 of the 1 claims that were tested hold in every arm.
+    2-0 ends at 0.600 [0.544, 0.662], above the 0.400 of the answers it learnt to prefer.
+    early is highest after 20 steps, at 0.600 [0.544, 0.662]; after 100 steps it is at 0.500 [0.442, 0.562].
+    ");
 }
 
 #[test]
@@ -431,6 +551,7 @@ fn the_pages_hold_every_section_and_load_nothing() {
     arms[1].tags = json!({"chosen": "1", "rejected": "2"});
     arms.push(Arm {
         tags: json!({"steps": "40"}),
+        steps: 40,
         ..arm("late", "preference", "order", 0.5, 11)
     });
     let report = build(&fixture, &fixture.scores(&arms), &[fixture.theory()]);
@@ -454,11 +575,19 @@ fn the_pages_hold_every_section_and_load_nothing() {
         assert!(!page.contains(remote), "the page contains {remote}");
     }
     assert!(!page.contains("NaN") && !page.contains("inf%"));
-    // Two metrics, map and two scatters, one curve, eight panels of five arms, two cases.
-    assert_eq!(page.matches("<svg").count(), 2 + 3 + 1 + 8 * 5 + 2);
+    // Three metrics, map and two scatters, one curve, nine panels of five arms, two cases.
+    assert_eq!(page.matches("<svg").count(), 3 + 3 + 1 + 9 * 5 + 2);
+    let told = [
+        "Training: final loss 0.390.",
+        "Pairs: 100 rows; dropped: identical 12; chosen 20.0, rejected 18.0 tokens; the longer is chosen in 75 %.",
+    ];
+    for line in told {
+        assert_eq!(page.matches(line).count(), 5, "once for both seeds: {line}");
+    }
     let markdown = report.to_markdown().unwrap();
     for heading in [
         "## exact",
+        "## KL from the policy to the reference on the policy’s own answers, nats an answer",
         "## words",
         "## Ladder",
         "## When to stop",
@@ -489,7 +618,7 @@ fn what_cannot_be_compared_is_refused() {
     the metric `judge` has values on 239 of 240 items of arm `base`
     hint: score every arm with the same `--scorer`
     ");
-    insta::assert_snapshot!(refused(&fixture, &[base.clone(), full.clone()], Some("exakt")), @"no metric is called `exakt`; there are exact, words");
+    insta::assert_snapshot!(refused(&fixture, &[base.clone(), full.clone()], Some("exakt")), @"no metric is called `exakt`; there are exact, kl, words");
     let other = Arm {
         name: "sft",
         ..arm("", "sft", "order", 0.5, 10)

@@ -1,6 +1,6 @@
 //! From scores and theory artifacts to the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use w2s_artifact::{Artifact, Store};
 
@@ -8,9 +8,9 @@ use super::analysis::Analysis;
 use super::entry::{Arm, CompareError, Entry, arrange, common_metrics};
 use super::ladder::ladder;
 use super::training::Models;
-use super::{ArmScores, BASE, Comparison, FORMAT, StoppingCurve, StoppingPoint, findings};
+use super::{ArmScores, Comparison, DIVERGENCES, FORMAT, StoppingCurve, StoppingPoint, findings};
 use crate::bootstrap::Settings;
-use crate::report::{Bootstrap, findings::oracle_warnings, provenance};
+use crate::report::{Bootstrap, findings::oracle_warnings, format::count, provenance};
 use crate::theory::{Study, THEORY_FILE};
 
 /// What shapes a report besides its scores.
@@ -18,7 +18,7 @@ use crate::theory::{Study, THEORY_FILE};
 pub struct Options {
     /// Name of the recipe, for the title.
     pub recipe: String,
-    /// The metric of the headline; the first one by name where none is asked for.
+    /// The metric of the headline; the first one by name that is no divergence where none is asked for.
     pub metric: Option<String>,
     /// Draws and seed of the bootstrap.
     pub bootstrap: Settings,
@@ -98,10 +98,7 @@ fn add_scores(
         let partial = partial.into_values().collect();
         return Err(CompareError::NoMetric { partial });
     }
-    let headline = match &options.metric {
-        Some(metric) => place(metric, &metrics, &partial)?,
-        None => 0,
-    };
+    let headline = place(options.metric.as_deref(), &metrics, &partial)?;
     let first = &arms[0].runs;
     let shared_items = first
         .iter()
@@ -118,8 +115,8 @@ fn add_scores(
         .filter_map(|(at, arm)| Some((arm, analysis.gain(at, headline)?)))
         .collect();
     report.ladder = ladder(&gains);
-    report.stopping = stopping(&arms, &report.arms, headline);
     (report.training, report.warnings) = models.logs(&arms);
+    report.stopping = stopping(&arms, headline, &mut models, report);
     report.warnings.extend(
         partial
             .into_values()
@@ -137,12 +134,16 @@ fn add_scores(
     Ok(())
 }
 
-/// Where `metric` stands among the metrics that all arms have.
+/// Where the metric of the headline stands among the metrics that all arms have.
 fn place(
-    metric: &str,
+    metric: Option<&str>,
     metrics: &[String],
     partial: &BTreeMap<String, String>,
 ) -> Result<usize, CompareError> {
+    let Some(metric) = metric else {
+        let quality = |metric: &String| !DIVERGENCES.contains(&&metric[..]);
+        return Ok(metrics.iter().position(quality).unwrap_or(0));
+    };
     let at = metrics.iter().position(|known| known == metric);
     at.ok_or_else(|| match partial.get(metric) {
         Some(reason) => CompareError::PartialMetric {
@@ -155,31 +156,80 @@ fn place(
     })
 }
 
-/// One curve for each arm that was scored after several numbers of steps.
-fn stopping(arms: &[Arm<'_, '_>], scores: &[ArmScores], metric: usize) -> Vec<StoppingCurve> {
+/// One curve for each arm that was scored after several numbers of steps. The tag says where training was meant to stop, the
+/// model where it did: trainings that stopped at the same step, because the data ended there, are one point.
+fn stopping(
+    arms: &[Arm<'_, '_>],
+    metric: usize,
+    models: &mut Models<'_>,
+    report: &mut Comparison,
+) -> Vec<StoppingCurve> {
     let mut curves: Vec<StoppingCurve> = Vec::new();
+    let mut seen = HashSet::new();
     let point = |steps, arm: &ArmScores| StoppingPoint {
         steps,
         value: arm.metrics[metric].value.clone(),
     };
-    let base = scores.iter().find(|arm| arm.role == BASE);
-    for (arm, scores) in arms.iter().zip(scores) {
-        let Some(steps) = arm.first().steps else {
+    let base = report.base().map(|base| point(0, base));
+    for (arm, scores) in arms.iter().zip(&report.arms) {
+        let Some(meant) = arm.first().steps else {
             continue;
         };
         let name = &arm.first().arm;
+        let taken = models.steps(arm).unwrap_or_else(|| vec![meant]);
+        report
+            .warnings
+            .extend(other_steps(&arm.name, meant, &taken));
+        let mean = taken.iter().sum::<u64>() / taken.len() as u64;
+        if !seen.insert((name, taken)) {
+            continue;
+        }
         let at = curves.iter().position(|curve| curve.arm == *name);
         let at = at.unwrap_or_else(|| {
             curves.push(StoppingCurve {
                 arm: name.clone(),
-                points: base.map(|base| point(0, base)).into_iter().collect(),
+                points: base.clone().into_iter().collect(),
             });
             curves.len() - 1
         });
-        curves[at].points.push(point(steps, scores));
+        curves[at].points.push(point(mean, scores));
     }
     for curve in &mut curves {
         curve.points.sort_by_key(|point| point.steps);
     }
     curves
+}
+
+/// A warning where models were not trained for the steps that their tag says.
+fn other_steps(arm: &str, meant: u64, taken: &[u64]) -> Option<String> {
+    let (fewest, most) = (taken.iter().min()?, taken.iter().max()?);
+    if (*fewest, *most) == (meant, meant) {
+        return None;
+    }
+    let range = match fewest == most {
+        true => count(*most),
+        false => format!("{} to {}", count(*fewest), count(*most)),
+    };
+    let why = match *fewest < meant {
+        true => ": the data ended earlier",
+        false => "",
+    };
+    Some(format!(
+        "arm {arm}: the tag says {} steps, training took {range}{why}",
+        count(meant)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_divergence_is_no_headline_unless_asked_for() {
+        let metrics = ["kl", "kl_per_token", "words"].map(str::to_owned);
+        let place = |metric, metrics: &[String]| place(metric, metrics, &BTreeMap::new()).unwrap();
+        assert_eq!(place(None, &metrics), 2);
+        assert_eq!(place(Some("kl"), &metrics), 0);
+        assert_eq!(place(None, &metrics[..2]), 0);
+    }
 }

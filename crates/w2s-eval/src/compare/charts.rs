@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{LadderStep, findings::bracketed};
+use super::{LadderStep, Rung, findings::bracketed};
 use crate::report::format::{count, score};
 use crate::report::svg::{Axis, escape, open, plain};
 
@@ -30,10 +30,18 @@ pub(super) struct Line {
     pub(super) points: Vec<Spot>,
     /// Whether the points are joined.
     pub(super) joined: bool,
-    /// Whether the points are drawn.
-    pub(super) dotted: bool,
+    /// How the points are drawn.
+    pub(super) mark: Mark,
     /// Drawn thin: one of many runs.
     pub(super) faint: bool,
+}
+
+/// The mark of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    None,
+    Dot,
+    Square,
 }
 
 /// A point with an interval.
@@ -70,7 +78,6 @@ impl Plot<'_> {
         const LEFT: f64 = 48.0;
         const TOP: f64 = 18.0;
         const BOTTOM: f64 = 40.0;
-        const RIGHT: f64 = 14.0;
         let [width, height] = self.size;
         let spots = || self.lines.iter().flat_map(|line| &line.points);
         let heights = spots()
@@ -82,7 +89,9 @@ impl Plot<'_> {
             .chain(self.mark.map(|mark| mark.0));
         let (horizontal, ticks) = self.horizontal(places);
         let bottom = height - BOTTOM;
-        let end = width - RIGHT;
+        // The name of the level stands beside its line, where no point can be.
+        let name = self.level.map_or(0, |(_, label)| label.chars().count());
+        let end = width - 14.0 - 7.0 * name as f64;
         let x = |value: f64| LEFT + (end - LEFT) * horizontal.share(self.scale.place(value));
         let y = |value: f64| TOP + (bottom - TOP) * (1.0 - vertical.share(value));
 
@@ -115,8 +124,9 @@ impl Plot<'_> {
             let at = y(level);
             _ = write!(
                 svg,
-                r#"<line class="reference baseline" x1="{LEFT}" x2="{end:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="reference-label" x="{end:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-                at - 5.0,
+                r#"<line class="reference baseline" x1="{LEFT}" x2="{end:.1}" y1="{at:.1}" y2="{at:.1}"/><text class="reference-label" x="{:.1}" y="{:.1}">{}</text>"#,
+                end + 7.0,
+                at + 4.0,
                 escape(label)
             );
         }
@@ -145,8 +155,8 @@ impl Plot<'_> {
                     escape(&line.title)
                 );
             }
-            for spot in line.points.iter().filter(|_| line.dotted) {
-                let at = x(spot.at[0]);
+            for spot in line.points.iter().filter(|_| line.mark != Mark::None) {
+                let (at, height) = (x(spot.at[0]), y(spot.at[1]));
                 if let Some([low, high]) = spot.interval {
                     _ = write!(
                         svg,
@@ -155,12 +165,17 @@ impl Plot<'_> {
                         y(high)
                     );
                 }
-                _ = write!(
-                    svg,
-                    r#"<circle class="mean" cx="{at:.1}" cy="{:.1}" r="4.5"><title>{}</title></circle>"#,
-                    y(spot.at[1]),
-                    escape(&spot.title)
-                );
+                let title = escape(&spot.title);
+                svg += &match line.mark {
+                    Mark::Square => format!(
+                        r#"<rect class="mean" x="{:.1}" y="{:.1}" width="8.5" height="8.5"><title>{title}</title></rect>"#,
+                        at - 4.25,
+                        height - 4.25
+                    ),
+                    _ => format!(
+                        r#"<circle class="mean" cx="{at:.1}" cy="{height:.1}" r="4.5"><title>{title}</title></circle>"#
+                    ),
+                };
             }
             svg += "</g>";
         }
@@ -182,82 +197,105 @@ impl Plot<'_> {
     }
 }
 
-/// Gain over the base by rung: chosen answers downwards, rejected ones to the right. A cell whose interval holds zero has its
-/// number in parentheses.
-pub(super) fn heat_map(rungs: &[String], steps: &[LadderStep]) -> String {
-    const LEFT: f64 = 110.0;
-    const TOP: f64 = 44.0;
-    const CELL: [f64; 2] = [92.0, 40.0];
+/// Gain over the base by rung, and under it the delta of the pairs: chosen answers downwards, rejected ones to the right,
+/// each rung with the mean score of its answers; in a column of its own, imitation of the chosen answers. A cell whose
+/// interval holds zero has its gain in parentheses.
+pub(super) fn heat_map(rungs: &[Rung], steps: &[LadderStep]) -> String {
+    const TOP: f64 = 58.0;
+    const HEIGHT: f64 = 48.0;
+    const GAP: f64 = 14.0;
+    let longest = rungs.iter().map(|rung| rung.name.chars().count()).max();
+    let label = 7.5 * longest.unwrap_or(0) as f64;
+    let (left, cell) = ((label + 24.0).max(72.0), (label + 16.0).max(92.0));
     let side = rungs.len() as f64;
-    let (width, height) = (LEFT + CELL[0] * side + 8.0, TOP + CELL[1] * side + 8.0);
+    let imitation = steps.iter().any(|step| !step.preference);
+    let imitation = imitation.then_some(rungs.len());
+    let x = |column: usize| {
+        let gap = if Some(column) == imitation { GAP } else { 0.0 };
+        left + cell * column as f64 + gap
+    };
+    let y = |row: usize| TOP + HEIGHT * row as f64;
+    let width = x(imitation.unwrap_or(rungs.len() - 1)) + cell + 8.0;
+    let height = TOP + HEIGHT * side + 8.0;
+    let rect = |class: &str, row: usize, column: usize, opacity: f64| {
+        format!(
+            r#"<rect class="{class}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3" style="opacity: {opacity:.2}"/>"#,
+            x(column) + 1.5,
+            y(row) + 1.5,
+            cell - 3.0,
+            HEIGHT - 3.0
+        )
+    };
+    let mut svg = format!(
+        r#"<svg class="map" viewBox="0 0 {width:.0} {height:.0}" style="max-width: {width:.0}px" role="img">"#
+    );
+    svg += &text("tick", left + cell * side / 2.0, 14.0, "middle", "rejected");
+    svg += &text("tick", left - 12.0, 14.0, "end", "chosen");
+    for (at, rung) in rungs.iter().enumerate() {
+        let scored = rung.score.map_or(String::new(), score);
+        let middle = x(at) + cell / 2.0;
+        svg += &text("label", middle, TOP - 24.0, "middle", &rung.name);
+        svg += &text("tick", middle, TOP - 8.0, "middle", &scored);
+        svg += &text("label", left - 12.0, y(at) + 21.0, "end", &rung.name);
+        svg += &text("tick", left - 12.0, y(at) + 38.0, "end", &scored);
+        for other in (0..rungs.len()).chain(imitation) {
+            svg += &rect("cell", at, other, 1.0);
+        }
+    }
+    if let Some(column) = imitation {
+        let middle = x(column) + cell / 2.0;
+        svg += &text("label", middle, TOP - 24.0, "middle", "SFT");
+        svg += &text("tick", middle, TOP - 8.0, "middle", "on chosen");
+    }
     let largest = steps
         .iter()
         .filter_map(|step| step.gain.mean)
         .fold(f64::MIN_POSITIVE, |largest, gain| largest.max(gain.abs()));
-    let mut svg = format!(
-        r#"<svg class="map" viewBox="0 0 {width:.0} {height:.0}" style="max-width: {width:.0}px" role="img">"#
-    );
-    _ = write!(
-        svg,
-        r#"<text class="tick" x="{:.1}" y="14" text-anchor="middle">rejected</text><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">chosen</text>"#,
-        LEFT + CELL[0] * side / 2.0,
-        LEFT - 12.0,
-        TOP - 10.0
-    );
-    for (at, rung) in rungs.iter().enumerate() {
-        let (x, y) = (LEFT + CELL[0] * at as f64, TOP + CELL[1] * at as f64);
-        _ = write!(
-            svg,
-            r#"<text class="label" x="{:.1}" y="{:.1}" text-anchor="middle">{}</text><text class="label" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-            x + CELL[0] / 2.0,
-            TOP - 10.0,
-            escape(rung),
-            LEFT - 12.0,
-            y + CELL[1] / 2.0 + 4.5,
-            escape(rung)
-        );
-        for other in 0..rungs.len() {
-            _ = write!(
-                svg,
-                r#"<rect class="cell" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3"/>"#,
-                LEFT + CELL[0] * other as f64 + 1.5,
-                y + 1.5,
-                CELL[0] - 3.0,
-                CELL[1] - 3.0
-            );
-        }
-    }
-    let place = |rung: &Option<String>| rungs.iter().position(|other| Some(other) == rung.as_ref());
+    let place = |name: &Option<String>| rungs.iter().position(|r| Some(&r.name) == name.as_ref());
     for step in steps {
-        let (Some(row), Some(column), Some(gain)) =
-            (place(&step.chosen), place(&step.rejected), step.gain.mean)
+        let column = match step.preference {
+            true => place(&step.rejected),
+            false => imitation,
+        };
+        let (Some(row), Some(column), Some(gain)) = (place(&step.chosen), column, step.gain.mean)
         else {
             continue;
         };
-        let (x, y) = (LEFT + CELL[0] * column as f64, TOP + CELL[1] * row as f64);
         let shown = step
             .gain
             .ci95
             .is_some_and(|[low, high]| low > 0.0 || high < 0.0);
-        let text = if shown {
-            score(gain)
-        } else {
-            format!("({})", score(gain))
+        let written = match shown {
+            true => score(gain),
+            false => format!("({})", score(gain)),
         };
+        let delta = step.delta.filter(|_| step.preference);
+        let delta = delta.map(|delta| format!("Δ {}", score(delta)));
+        let height = y(row) + if delta.is_some() { 21.0 } else { 29.0 };
+        let middle = x(column) + cell / 2.0;
         _ = write!(
             svg,
-            r#"<g class="{}"><title>{}: {}</title><rect class="heat" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3" style="opacity: {:.2}"/><text x="{:.1}" y="{:.1}" text-anchor="middle">{text}</text></g>"#,
+            r#"<g class="{}"><title>{}: {}</title>{}{}{}</g>"#,
             if gain < 0.0 { "weak" } else { "ceiling" },
             escape(&step.arm),
             escape(&bracketed(&step.gain)),
-            x + 1.5,
-            y + 1.5,
-            CELL[0] - 3.0,
-            CELL[1] - 3.0,
-            0.08 + 0.6 * gain.abs() / largest,
-            x + CELL[0] / 2.0,
-            y + CELL[1] / 2.0 + 4.5
+            rect("heat", row, column, 0.08 + 0.6 * gain.abs() / largest),
+            text("gain", middle, height, "middle", &written),
+            text(
+                "delta",
+                middle,
+                height + 17.0,
+                "middle",
+                &delta.unwrap_or_default()
+            )
         );
     }
     svg + "</svg>"
+}
+
+fn text(class: &str, x: f64, y: f64, anchor: &str, text: &str) -> String {
+    format!(
+        r#"<text class="{class}" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#,
+        escape(text)
+    )
 }

@@ -206,9 +206,9 @@ fn shape(report: &Comparison) -> Vec<String> {
     let mut sentences = Vec::new();
     let (mut tested, mut held) = (0, 0);
     for claim in &CLAIMS {
-        let arms: Vec<&VersusBase> = headline_scores(report)
-            .filter(|(arm, _)| arm.lesson.as_ref().is_some_and(claim.about))
-            .filter_map(|(_, scores)| scores.versus_base.as_ref())
+        let arms: Vec<&VersusBase> = lessons(report)
+            .filter(|(_, lesson, _)| (claim.about)(lesson))
+            .filter_map(|(_, _, scores)| scores.versus_base.as_ref())
             .collect();
         if arms.is_empty() {
             continue;
@@ -239,9 +239,9 @@ fn shape(report: &Comparison) -> Vec<String> {
 
 /// Whether arms go beyond the answers that they were taught to prefer, where both are measured by the same score.
 fn extrapolation(report: &Comparison) -> Vec<String> {
-    let arms: Vec<(String, bool)> = headline_scores(report)
-        .filter_map(|(arm, scores)| {
-            let lesson = arm.lesson.as_ref().filter(|lesson| !imitates(lesson))?;
+    let arms: Vec<(String, bool)> = lessons(report)
+        .filter(|(_, lesson, _)| !imitates(lesson))
+        .filter_map(|(arm, lesson, scores)| {
             if lesson.score.as_ref()? != &scores.metric {
                 return None;
             }
@@ -374,6 +374,13 @@ fn headline_scores(report: &Comparison) -> impl Iterator<Item = (&ArmScores, &Me
         .arms
         .iter()
         .filter_map(move |arm| Some((arm, arm.metric(metric?)?)))
+}
+
+/// The arms that tell what they learnt, with their scores in the headline metric; without the points of curves.
+fn lessons(report: &Comparison) -> impl Iterator<Item = (&ArmScores, &Lesson, &MetricScores)> {
+    headline_scores(report)
+        .filter(|(arm, _)| !arm.on_curve())
+        .filter_map(|(arm, scores)| Some((arm, arm.lesson.as_ref()?, scores)))
 }
 
 /// "0.123 [0.050, 0.196]".

@@ -1,18 +1,17 @@
 //! Gain over the base against the pairs that an arm learnt from.
 
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::iter;
 
-use super::{ArmScores, Ladder, LadderStep};
+use super::{ArmScores, Ladder, LadderStep, Rung};
 use crate::bootstrap::Series;
+use crate::metrics;
 
 /// The ladder of `arms`, of which each comes with its gain over the base in every draw. None where no arm has tags
-/// `chosen` and `rejected` or scored pairs.
+/// `chosen` and `rejected` or scored pairs; points of early-stopping curves are no part of it.
 pub(super) fn ladder(arms: &[(&ArmScores, Series)]) -> Option<Ladder> {
     let mut steps = Vec::new();
     let mut gains = Vec::new();
-    for (arm, gain) in arms {
+    for (arm, gain) in arms.iter().filter(|(arm, _)| !arm.on_curve()) {
         let tag = |name: &str| arm.tags.get(name).cloned();
         let (chosen, rejected) = (tag("chosen"), tag("rejected"));
         let lesson = arm.lesson.as_ref();
@@ -34,37 +33,49 @@ pub(super) fn ladder(arms: &[(&ArmScores, Series)]) -> Option<Ladder> {
     if steps.is_empty() {
         return None;
     }
+    let rungs = rungs(&steps);
+    for step in &mut steps {
+        let rung = rungs.iter().find(|r| Some(&r.name) == step.chosen.as_ref());
+        step.chosen_score = step.chosen_score.or(rung.and_then(|rung| rung.score));
+    }
     let correlation = |of: fn(&LadderStep) -> Option<f64>| {
-        let (x, series): (Vec<f64>, Vec<&Series>) = iter::zip(&steps, &gains)
-            .filter(|(step, _)| step.preference)
-            .filter_map(|(step, gain)| Some((of(step)?, *gain)))
-            .unzip();
-        rank_correlation(&x, &series)
-            .map(|series| series.estimate(steps.iter().map(|step| step.gain.n).sum()))
+        let known = iter::zip(&steps, &gains).filter(|(step, _)| step.preference);
+        let known = known.filter_map(|(step, gain)| Some((of(step)?, *gain, step.gain.n)));
+        let (x, series, n): (Vec<f64>, Vec<&Series>, Vec<usize>) = known.collect();
+        rank_correlation(&x, &series).map(|series| series.estimate(n.iter().sum()))
     };
     Some(Ladder {
-        rungs: rungs(&steps),
+        rungs,
         gain_with_delta: correlation(|step| step.delta),
         gain_with_chosen: correlation(|step| step.chosen_score),
         steps,
     })
 }
 
-/// The values of both tags, numbers by size and before words.
-fn rungs(steps: &[LadderStep]) -> Vec<String> {
-    let names: BTreeSet<&String> = steps
-        .iter()
-        .flat_map(|step| [&step.chosen, &step.rejected])
-        .flatten()
+/// The values of both tags with the mean score of their answers in pairs, the worst first; those without a score last, in
+/// order of appearance.
+fn rungs(steps: &[LadderStep]) -> Vec<Rung> {
+    let mut found: Vec<(&String, Vec<f64>)> = Vec::new();
+    for step in steps {
+        let chosen = step.chosen_score.filter(|_| step.preference);
+        let rejected = chosen.zip(step.delta).map(|(score, delta)| score - delta);
+        for (name, score) in [(&step.rejected, rejected), (&step.chosen, chosen)] {
+            let Some(name) = name else { continue };
+            match found.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, scores)) => scores.extend(score),
+                None => found.push((name, score.into_iter().collect())),
+            }
+        }
+    }
+    let mut rungs: Vec<Rung> = found
+        .into_iter()
+        .map(|(name, scores)| Rung {
+            name: name.clone(),
+            score: metrics::mean(&scores),
+        })
         .collect();
-    let mut rungs: Vec<String> = names.into_iter().cloned().collect();
-    let number = |text: &String| text.parse::<f64>().ok();
-    rungs.sort_by(|a, b| match (number(a), number(b)) {
-        (Some(a), Some(b)) => a.total_cmp(&b),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
-    });
+    let place = |rung: &Rung| rung.score.unwrap_or(f64::INFINITY);
+    rungs.sort_by(|a, b| place(a).total_cmp(&place(b)));
     rungs
 }
 
@@ -141,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn rungs_are_numbers_by_size_then_words() {
-        let step = |chosen: &str, rejected: &str| LadderStep {
+    fn rungs_are_ordered_by_the_score_of_their_answers() {
+        let step = |chosen: &str, rejected: &str, scores: Option<(f64, f64)>| LadderStep {
             arm: String::new(),
             preference: true,
             chosen: Some(chosen.into()),
             rejected: Some(rejected.into()),
-            delta: None,
-            chosen_score: None,
+            delta: scores.map(|(chosen, rejected)| chosen - rejected),
+            chosen_score: scores.map(|(chosen, _)| chosen),
             gain: crate::bootstrap::Estimate {
                 mean: None,
                 ci95: None,
@@ -156,9 +167,28 @@ mod tests {
                 n: 0,
             },
         };
+        let ordered = |steps: &[LadderStep]| -> Vec<(String, Option<f64>)> {
+            let rungs = rungs(steps).into_iter();
+            rungs.map(|rung| (rung.name, rung.score)).collect()
+        };
+        // `mini` has 0.75 in one set of pairs and 0.25 in another.
+        let scored = [
+            step("mini", "nano", Some((0.75, 0.0))),
+            step("self", "other", None),
+            step("mini", "micro", Some((0.25, 0.125))),
+        ];
         assert_eq!(
-            rungs(&[step("10", "2"), step("self", "mini"), step("2", "0.5")]),
-            ["0.5", "2", "10", "mini", "self"]
+            ordered(&scored),
+            [
+                ("nano".to_owned(), Some(0.0)),
+                ("micro".to_owned(), Some(0.125)),
+                ("mini".to_owned(), Some(0.5)),
+                ("other".to_owned(), None),
+                ("self".to_owned(), None),
+            ]
         );
+        let unscored = [step("mini", "nano", None), step("large", "mini", None)];
+        let names: Vec<String> = ordered(&unscored).into_iter().map(|rung| rung.0).collect();
+        assert_eq!(names, ["nano", "mini", "large"]);
     }
 }

@@ -29,10 +29,13 @@ use crate::report::{Bootstrap, StepResult};
 use crate::theory::Study;
 
 /// Layout of `report.json`; raised when a field changes its meaning or goes away.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The role of the arm that the others are compared with.
 pub const BASE: &str = "base";
+
+/// Metrics that say how far an arm has moved, not how good it is: no headline unless asked for.
+const DIVERGENCES: [&str; 2] = ["kl", "kl_per_token"];
 
 /// Everything the pages of a preference experiment say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,15 +132,15 @@ pub struct Lesson {
     pub score: Option<String>,
     /// Mean score of the chosen minus that of the rejected answers, over all seeds.
     pub mean_delta: Option<f64>,
-    /// Mean score of the chosen answers, over all seeds.
+    /// Mean score of the chosen answers, or of the rejected ones where those are imitated, over all seeds.
     pub mean_chosen_score: Option<f64>,
 }
 
 /// Gain over the base against the quality of the pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ladder {
-    /// Values of the tags `chosen` and `rejected` in order.
-    pub rungs: Vec<String>,
+    /// Values of the tags `chosen` and `rejected`, the worst answers first.
+    pub rungs: Vec<Rung>,
     /// One entry for each arm on the ladder.
     pub steps: Vec<LadderStep>,
     /// Rank correlation (Spearman) of gain and mean delta over the preference arms; needs three of them.
@@ -146,12 +149,21 @@ pub struct Ladder {
     pub gain_with_chosen: Option<Estimate>,
 }
 
+/// One maker of answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// The value of a tag.
+    pub name: String,
+    /// Mean score of its answers in the pairs of the preference arms; none where no pairs have scores.
+    pub score: Option<f64>,
+}
+
 /// One arm on the ladder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LadderStep {
     /// The arm.
     pub arm: String,
-    /// Whether it learnt from pairs; otherwise from the chosen answers alone.
+    /// Whether it learnt from pairs; otherwise it imitates answers, those of `chosen` if it has that tag.
     pub preference: bool,
     /// Tag `chosen`.
     pub chosen: Option<String>,
@@ -159,7 +171,7 @@ pub struct LadderStep {
     pub rejected: Option<String>,
     /// Mean score of the chosen minus that of the rejected answers.
     pub delta: Option<f64>,
-    /// Mean score of the chosen answers.
+    /// Mean score of the chosen or imitated answers: of those it was trained on, or else of the rung `chosen`.
     pub chosen_score: Option<f64>,
     /// Headline metric minus that of the base.
     pub gain: Estimate,
@@ -177,7 +189,7 @@ pub struct StoppingCurve {
 /// One number of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoppingPoint {
-    /// Training steps.
+    /// Training steps that were taken, the mean over seeds where they differ.
     pub steps: u64,
     /// The headline metric.
     pub value: Estimate,
@@ -226,6 +238,11 @@ impl Comparison {
 }
 
 impl ArmScores {
+    /// Whether it is a point of an early-stopping curve, which repeats the lesson of another arm.
+    pub fn on_curve(&self) -> bool {
+        self.tags.contains_key("steps")
+    }
+
     /// The scores of one metric.
     pub fn metric(&self, name: &str) -> Option<&MetricScores> {
         self.metrics.iter().find(|scores| scores.metric == name)

@@ -20,7 +20,7 @@ pub struct CompareOperation {
     #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub theory: Vec<ArtifactArg>,
-    /// Metric of the headline, the ladder and the curves [default: the first by name]
+    /// Metric of the headline, the ladder and the curves [default: the first by name but for `kl`]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
     /// Bootstrap draws behind every interval
@@ -33,7 +33,7 @@ pub struct CompareOperation {
 
 impl Operation for CompareOperation {
     const NAME: &'static str = "compare";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Report;
     const ABOUT: &'static str = "Compares scores with those of the base and writes the report";
 

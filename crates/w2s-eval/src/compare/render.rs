@@ -1,20 +1,24 @@
 //! The pages of a preference report: templates over the [`Comparison`], and charts of the same numbers.
 
+use std::collections::HashSet;
+
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, context};
 use w2s_theory::{Arm, Point, Trajectory};
 
-use super::charts::{Line, Plot, Scale, Spot, heat_map};
+use super::charts::{Line, Mark, Plot, Scale, Spot, heat_map};
 use super::findings::bracketed;
-use super::{Comparison, LadderStep, TrainingLog};
+use super::{Comparison, DIVERGENCES, LadderStep, TrainingLog};
 use crate::bootstrap::Estimate;
 use crate::report::format::{count, score};
-use crate::report::render::{environment as report_environment, steps_view};
+use crate::report::render::{environment as report_environment, outcome, steps_view};
 use crate::report::svg::{self, Curve, Dot, Reference};
 use crate::theory::{CaseStudy, Study};
 
-/// Charts of one run, each with the columns of the log that it shows.
-const PANELS: [(&str, &[&str]); 8] = [
+/// Charts of one run, each with the columns of the log that it shows. The column `kl` is Schulman's third estimator on the
+/// answers of the pairs: how far the policy has moved on what it is shown, not how far its own answers are from the
+/// reference.
+const PANELS: [(&str, &[&str]); 9] = [
     ("loss", &["loss"]),
     ("rewards", &["rewards_chosen", "rewards_rejected"]),
     ("reward margin", &["rewards_margin"]),
@@ -23,8 +27,15 @@ const PANELS: [(&str, &[&str]); 8] = [
         "displacement, nats a token",
         &["displacement_chosen", "displacement_rejected"],
     ),
-    ("divergence from the reference", &["kl"]),
-    ("tokens an answer", &["tokens_chosen", "tokens_rejected"]),
+    (
+        "log-probability of an answer, nats",
+        &["log_prob_chosen", "log_prob_rejected"],
+    ),
+    ("k3 on the pairs, nats a token", &["kl"]),
+    (
+        "tokens an answer",
+        &["tokens_chosen", "tokens_rejected", "tokens_answer"],
+    ),
     ("gradient norm", &["grad_norm"]),
 ];
 /// Style classes of arms without a meaning of their own.
@@ -57,10 +68,22 @@ fn environment(escape: AutoEscape) -> Result<Environment<'static>, minijinja::Er
     environment.add_filter("bracketed", |estimate: Serde<Estimate>| {
         bracketed(&estimate)
     });
+    environment.add_filter("title", |metric: String| title(&metric).to_owned());
     environment.add_filter("cosine", |value: f64| {
         format!("{value:.4}").replace('-', "−")
     });
     Ok(environment)
+}
+
+/// A metric as headings write it.
+fn title(metric: &str) -> &str {
+    match metric {
+        "kl" => "KL from the policy to the reference on the policy’s own answers, nats an answer",
+        "kl_per_token" => {
+            "KL from the policy to the reference on the policy’s own answers, nats a token"
+        }
+        other => other,
+    }
 }
 
 /// Tables that need more than a loop over the report.
@@ -120,7 +143,11 @@ fn gains(report: &Comparison, metric: &str) -> Option<String> {
             let mean = gain.difference.mean?;
             Some(Dot {
                 label: arm.arm.clone(),
-                class: if mean < 0.0 { "weak" } else { "ceiling" },
+                class: match mean {
+                    _ if DIVERGENCES.contains(&metric) => "student",
+                    mean if mean < 0.0 => "weak",
+                    _ => "ceiling",
+                },
                 mean,
                 interval: gain.difference.ci95,
                 per_seed: gain.difference.per_seed.iter().flatten().copied().collect(),
@@ -143,13 +170,14 @@ fn map(report: &Comparison) -> Option<String> {
     let cells: Vec<LadderStep> = ladder
         .steps
         .iter()
-        .filter(|step| step.chosen.is_some() && step.rejected.is_some())
+        .filter(|step| step.chosen.is_some() && (step.rejected.is_some() || !step.preference))
         .cloned()
         .collect();
-    (!cells.is_empty()).then(|| heat_map(&ladder.rungs, &cells))
+    let any = cells.iter().any(|step| step.preference);
+    any.then(|| heat_map(&ladder.rungs, &cells))
 }
 
-/// Gain against a number of the pairs; arms that imitate have their own colour.
+/// Gain against a number of the pairs; arms that imitate have their own mark.
 fn scatter(
     report: &Comparison,
     x_label: &str,
@@ -171,7 +199,7 @@ fn scatter(
             })
             .collect(),
         joined: false,
-        dotted: true,
+        mark: if preference { Mark::Dot } else { Mark::Square },
         faint: false,
     };
     let lines = [line(false), line(true)];
@@ -210,7 +238,7 @@ fn stopping(report: &Comparison) -> Option<String> {
                 })
                 .collect(),
             joined: true,
-            dotted: true,
+            mark: Mark::Dot,
             faint: false,
         })
         .collect();
@@ -267,9 +295,29 @@ fn training(report: &Comparison) -> Vec<Value> {
             .filter(|log| log.arm == arm.arm)
             .collect();
         let charts = charts(&logs);
-        (!charts.is_empty()).then(|| context! { arm => &arm.arm, runs => logs.len(), charts })
+        let told = told(report, &logs);
+        (!charts.is_empty()).then(|| context! { arm => &arm.arm, runs => logs.len(), told, charts })
     });
     arms.collect()
+}
+
+/// What the trainings of an arm and the pairs behind them say of themselves, each thing once.
+fn told(report: &Comparison, logs: &[&TrainingLog]) -> Vec<String> {
+    let step = |artifact: &str| report.steps.iter().find(|step| step.artifact == artifact);
+    let mut told = Vec::new();
+    for log in logs {
+        let Some(training) = step(&log.artifact) else {
+            continue;
+        };
+        let pairs = training.inputs.iter().find(|[name, _]| name == "pairs");
+        let pairs = pairs.and_then(|[_, artifact]| step(artifact));
+        for (what, step) in [("Training", Some(training)), ("Pairs", pairs)] {
+            told.extend(step.map(|step| format!("{what}: {}.", outcome(&step.summary))));
+        }
+    }
+    let mut seen = HashSet::new();
+    told.retain(|line| seen.insert(line.clone()));
+    told
 }
 
 /// One chart a case: training in expectation, thin lines for finite batches, a mark at the best step of the closed form.
@@ -287,7 +335,7 @@ fn theory_charts(study: &Study) -> Vec<Value> {
                 .map(|point| Spot::bare(point.step as f64, point.cosine))
                 .collect(),
             joined: true,
-            dotted: false,
+            mark: Mark::None,
             faint: seed.is_some(),
         };
         let best = |trajectory: &Trajectory| {
@@ -306,7 +354,7 @@ fn theory_charts(study: &Study) -> Vec<Value> {
                     ),
                 }],
                 joined: false,
-                dotted: true,
+                mark: Mark::Dot,
                 faint: false,
             }
         };

@@ -55,10 +55,14 @@ impl<'a> Models<'a> {
                 continue;
             };
             let summary = &pairs.summary;
+            let learnt = match model.parameters["side"].as_str() {
+                Some("rejected") => "mean_rejected_score",
+                _ => "mean_chosen_score",
+            };
             rule = summary["rule"].as_str().map(str::to_owned);
-            score = pairs.parameters["score"].as_str().map(str::to_owned);
+            score = summary["score"].as_str().map(str::to_owned);
             deltas.extend(summary["mean_delta"].as_f64());
-            scores.extend(summary["mean_chosen_score"].as_f64());
+            scores.extend(summary[learnt].as_f64());
         }
         Some(Lesson {
             method: method?,
@@ -67,6 +71,12 @@ impl<'a> Models<'a> {
             mean_delta: metrics::mean(&deltas),
             mean_chosen_score: metrics::mean(&scores),
         })
+    }
+
+    /// The steps that the models of an arm have taken, a number for each of its own runs; none where one does not tell.
+    pub(super) fn steps(&mut self, arm: &Arm<'_, '_>) -> Option<Vec<u64>> {
+        let taken = |run: &&Entry<'_>| self.model(run)?.summary["steps"].as_u64();
+        arm.own_runs().iter().map(taken).collect()
     }
 
     /// The logs of all models, arm by arm, and a warning for each that cannot be read.

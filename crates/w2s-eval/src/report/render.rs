@@ -198,8 +198,8 @@ fn step_row(step: &StepResult) -> Value {
     }
 }
 
-/// What a step says about its result, in a few words.
-fn outcome(summary: &Json) -> String {
+/// What a step says about its result, in a few words, and about the rows that it left out or cut and the lengths of sides.
+pub(crate) fn outcome(summary: &Json) -> String {
     let number = |name: &str| summary.get(name).and_then(Json::as_f64);
     let whole = |name: &str| summary.get(name).and_then(Json::as_u64);
     let mut said = Vec::new();
@@ -207,6 +207,7 @@ fn outcome(summary: &Json) -> String {
     said.extend(number("final_loss").map(|value| format!("final loss {value:.3}")));
     for (name, unit) in [
         ("rows", "rows"),
+        ("pairs", "pairs"),
         ("documents", "documents"),
         ("parameters", "parameters"),
         ("tokens", "tokens"),
@@ -215,7 +216,48 @@ fn outcome(summary: &Json) -> String {
             said.extend(whole(name).map(|n| format!("{} {unit}", count(n))));
         }
     }
-    said.join(", ")
+    let mut parts = vec![said.join(", ")];
+    parts.extend(left_out(summary));
+    let truncated = whole("truncated").filter(|&n| n > 0);
+    parts.extend(truncated.map(|n| format!("{} truncated", count(n))));
+    let sides = |chosen, rejected| number(chosen).zip(number(rejected));
+    let lengths = sides("tokens_chosen", "tokens_rejected")
+        .or_else(|| sides("mean_chosen_length", "mean_rejected_length"));
+    let unit = summary.get("length_unit").and_then(Json::as_str);
+    let unit = unit.unwrap_or("tokens");
+    parts
+        .extend(lengths.map(|(chosen, rejected)| {
+            format!("chosen {chosen:.1}, rejected {rejected:.1} {unit}")
+        }));
+    parts.extend(
+        number("longer_is_chosen")
+            .map(|share| format!("the longer is chosen in {}", percent(share))),
+    );
+    parts.retain(|part| !part.is_empty());
+    parts.join("; ")
+}
+
+/// The rows that a step dropped, by the reason where it says one.
+fn left_out(summary: &Json) -> Option<String> {
+    let mut counts: Vec<(&str, &Json)> = Vec::new();
+    for (name, value) in summary.as_object()? {
+        match (name.strip_prefix("dropped"), value) {
+            (None, _) => {}
+            (Some(_), Json::Object(reasons)) => {
+                counts.extend(reasons.iter().map(|(reason, n)| (&reason[..], n)));
+            }
+            (Some(reason), n) => counts.push((reason, n)),
+        }
+    }
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter_map(|(reason, n)| {
+            let n = n.as_u64().filter(|&n| n > 0)?;
+            let reason = reason.replace('_', " ");
+            Some(format!("{} {}", reason.trim(), count(n)))
+        })
+        .collect();
+    (!counts.is_empty()).then(|| format!("dropped: {}", counts.join(", ").trim()))
 }
 
 /// Resolved parameters, one table a step of the recipe; values that differ inside its matrix are listed.
@@ -424,4 +466,39 @@ fn training_charts(report: &Report) -> Vec<Value> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_step_says_what_it_left_out_and_how_long_its_sides_are() {
+        let training = json!({
+            "pairs": 1980, "dropped": {"identical": 18, "no_room": 2, "too_long": 0}, "truncated": 3,
+            "tokens_chosen": 8.2, "tokens_rejected": 7.5, "steps": 62, "tokens": 40000, "final_loss": 0.5,
+        });
+        assert_eq!(
+            outcome(&training),
+            "final loss 0.500, 1,980 pairs; dropped: identical 18, no room 2; 3 truncated; chosen 8.2, rejected 7.5 tokens"
+        );
+        let pairs = json!({
+            "rows": 20, "dropped": {"tied": 0}, "length_unit": "characters", "mean_chosen_length": 40.0,
+            "mean_rejected_length": 38.0, "longer_is_chosen": 0.55,
+        });
+        assert_eq!(
+            outcome(&pairs),
+            "20 rows; chosen 40.0, rejected 38.0 characters; the longer is chosen in 55 %"
+        );
+        assert_eq!(
+            outcome(&json!({"rows": 7, "dropped": 5, "truncated": 0})),
+            "7 rows; dropped: 5"
+        );
+        assert_eq!(
+            outcome(&json!({"rows": 7, "dropped_too_long": 5})),
+            "7 rows; dropped: too long 5"
+        );
+    }
 }
