@@ -178,11 +178,13 @@ impl Preference {
         Some(PairLogProbs::new(side(|r| r.chosen), side(|r| r.rejected)))
     }
 
-    /// Before the first update policy and reference are the same, and many losses have a known value there.
-    fn check_first_loss(&self, loss: f64) -> Result<(), TrainError> {
+    /// Before the first update policy and reference are the same, and many losses have a known value there. `nll` is the
+    /// mean negative log-likelihood of the chosen answers, which no reference knows.
+    fn check_first_loss(&self, loss: f64, nll: f64) -> Result<(), TrainError> {
         let Some(known) = self.loss.step_zero_loss(&self.settings) else {
             return Ok(());
         };
+        let loss = loss - self.settings.nll_weight * nll;
         if (loss - known).abs() > 1e-3 * known.max(1.0) {
             return Err(TrainError::Objective(format!(
                 "the first loss is {loss:.4}, not {known:.4}: the reference was not made by this base\n\
@@ -233,7 +235,8 @@ impl Objective<LanguageModel> for Preference {
         let output = w2s_losses::preference(self.loss, &self.settings, &policy, reference.as_ref())
             .map_err(told)?;
         if info.step == 0 {
-            self.check_first_loss(mean(&host(output.loss.clone())))?;
+            let nll = -mean(&host(policy.chosen.mean()));
+            self.check_first_loss(mean(&host(output.loss.clone())), nll)?;
         }
 
         let mean_of = |values: &Tensor<1>| mean(&host(values.clone()));
