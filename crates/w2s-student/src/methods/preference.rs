@@ -73,16 +73,21 @@ pub fn preference(
     let mut method = Preference::new(pairs, reference, loss, settings);
     method.check_plan(&plan)?;
     let mut falling = Falling::default();
-    let fit = setup.fit(model, &encoder, &mut method, &plan, &mut |metrics, steps| {
-        if falling.sees(metrics) {
-            tracing::warn!(
-                "step {}: the log-probabilities of chosen and rejected answers both fall; the margin grows all the same\n\
-                 hint: lower the learning rate, stop earlier, add --nll-weight, or take the loss `apo-down`",
-                metrics.step
-            );
-        }
-        watch(metrics, steps)
-    })?;
+    let fit = setup.fit(
+        model,
+        &encoder,
+        &mut method,
+        &plan,
+        &mut |metrics, steps| {
+            if let Some(fall) = falling.sees(metrics) {
+                tracing::warn!("{fall}");
+            }
+            watch(metrics, steps)
+        },
+    )?;
+    if let Some(fall) = falling.end() {
+        tracing::warn!("{fall}");
+    }
     Ok(Preferred {
         pairs: count,
         dropped,
@@ -311,18 +316,39 @@ const FALL_STEPS: usize = 10;
 #[derive(Default)]
 struct Falling {
     steps: usize,
+    told: bool,
+    /// What there is to tell of the last step.
+    last: Option<String>,
 }
 
 impl Falling {
-    /// Whether it is so for the first time.
-    fn sees(&mut self, metrics: &Metrics) -> bool {
-        let fell = |name: &str| metrics.more.get(name).is_some_and(|d| *d < FALL);
-        let both = fell("displacement_chosen") && fell("displacement_rejected");
-        if self.steps < FALL_STEPS {
-            self.steps = if both { self.steps + 1 } else { 0 };
-            return self.steps == FALL_STEPS;
+    /// The warning, when it has been so for some steps for the first time.
+    fn sees(&mut self, metrics: &Metrics) -> Option<String> {
+        let of = |name: &str| metrics.more.get(name).copied().unwrap_or(f64::NAN);
+        let (chosen, rejected) = (of("displacement_chosen"), of("displacement_rejected"));
+        let both = chosen < FALL && rejected < FALL;
+        self.steps = if both { self.steps + 1 } else { 0 };
+        self.last = both.then(|| {
+            format!(
+                "step {}: chosen and rejected answers have both become less likely, by {:.3} and {:.3} nats a token; the \
+                 margin of their rewards is {:.3}\n\
+                 hint: lower the learning rate, stop earlier, add --nll-weight, or take the loss `apo-down`",
+                metrics.step,
+                -chosen,
+                -rejected,
+                of("rewards_margin")
+            )
+        });
+        if self.told || self.steps < FALL_STEPS {
+            return None;
         }
-        false
+        self.told = true;
+        self.last.clone()
+    }
+
+    /// The warning at the end of a run, if it is so there and was not told: a short run has no time for it before.
+    fn end(self) -> Option<String> {
+        self.last.filter(|_| !self.told)
     }
 }
 
@@ -338,10 +364,9 @@ mod tests {
         assert!((kl(&[-ln2, 0.0]) - (1.0 - ln2) / 2.0).abs() < 1e-12);
     }
 
-    #[test]
-    fn both_sides_falling_is_told_once() {
-        let step = |chosen: f64, rejected: f64| Metrics {
-            step: 1,
+    fn step(chosen: f64, rejected: f64) -> Metrics {
+        Metrics {
+            step: 7,
             epoch: 0.0,
             loss: 0.0,
             lr: 0.0,
@@ -352,15 +377,40 @@ mod tests {
             more: [
                 ("displacement_chosen".into(), chosen),
                 ("displacement_rejected".into(), rejected),
+                ("rewards_margin".into(), -0.25),
             ]
             .into(),
-        };
+        }
+    }
+
+    #[test]
+    fn both_sides_falling_is_told_once() {
         let mut falling = Falling::default();
         for _ in 0..9 {
-            assert!(!falling.sees(&step(-0.1, -0.2)));
+            assert_eq!(falling.sees(&step(-0.1, -0.2)), None);
         }
-        assert!(!falling.sees(&step(0.1, -0.2)), "the chosen side rose");
-        let told = (0..30).filter(|_| falling.sees(&step(-0.1, -0.2)));
+        let rose = falling.sees(&step(0.1, -0.2));
+        assert_eq!(rose, None, "the chosen side rose");
+        let told = (0..30).filter(|_| falling.sees(&step(-0.1, -0.2)).is_some());
         assert_eq!(told.collect::<Vec<_>>(), [9]);
+        assert_eq!(falling.end(), None, "it was told");
+    }
+
+    #[test]
+    fn a_short_run_is_judged_at_its_end_with_the_margin_it_saw() {
+        let mut falling = Falling::default();
+        assert_eq!(falling.sees(&step(-0.1, -0.2)), None);
+        let told = falling.end().unwrap();
+        assert!(
+            told.starts_with(
+                "step 7: chosen and rejected answers have both become less likely, by 0.100 and 0.200 nats a token; the \
+                 margin of their rewards is -0.250\n"
+            ),
+            "{told}"
+        );
+        let mut rising = Falling::default();
+        rising.sees(&step(-0.1, -0.2));
+        rising.sees(&step(0.1, -0.2));
+        assert_eq!(rising.end(), None);
     }
 }
