@@ -71,15 +71,18 @@ impl EncodingArgs {
         Ok(())
     }
 
+    /// The longest prompt with its answer in tokens, for a model of so many positions.
+    pub fn longest(&self, positions: usize) -> usize {
+        self.max_tokens.unwrap_or(MAX_TOKENS).min(positions)
+    }
+
     /// What turns conversations into tokens of the model that was read from `folder`.
     ///
     /// # Errors
     ///
     /// What [`Encoder::load`] refuses, and a tokenizer with more tokens than the model.
     pub fn encoder(&self, folder: &Path, model: &LanguageModel) -> Result<Encoder, LmError> {
-        let positions = model.model.max_tokens();
-        let max_tokens = self.max_tokens.unwrap_or(MAX_TOKENS).min(positions);
-        let encoder = Encoder::load(folder, max_tokens)?;
+        let encoder = Encoder::load(folder, self.longest(model.model.max_tokens()))?;
         encoder.tokenizer().fits(model.model.config().vocabulary)?;
         let encoder = match self.template {
             Template::Model => encoder,

@@ -134,7 +134,7 @@ fn a_reference_and_a_run_of_every_method_in_a_store() {
         .run::<Reference>(&format!("--model {base} --pairs {pairs}"))
         .unwrap();
     assert_eq!(known.manifest.summary["pairs"], 12);
-    assert_eq!(known.manifest.summary["dropped"]["too_long"], 0);
+    assert_eq!(known.manifest.summary["chosen"]["too_long"], 0);
 
     let train = format!("--base {base} --pairs {pairs} --lr 1e-3 --batch 4 --max-steps 2");
     let tuned = bench

@@ -2,29 +2,28 @@
 //!
 //! The policy scores both answers of a pair, whose prompt it reads once; what the frozen reference makes of them was
 //! computed before, by [`reference`](crate::reference()). The loss of a step is the mean over its pairs, whatever passes
-//! they are computed in. KTO's baseline belongs to the whole batch and is computed before its passes.
+//! they are computed in. KTO's baseline and AOT's order belong to the whole batch and are computed before its passes.
 
-use crate::conversation::{Dropped, EncodedPair, EncodedPairs, Setup, encode_pairs};
-use crate::reference::{check_rows, known_rows};
+use crate::conversation::{EncodedPair, EncodedPairs, PairCounts, Setup, encode_pairs};
+use crate::reference::{check_rows, known_rows, score};
 use anyhow::{Result, bail};
-use burn::tensor::{Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
 use w2s_lm::{AnswerBatch, LanguageModel, answer_log_probs};
 use w2s_losses::{
-    LossError, PairLogProbs, PreferenceLoss, PreferenceSettings, ResponseLogProbs, kto_kl,
+    AotPartners, LossError, PairLogProbs, PreferenceLoss, PreferenceSettings, ResponseLogProbs,
+    aot_partners, kto_kl, log_odds_ratio,
 };
 use w2s_train::{FitSummary, Loss, Metrics, Objective, Plan, StepInfo, TrainError, Watch};
 
 /// What preference tuning did.
 #[derive(Clone, Debug, Serialize)]
 pub struct Preferred {
-    /// Pairs it was trained on.
-    pub pairs: usize,
-    /// Pairs left out.
-    pub dropped: Dropped,
-    /// Answers, of two a pair, cut to the longest row.
-    pub truncated: usize,
+    /// Pairs it was trained on, and what became of the others.
+    #[serde(flatten)]
+    pub counts: PairCounts,
     /// Mean tokens of the chosen answers.
     pub tokens_chosen: f64,
     /// Mean tokens of the rejected answers.
@@ -50,11 +49,7 @@ pub fn preference(
     watch: Watch,
 ) -> Result<Preferred> {
     let (model, encoder) = setup.open()?;
-    let EncodedPairs {
-        pairs,
-        dropped,
-        truncated,
-    } = encode_pairs(&encoder, pairs, loss.needs_kl())?;
+    let EncodedPairs { pairs, counts } = encode_pairs(&encoder, pairs, loss.needs_kl())?;
     let reference = match reference {
         None => None,
         Some(rows) => {
@@ -64,14 +59,14 @@ pub fn preference(
         }
     };
     let plan = setup.plan(pairs.len());
-    let count = pairs.len();
     let mean_tokens = |side: usize| {
         let tokens = pairs.iter().map(|pair| pair.sides[side].answer.len());
-        tokens.sum::<usize>() as f64 / count as f64
+        tokens.sum::<usize>() as f64 / pairs.len() as f64
     };
     let (tokens_chosen, tokens_rejected) = (mean_tokens(0), mean_tokens(1));
     let mut method = Preference::new(pairs, reference, loss, settings);
     method.check_plan(&plan)?;
+    tracing::info!("the loss of a pair is {}", loss.formula(&settings));
     let mut falling = Falling::default();
     let fit = setup.fit(
         model,
@@ -89,9 +84,7 @@ pub fn preference(
         tracing::warn!("{fall}");
     }
     Ok(Preferred {
-        pairs: count,
-        dropped,
-        truncated,
+        counts,
         tokens_chosen,
         tokens_rejected,
         fit,
@@ -104,6 +97,8 @@ pub struct Preference {
     reference: Option<Vec<ReferenceLogProbs>>,
     loss: PreferenceLoss,
     settings: PreferenceSettings,
+    /// What each pair of the batch is compared with, for the losses that sort it.
+    partners: Option<AotPartners>,
 }
 
 impl Preference {
@@ -119,16 +114,25 @@ impl Preference {
             reference,
             loss,
             settings,
+            partners: None,
         }
     }
 
     /// Refuses a plan with a step that is too small for the loss, before the first one.
     fn check_plan(&self, plan: &Plan) -> Result<()> {
-        if !self.loss.needs_kl() {
-            return Ok(());
-        }
         for step in 0..plan.steps() {
             let batch = plan.batch(step);
+            if self.loss.needs_partners() && batch.len() < 2 {
+                bail!(
+                    "step {} has a single pair; the loss `{}` sorts the pairs of a batch\n\
+                     hint: choose a --batch above 1, one that leaves no single pair at the end of an epoch",
+                    step + 1,
+                    self.loss
+                );
+            }
+            if !self.loss.needs_kl() {
+                continue;
+            }
             let known = self.mismatched(batch).count();
             if known < 2 {
                 bail!(
@@ -170,17 +174,18 @@ impl Preference {
     }
 
     /// What the reference makes of some rows.
-    fn reference(&self, rows: &[usize], like: &Tensor<1>) -> Option<PairLogProbs> {
+    fn reference(&self, rows: &[usize], device: &Device) -> Option<PairLogProbs> {
         let reference = self.reference.as_ref()?;
-        let side = |of: fn(&ReferenceLogProbs) -> LogProb| {
-            let known = || rows.iter().map(|&row| of(&reference[row]));
-            let sums: Vec<f32> = known().map(|p| p.sum).collect();
-            ResponseLogProbs {
-                sum: Tensor::from_data(TensorData::new(sums, [rows.len()]), &like.device()),
-                tokens: known().map(|p| p.tokens as usize).collect(),
-            }
-        };
-        Some(PairLogProbs::new(side(|r| r.chosen), side(|r| r.rejected)))
+        let rows: Vec<_> = rows.iter().map(|&row| &reference[row]).collect();
+        Some(log_probs(&rows, device))
+    }
+
+    /// What the pairs of a whole batch are compared with by the losses that sort it.
+    fn sort(&self, batch: &[usize], policy: &PairLogProbs) -> Result<AotPartners, LossError> {
+        let loss = self.loss.name();
+        let reference = self.reference(batch, &policy.chosen.sum.device());
+        let reference = reference.ok_or(LossError::NoReference { loss })?;
+        aot_partners(self.loss, policy, &reference)
     }
 
     /// Before the first update policy and reference are the same, and many losses have a known value there. `nll` is the
@@ -210,6 +215,13 @@ impl Objective<LanguageModel> for Preference {
         if self.loss.needs_kl() {
             self.settings.kto_kl = Some(self.kl(model, info.batch).map_err(told)?);
         }
+        if self.loss.needs_partners() {
+            let pairs: Vec<_> = info.batch.iter().map(|&r| self.pairs[r].clone()).collect();
+            let rows = score(model, &pairs, &mut |_| true).expect("nothing stops it");
+            let device = model.devices().first().cloned().unwrap_or_default();
+            let policy = log_probs(&rows.iter().collect::<Vec<_>>(), &device);
+            self.partners = Some(self.sort(info.batch, &policy).map_err(told)?);
+        }
         Ok(())
     }
 
@@ -219,7 +231,9 @@ impl Objective<LanguageModel> for Preference {
         rows: &[usize],
         info: StepInfo,
     ) -> Result<Loss, TrainError> {
-        if self.loss.needs_kl() && rows.len() == info.batch.len() {
+        // A batch in one pass was not prepared.
+        let whole = rows.len() == info.batch.len();
+        if self.loss.needs_kl() && whole {
             self.settings.kto_kl = Some(self.kl(model, info.batch).map_err(told)?);
         }
         let batch = AnswerBatch::pack(rows.iter().map(|&row| &self.pairs[row].sides));
@@ -235,16 +249,26 @@ impl Objective<LanguageModel> for Preference {
                 .step_by(2)
                 .collect(),
         };
-        let policy = PairLogProbs::new(side(0), side(1));
-        let reference = self.reference(rows, &policy.chosen.sum);
+        let mut policy = PairLogProbs::new(side(0), side(1));
+        let reference = self.reference(rows, &policy.chosen.sum.device());
+        if self.loss.needs_partners() {
+            if whole {
+                self.partners = Some(self.sort(rows, &policy).map_err(told)?);
+            }
+            let place = |row| info.batch.iter().position(|r| r == row);
+            let places = rows
+                .iter()
+                .map(|row| place(row).expect("a row of the batch"));
+            policy.partners = self.partners.as_ref().map(|all| all.of(places));
+        }
         let output = w2s_losses::preference(self.loss, &self.settings, &policy, reference.as_ref())
             .map_err(told)?;
+        let mean_of = |values: &Tensor<1>| mean(&host(values.clone()));
+        let nll = -mean_of(&policy.chosen.mean());
         if info.step == 0 {
-            let nll = -mean(&host(policy.chosen.mean()));
-            self.check_first_loss(mean(&host(output.loss.clone())), nll)?;
+            self.check_first_loss(mean_of(&output.loss), nll)?;
         }
 
-        let mean_of = |values: &Tensor<1>| mean(&host(values.clone()));
         let share = rows.len() as f64 / info.batch.len() as f64;
         let tokens =
             |side: &ResponseLogProbs| side.tokens.iter().sum::<usize>() as f64 / rows.len() as f64;
@@ -270,6 +294,14 @@ impl Objective<LanguageModel> for Preference {
         if let Some(kl) = self.settings.kto_kl {
             metrics.push(("kto_kl", kl));
         }
+        let orpo = self.loss == PreferenceLoss::Orpo;
+        if orpo || self.settings.nll_weight != 0.0 {
+            metrics.push(("nll", nll));
+        }
+        if orpo {
+            let log_odds = log_odds_ratio(policy.chosen.mean(), policy.rejected.mean());
+            metrics.push(("log_odds", mean_of(&log_odds)));
+        }
         Ok(Loss {
             value: output.loss.sum() / info.batch.len() as f64,
             tokens: batch.tokens(),
@@ -287,6 +319,19 @@ impl Objective<LanguageModel> for Preference {
 fn kl(displacements: &[f64]) -> f64 {
     let terms = displacements.iter().map(|d| (-d).exp_m1() + d);
     terms.sum::<f64>() / displacements.len() as f64
+}
+
+/// What some rows say of both sides, as the losses read it.
+fn log_probs(rows: &[&ReferenceLogProbs], device: &Device) -> PairLogProbs {
+    let side = |of: fn(&ReferenceLogProbs) -> LogProb| {
+        let known = || rows.iter().map(|row| of(row));
+        let sums: Vec<f32> = known().map(|p| p.sum).collect();
+        ResponseLogProbs {
+            sum: Tensor::from_data(TensorData::new(sums, [rows.len()]), device),
+            tokens: known().map(|p| p.tokens as usize).collect(),
+        }
+    };
+    PairLogProbs::new(side(|row| row.chosen), side(|row| row.rejected))
 }
 
 fn host(values: Tensor<1>) -> Vec<f64> {

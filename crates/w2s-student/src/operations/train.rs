@@ -461,6 +461,7 @@ fn side(pairs: Vec<Pair>, side: Side) -> Vec<Conversation> {
             Side::Rejected => pair.rejected,
         };
         Conversation {
+            prompt: pair.prompt,
             messages: pair.messages,
             answer: answer.text,
             finished: answer.finished,
@@ -483,6 +484,7 @@ fn answers(prompts: Vec<Prompt>, responses: Vec<Response>) -> Result<Vec<Convers
             )
         })?;
         Ok(Conversation {
+            prompt: response.prompt,
             messages: messages.clone(),
             answer: response.text,
             finished: response.finished,
@@ -493,7 +495,7 @@ fn answers(prompts: Vec<Prompt>, responses: Vec<Response>) -> Result<Vec<Convers
 
 impl Operation for Train {
     const NAME: &'static str = "train";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const KIND: Kind = Kind::Checkpoint;
     const ABOUT: &'static str = "Trains a student on weak labels, answers or pairs of answers, or the ceiling on gold labels";
 
