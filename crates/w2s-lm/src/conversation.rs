@@ -93,6 +93,11 @@ impl EncodingArgs {
         Ok(())
     }
 
+    /// The longest prompt with its answer in tokens, for a model of so many positions.
+    pub fn longest(&self, positions: usize) -> usize {
+        self.max_tokens.unwrap_or(MAX_TOKENS).min(positions)
+    }
+
     /// What turns conversations into tokens of the model that was read from `folder`. An answer ends with the `eos_token`
     /// that the folder names, or else with the model's own.
     ///
@@ -100,9 +105,7 @@ impl EncodingArgs {
     ///
     /// What [`Encoder::load`] refuses, and a tokenizer with more tokens than the model.
     pub fn encoder(&self, folder: &Path, model: &LanguageModel) -> Result<Encoder, LmError> {
-        let positions = model.model.max_tokens();
-        let max_tokens = self.max_tokens.unwrap_or(MAX_TOKENS).min(positions);
-        let encoder = Encoder::load(folder, max_tokens)?;
+        let encoder = Encoder::load(folder, self.longest(model.model.max_tokens()))?;
         let config = model.model.config();
         encoder.tokenizer().fits(config.vocabulary)?;
         // An adapter's folder has no config.json that could name the end.

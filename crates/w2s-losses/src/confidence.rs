@@ -114,8 +114,8 @@ impl FromStr for ConfidenceVariant {
                 name: name.into(),
                 known: Self::ALL.map(Self::name).to_vec(),
                 meant: match name {
-                    "logconf" | "repo" => Some("openai"),
-                    "repo-fixed" | "repo_fixed" => Some("openai-fixed"),
+                    "logconf" | "repo" => Some("`openai`".into()),
+                    "repo-fixed" | "repo_fixed" => Some("`openai-fixed`".into()),
                     _ => None,
                 },
             })

@@ -14,8 +14,8 @@ pub enum LossError {
         name: String,
         /// Every name there is.
         known: Vec<&'static str>,
-        /// What the name is called here, when it is another tool's word.
-        meant: Option<&'static str>,
+        /// What it is here, when it is another tool's word.
+        meant: Option<String>,
     },
     /// A setting outside its range.
     Setting {
@@ -89,6 +89,11 @@ pub enum LossError {
     },
     /// KTO without the KL estimate of the whole batch.
     NoKl,
+    /// A loss that sorts the batch, without the partners of its pairs.
+    NoPartners {
+        /// The loss.
+        loss: &'static str,
+    },
     /// A statistic of a batch that is too small for it.
     TooSmall {
         /// The statistic.
@@ -105,11 +110,11 @@ impl LossError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownName { known, meant, .. } => Some(match meant {
-                Some(meant) => format!("it is called `{meant}` here"),
+                Some(meant) => format!("it is called {meant} here"),
                 None => format!("one of {}", known.join(", ")),
             }),
             Self::UnusedSetting { name, .. } => Some(format!(
-                "leave `{name}` at its default, or choose a loss that reads it"
+                "leave `{name}` out, or choose a loss that reads it"
             )),
             Self::NotBinary { .. } => {
                 Some("use `cross-entropy` or `product`, which take any number of classes".into())
@@ -126,6 +131,9 @@ impl LossError {
             Self::NoKl => {
                 Some("compute it once for the whole batch with `kto_kl`, and set `kto_kl`".into())
             }
+            Self::NoPartners { .. } => Some(
+                "compute them once for the whole batch with `aot_partners`, and set `partners`".into(),
+            ),
             _ => None,
         }
     }
@@ -182,6 +190,10 @@ impl fmt::Display for LossError {
                 "the loss `{loss}` needs the log-probabilities of a reference model"
             ),
             Self::NoKl => write!(f, "the loss `kto` needs the KL estimate of the whole batch"),
+            Self::NoPartners { loss } => write!(
+                f,
+                "the loss `{loss}` sorts the whole batch and needs what each pair is compared with"
+            ),
             Self::TooSmall {
                 what,
                 count,

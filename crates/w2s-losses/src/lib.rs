@@ -12,8 +12,9 @@
 //! # A batch in parts
 //!
 //! Every loss comes as one value a row or pair, so that micro-batches add up to their batch: divide each sum by the rows
-//! of the *whole* batch. Two losses also read the whole batch: the threshold of [`Confidence`], and the KL estimate of KTO
-//! ([`kto_kl`]). Both are taken in a first pass without gradient and then held fixed in the second:
+//! of the *whole* batch. Some losses also read the whole batch: the threshold of [`Confidence`], the KL estimate of KTO
+//! ([`kto_kl`]) and the order of AOT ([`aot_partners`]). They are taken in a first pass without gradient and then held
+//! fixed in the second:
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor, activation::softmax};
@@ -73,8 +74,9 @@ pub use error::LossError;
 pub use kl::kl_rows;
 pub use numeric::{log1mexp, neg_log_sigmoid};
 pub use preference::{
-    MAX_MEAN_LOG_PROB, PairLogProbs, PreferenceLoss, PreferenceOutput, PreferenceSettings,
-    ResponseLogProbs, kto_kl, kto_rows, log_odds_ratio, preference,
+    AotPartners, MAX_MEAN_LOG_PROB, PairLogProbs, PreferenceLoss, PreferenceOutput,
+    PreferenceSettings, ResponseLogProbs, aot_partners, kto_kl, kto_rows, log_odds_ratio,
+    preference, wpo_weight,
 };
 pub use product::{product_rows, product_targets};
 pub use reward_model::{PairScores, reward_model};

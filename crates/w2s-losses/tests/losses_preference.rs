@@ -9,9 +9,9 @@ use burn::tensor::{DType, Tensor};
 use serde_json::Value;
 use support::{BOTH, check, check_gradient, golden, noise, number, numbers, values, vector};
 use w2s_losses::{
-    LossError, PairLogProbs, PairScores, PreferenceLoss, PreferenceOutput, PreferenceSettings,
-    ResponseLogProbs, kto_kl, kto_rows, log_odds_ratio, log1mexp, neg_log_sigmoid, preference,
-    reward_model,
+    AotPartners, LossError, PairLogProbs, PairScores, PreferenceLoss, PreferenceOutput,
+    PreferenceSettings, ResponseLogProbs, aot_partners, kto_kl, kto_rows, log_odds_ratio, log1mexp,
+    neg_log_sigmoid, preference, reward_model, wpo_weight,
 };
 
 /// Sums and counts of a batch of pairs, under both models.
@@ -109,10 +109,21 @@ impl Pairs {
         settings: &PreferenceSettings,
         dtype: DType,
     ) -> PreferenceOutput {
-        let (policy, reference) = (self.policy(dtype), self.reference(dtype));
+        let (mut policy, reference) = (self.policy(dtype), self.reference(dtype));
+        policy.partners = partners(loss, &policy, &reference);
         let reference = loss.needs_reference().then_some(&reference);
         preference(loss, settings, &policy, reference).expect("a sound batch")
     }
+}
+
+/// What the pairs of a whole batch are compared with, for the losses that sort it.
+fn partners(
+    loss: PreferenceLoss,
+    policy: &PairLogProbs,
+    reference: &PairLogProbs,
+) -> Option<AotPartners> {
+    loss.needs_partners()
+        .then(|| aot_partners(loss, policy, reference).expect("a sound batch"))
 }
 
 /// Default settings that every loss can run with.
@@ -266,6 +277,7 @@ fn run(case: &Value, dtype: DType) {
             let output = reward_model(&scores, Some(margin), centre);
             expect(&values(&output.expect("sound scores").loss));
         }
+        "wpo_weight" => expect(&values(&wpo_weight(&of_means(case).policy(dtype)))),
         "log1mexp" => expect(&values(&log1mexp(x()))),
         "neg_logsigmoid" => {
             expect(&values(&neg_log_sigmoid(x())));
@@ -286,7 +298,7 @@ fn run(case: &Value, dtype: DType) {
 
 #[test]
 fn golden_values() {
-    for case in golden(&["pref.", "num."]) {
+    for case in golden(&["pref.", "num."], 63) {
         for dtype in BOTH {
             run(&case, dtype);
         }
@@ -347,11 +359,12 @@ fn step_zero_of_every_loss() {
                 "{loss}: {got} instead of {known}"
             );
         }
+        // The NLL part comes on top.
         let mixed = PreferenceSettings {
             nll_weight: 0.1,
             ..settings
         };
-        assert_eq!(loss.step_zero_loss(&mixed), None);
+        assert_eq!(loss.step_zero_loss(&mixed), Some(known));
     }
 }
 
@@ -436,7 +449,9 @@ fn gradients_match_finite_differences() {
     for loss in PreferenceLoss::ALL {
         for settings in variations(loss) {
             let f = |x: Tensor<1>| {
-                let policy = pairs.bundle(x.clone().slice(0..PAIRS), x.slice(PAIRS..2 * PAIRS));
+                let (c, r) = (x.clone().slice(0..PAIRS), x.slice(PAIRS..2 * PAIRS));
+                let mut policy = pairs.bundle(c, r);
+                policy.partners = partners(loss, &policy, &reference);
                 let output = preference(loss, &settings, &policy, Some(&reference));
                 output.expect("a sound batch").loss
             };
@@ -482,9 +497,12 @@ fn micro_batches_add_up() {
         for mut settings in variations(loss) {
             settings.kto_kl = loss.needs_kl().then_some(kl);
             for dtype in BOTH {
-                let run = |pairs: &Pairs| {
+                let sorted = partners(loss, &pairs.policy(dtype), &pairs.reference(dtype));
+                let run = |range: Range<usize>| {
+                    let pairs = pairs.part(range.clone());
                     let [c, r] = [0, 1].map(|i| vector(&pairs.policy[i], dtype).require_grad());
-                    let policy = pairs.bundle(c.clone(), r.clone());
+                    let mut policy = pairs.bundle(c.clone(), r.clone());
+                    policy.partners = sorted.as_ref().map(|all| all.of(range));
                     let reference = pairs.reference(dtype);
                     let output = preference(loss, &settings, &policy, Some(&reference));
                     let share = output.expect("a sound batch").loss.sum() / PAIRS as f64;
@@ -492,10 +510,10 @@ fn micro_batches_add_up() {
                     let side = |x: Tensor<1>| values(&x.grad(&grads).expect("a gradient"));
                     (values(&share)[0], side(c), side(r))
                 };
-                let (whole, whole_c, whole_r) = run(&pairs);
+                let (whole, whole_c, whole_r) = run(0..PAIRS);
                 let (mut sum, mut part_c, mut part_r) = (0.0, vec![], vec![]);
                 for range in [0..2, 2..3, 3..PAIRS] {
-                    let (share, c, r) = run(&pairs.part(range));
+                    let (share, c, r) = run(range);
                     sum += share;
                     part_c.extend(c);
                     part_r.extend(r);
@@ -523,8 +541,9 @@ fn extreme_pairs_stay_finite() {
         let settings = usual(loss);
         for dtype in BOTH {
             let [c, r] = [0, 1].map(|i| vector(&pairs.policy[i], dtype).require_grad());
-            let policy = pairs.bundle(c.clone(), r.clone());
+            let mut policy = pairs.bundle(c.clone(), r.clone());
             let reference = pairs.reference(dtype);
+            policy.partners = partners(loss, &policy, &reference);
             let output = preference(loss, &settings, &policy, Some(&reference)).unwrap();
             let grads = output.loss.clone().backward();
             let mut all = values(&output.loss);
@@ -596,6 +615,17 @@ fn bad_batches_are_refused() {
         "the loss `kto` needs the KL estimate of the whole batch"
     );
     assert!(hint.contains("kto_kl"));
+
+    let (message, hint) = refusal(Aot, &Aot.settings(), &policy, Some(&reference));
+    assert_eq!(
+        message,
+        "the loss `aot` sorts the whole batch and needs what each pair is compared with"
+    );
+    assert!(hint.contains("aot_partners"));
+    let mut part = policy.clone();
+    part.partners = partners(Aot, &policy, &reference).map(|all| all.of([0, 2]));
+    let (message, _) = refusal(Aot, &Aot.settings(), &part, Some(&reference));
+    assert_eq!(message, "2 chosen partners but 3 chosen log-probabilities");
 }
 
 #[test]

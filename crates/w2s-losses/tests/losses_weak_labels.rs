@@ -127,7 +127,7 @@ fn run(case: &Value, dtype: DType) {
 
 #[test]
 fn golden_values() {
-    for case in golden(&["w2sg."]) {
+    for case in golden(&["w2sg."], 31) {
         for dtype in BOTH {
             run(&case, dtype);
         }

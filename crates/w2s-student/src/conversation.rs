@@ -1,12 +1,13 @@
 //! What the methods on conversations share: prompts and answers as tokens, and from a base model to a trained folder.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use serde::Serialize;
+use std::fmt;
 use std::path::Path;
 use w2s_artifact::{Answer, Message, Pair};
-use w2s_lm::{EncodingArgs, LanguageModel, LoraArgs, ModelFolder};
-use w2s_text::{Encoded, Encoder, Fit, Turn};
+use w2s_lm::{EncodingArgs, LanguageModel, LoraArgs, ModelFolder, turns};
+use w2s_text::{Encoded, Encoder, Fit};
 use w2s_train::{FitSummary, Objective, Plan, TrainArgs, Watch, fit};
 
 /// What training on conversations needs, whatever the method.
@@ -82,7 +83,7 @@ pub fn open(
     Ok((model, encoder))
 }
 
-/// Rows that are left out, by the reason.
+/// Answers that are left out, by the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Dropped {
     /// Prompt and answer together have too many tokens.
@@ -93,8 +94,6 @@ pub struct Dropped {
     pub empty: usize,
     /// The answer holds a token that would have ended it.
     pub ends_inside: usize,
-    /// Both answers of a pair are the same tokens: there is nothing to prefer.
-    pub identical: usize,
 }
 
 impl Dropped {
@@ -109,23 +108,26 @@ impl Dropped {
         }
         None
     }
+}
 
-    fn all(&self, rows: usize, what: &str) -> anyhow::Error {
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             too_long,
             no_room,
             empty,
             ends_inside,
-            identical,
         } = self;
-        anyhow!(
-            "none of {rows} {what} is left: {too_long} too long, {no_room} with a prompt that leaves no room for an \
-             answer, {empty} empty, {ends_inside} with the token that ends an answer inside it, {identical} with the \
-             same answer on both sides\n\
-             hint: raise --max-tokens, up to the model's positions, or look at the rows with `w2s-data inspect`"
+        write!(
+            f,
+            "{too_long} too long, {no_room} with a prompt that leaves no room for an answer, {empty} empty, \
+             {ends_inside} with the token that ends an answer inside it"
         )
     }
 }
+
+/// What to do when no row is left.
+const HINT: &str = "hint: raise --max-tokens, up to the model's positions, or look at the rows with `w2s-data inspect`";
 
 /// Answers to learn from, as tokens.
 #[derive(Clone, Debug)]
@@ -141,6 +143,8 @@ pub struct EncodedAnswers {
 /// One prompt with its answer.
 #[derive(Clone, Debug)]
 pub struct Conversation {
+    /// Number of the prompt.
+    pub prompt: u64,
     /// The conversation up to the answer.
     pub messages: Vec<Message>,
     /// The answer.
@@ -157,14 +161,16 @@ pub struct Conversation {
 pub fn encode_answers(encoder: &Encoder, rows: &[Conversation]) -> Result<EncodedAnswers> {
     let (mut answers, mut dropped) = (Vec::new(), Dropped::default());
     for row in rows {
-        let fit = encoder.answer(&turns(&row.messages), &row.answer, row.finished)?;
+        let fit = encoder
+            .answer(&turns(&row.messages), &row.answer, row.finished)
+            .with_context(|| format!("the answer to prompt {} does not encode", row.prompt))?;
         answers.extend(dropped.keep(fit));
     }
     if answers.is_empty() {
-        return Err(dropped.all(rows.len(), "answers"));
+        bail!("none of {} answers is left: {dropped}\n{HINT}", rows.len());
     }
     Ok(EncodedAnswers {
-        truncated: truncated(&answers),
+        truncated: answers.iter().filter(|answer| answer.cut > 0).count(),
         answers,
         dropped,
     })
@@ -181,15 +187,52 @@ pub struct EncodedPair {
     pub mismatched: Option<Encoded>,
 }
 
+/// What became of the answers on one side of pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SideCounts {
+    /// Answers of the pairs that are left.
+    pub kept: usize,
+    /// How many of those were cut at their end.
+    pub truncated: usize,
+    /// Answers that do not fit.
+    #[serde(flatten)]
+    pub dropped: Dropped,
+}
+
+impl SideCounts {
+    fn kept<'a>(&mut self, answers: impl Iterator<Item = &'a Encoded>) {
+        for answer in answers {
+            self.kept += 1;
+            self.truncated += usize::from(answer.cut > 0);
+        }
+    }
+}
+
+/// What became of pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PairCounts {
+    /// Pairs that are left.
+    pub pairs: usize,
+    /// Pairs left out because one of their answers does not fit, or both.
+    pub pairs_dropped: usize,
+    /// Pairs left out because both answers are the same tokens: there is nothing to prefer.
+    pub pairs_identical: usize,
+    /// The chosen answers.
+    pub chosen: SideCounts,
+    /// The rejected answers.
+    pub rejected: SideCounts,
+    /// The answers to other prompts, of the pairs that are left and where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mismatched: Option<SideCounts>,
+}
+
 /// Pairs to learn from, as tokens.
 #[derive(Clone, Debug)]
 pub struct EncodedPairs {
     /// Those that fit, in their order.
     pub pairs: Vec<EncodedPair>,
-    /// The others.
-    pub dropped: Dropped,
-    /// How many of the answers, two a pair, were cut at their end.
-    pub truncated: usize,
+    /// How many those are, and what became of the others.
+    pub counts: PairCounts,
 }
 
 /// Pairs as tokens; with `mismatched` each also gets the chosen answer of the last pair before it that has another
@@ -199,7 +242,9 @@ pub struct EncodedPairs {
 ///
 /// A conversation that does not encode, or if no pair is left.
 pub fn encode_pairs(encoder: &Encoder, pairs: &[Pair], mismatched: bool) -> Result<EncodedPairs> {
-    let (mut encoded, mut dropped) = (Vec::new(), Dropped::default());
+    let (mut encoded, mut counts) = (Vec::new(), PairCounts::default());
+    counts.mismatched = mismatched.then(SideCounts::default);
+    let neighbours = mismatched.then(|| neighbours(pairs)).flatten();
     for (index, pair) in pairs.iter().enumerate() {
         let prompt = turns(&pair.messages);
         let answer = |answer: &Answer| {
@@ -207,24 +252,23 @@ pub fn encode_pairs(encoder: &Encoder, pairs: &[Pair], mismatched: bool) -> Resu
                 .answer(&prompt, &answer.text, answer.finished)
                 .with_context(|| format!("pair {} does not encode", pair.id))
         };
-        let Some(chosen) = dropped.keep(answer(&pair.chosen)?) else {
+        let chosen = counts.chosen.dropped.keep(answer(&pair.chosen)?);
+        let rejected = counts.rejected.dropped.keep(answer(&pair.rejected)?);
+        let (Some(chosen), Some(rejected)) = (chosen, rejected) else {
+            counts.pairs_dropped += 1;
             continue;
         };
-        let Some(rejected) = dropped.keep(answer(&pair.rejected)?) else {
-            continue;
-        };
-        if chosen == rejected {
-            dropped.identical += 1;
+        // What was cut off their ends is not learnt from: answers may differ there alone.
+        if (&chosen.ids, &chosen.answer) == (&rejected.ids, &rejected.answer) {
+            counts.pairs_identical += 1;
             continue;
         }
-        let neighbour = pairs[..index]
-            .iter()
-            .rev()
-            .chain(pairs[index..].iter().rev())
-            .find(|other| mismatched && other.messages != pair.messages);
-        let mismatched = match neighbour {
-            None => None,
-            Some(other) => Dropped::default().keep(answer(&other.chosen)?),
+        let mismatched = match (&neighbours, &mut counts.mismatched) {
+            (Some(neighbours), Some(counts)) => {
+                let other = &pairs[neighbours[index]].chosen;
+                counts.dropped.keep(answer(other)?)
+            }
+            _ => None,
         };
         encoded.push(EncodedPair {
             id: pair.id,
@@ -232,27 +276,87 @@ pub fn encode_pairs(encoder: &Encoder, pairs: &[Pair], mismatched: bool) -> Resu
             mismatched,
         });
     }
+    counts.pairs = encoded.len();
+    counts
+        .chosen
+        .kept(encoded.iter().map(|pair| &pair.sides[0]));
+    counts
+        .rejected
+        .kept(encoded.iter().map(|pair| &pair.sides[1]));
+    if let Some(counts) = &mut counts.mismatched {
+        counts.kept(encoded.iter().filter_map(|pair| pair.mismatched.as_ref()));
+    }
     if encoded.is_empty() {
-        return Err(dropped.all(pairs.len(), "pairs"));
+        bail!(
+            "none of {} pairs is left: {} have the same answer on both sides; of the chosen answers {}; of the rejected \
+             answers {}\n{HINT}",
+            pairs.len(),
+            counts.pairs_identical,
+            counts.chosen.dropped,
+            counts.rejected.dropped
+        );
     }
     Ok(EncodedPairs {
-        truncated: truncated(encoded.iter().flat_map(|pair| &pair.sides)),
         pairs: encoded,
-        dropped,
+        counts,
     })
 }
 
-fn truncated<'a>(answers: impl IntoIterator<Item = &'a Encoded>) -> usize {
-    answers.into_iter().filter(|answer| answer.cut > 0).count()
+/// For each pair the last one before it that has another prompt, going round; none if all have the same.
+fn neighbours(pairs: &[Pair]) -> Option<Vec<usize>> {
+    let count = pairs.len();
+    let before = |pair: usize| (pair + count - 1) % count;
+    let differs = |pair: usize| pairs[pair].messages != pairs[before(pair)].messages;
+    // Of pairs with one prompt in a row, the first knows its neighbour and the others have the same.
+    let first = (0..count).find(|&pair| differs(pair))?;
+    let mut neighbours = vec![0; count];
+    for pair in (first..first + count).map(|pair| pair % count) {
+        neighbours[pair] = if differs(pair) {
+            before(pair)
+        } else {
+            neighbours[before(pair)]
+        };
+    }
+    Some(neighbours)
 }
 
-/// A conversation up to the answer, as the encoder takes it.
-fn turns(messages: &[Message]) -> Vec<Turn<'_>> {
-    messages
-        .iter()
-        .map(|message| Turn {
-            role: &message.role,
-            content: &message.content,
-        })
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pairs of which each answers the prompt of its letter.
+    fn neighbours_of(prompts: &str) -> Option<Vec<usize>> {
+        let answer = Answer {
+            text: "x".into(),
+            source: "world".into(),
+            sample: 0,
+            score: None,
+            tokens: None,
+            finished: true,
+        };
+        let pair = |prompt: char| Pair {
+            id: 0,
+            prompt: 0,
+            messages: vec![Message {
+                role: "user".into(),
+                content: prompt.into(),
+            }],
+            chosen: answer.clone(),
+            rejected: answer.clone(),
+            rule: "order".into(),
+        };
+        neighbours(&prompts.chars().map(pair).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_neighbour_is_the_nearest_earlier_pair_with_another_prompt() {
+        assert_eq!(neighbours_of("abc"), Some(vec![2, 0, 1]));
+        // Those of one prompt share the one before them all.
+        assert_eq!(neighbours_of("abbb"), Some(vec![3, 0, 0, 0]));
+        // Going round: the last two have the first one's prompt, so all three have the pair before them.
+        assert_eq!(neighbours_of("abaa"), Some(vec![1, 0, 1, 1]));
+        assert_eq!(neighbours_of("aab"), Some(vec![2, 2, 1]));
+        assert_eq!(neighbours_of("aaa"), None);
+        assert_eq!(neighbours_of(""), None);
+    }
 }

@@ -18,8 +18,8 @@ mod reference;
 mod train;
 
 pub use conversation::{
-    Conversation, Dropped, EncodedAnswers, EncodedPair, EncodedPairs, Setup, encode_answers,
-    encode_pairs, open,
+    Conversation, Dropped, EncodedAnswers, EncodedPair, EncodedPairs, PairCounts, Setup,
+    SideCounts, encode_answers, encode_pairs, open,
 };
 #[cfg(feature = "cli")]
 pub use operations::{Method, Reference, Side, Train};

@@ -1,6 +1,6 @@
 //! What the frozen reference model makes of pairs: computed once, stored, checked before use, shared by all losses.
 
-use crate::conversation::{Dropped, EncodedPair, EncodedPairs, encode_pairs, open};
+use crate::conversation::{EncodedPair, EncodedPairs, PairCounts, encode_pairs, open};
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use rand::{Rng, SeedableRng};
@@ -16,10 +16,8 @@ use w2s_text::Encoded;
 pub struct Referenced {
     /// One row a pair that fits, in the order of the pairs.
     pub rows: Vec<ReferenceLogProbs>,
-    /// Pairs left out.
-    pub dropped: Dropped,
-    /// Answers, of two a pair, cut to the longest row.
-    pub truncated: usize,
+    /// Pairs that fit, and what became of the others.
+    pub counts: PairCounts,
 }
 
 /// Log-probabilities of both answers of each pair under the model in `folder`; with `mismatched` also those of an answer to
@@ -38,26 +36,18 @@ pub fn reference(
     each: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Referenced>> {
     let (model, encoder) = open(folder, encoding, device)?;
-    let EncodedPairs {
-        pairs,
-        dropped,
-        truncated,
-    } = encode_pairs(&encoder, pairs, mismatched)?;
+    let EncodedPairs { pairs, counts } = encode_pairs(&encoder, pairs, mismatched)?;
     let total = pairs.len();
     let mut done = 0;
     let rows = score(&model, &pairs, &mut |pairs| {
         done += pairs;
         each(done, total)
     });
-    Ok(rows.map(|rows| Referenced {
-        rows,
-        dropped,
-        truncated,
-    }))
+    Ok(rows.map(|rows| Referenced { rows, counts }))
 }
 
 /// The rows of some pairs under a model.
-fn score(
+pub(crate) fn score(
     model: &LanguageModel,
     pairs: &[EncodedPair],
     each: &mut dyn FnMut(usize) -> bool,
@@ -107,7 +97,7 @@ pub(crate) fn known_rows(
     if let Some(pair) = missing.into_iter().next() {
         bail!(
             "the reference of {} rows has none for {count} of {} pairs, such as pair {}\n\
-             hint: make the reference from the same pairs with the same --max-tokens",
+             hint: make the reference from the same pairs with the same --max-tokens and --too-long",
             rows.len(),
             pairs.len(),
             pair.id
@@ -126,7 +116,7 @@ pub(crate) fn known_rows(
             {
                 bail!(
                     "the {side} answer of pair {} has {} tokens, but the reference counted {}\n\
-                     hint: the reference was made by another tokenizer or template, or with another --max-tokens",
+                     hint: the reference was made by another tokenizer or template, or with another --max-tokens or --separate",
                     pair.id,
                     ours.answer.len(),
                     theirs.tokens
@@ -144,6 +134,15 @@ const CHECKED_ROWS: usize = 4;
 /// Nats per token by which a row that is computed again may differ: batches are cut in other ways.
 const TOLERANCE: f32 = 1e-3;
 
+/// Which of `count` rows are computed again: a few, each once.
+fn drawn(count: usize, seed: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut left: Vec<usize> = (0..count).collect();
+    (0..CHECKED_ROWS.min(count))
+        .map(|_| left.swap_remove((rng.next_u64() % left.len() as u64) as usize))
+        .collect()
+}
+
 /// Computes a few random rows again, with the model that is to be trained.
 ///
 /// # Errors
@@ -155,18 +154,19 @@ pub(crate) fn check_rows(
     rows: &[ReferenceLogProbs],
     seed: u64,
 ) -> Result<()> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let chosen: Vec<usize> = (0..CHECKED_ROWS)
-        .map(|_| (rng.next_u64() % pairs.len() as u64) as usize)
-        .collect();
-    let again: Vec<EncodedPair> = chosen.iter().map(|&row| pairs[row].clone()).collect();
+    let drawn = drawn(pairs.len(), seed);
+    let again: Vec<EncodedPair> = drawn.iter().map(|&row| pairs[row].clone()).collect();
     let again = score(model, &again, &mut |_| true).expect("nothing stops it");
-    for (&row, again) in chosen.iter().zip(again) {
-        for (ours, theirs) in [
-            (again.chosen, rows[row].chosen),
-            (again.rejected, rows[row].rejected),
-        ] {
-            if (ours.sum - theirs.sum).abs() > TOLERANCE * ours.tokens as f32 {
+    for (&row, again) in drawn.iter().zip(again) {
+        let sides = [
+            (Some(again.chosen), Some(rows[row].chosen)),
+            (Some(again.rejected), Some(rows[row].rejected)),
+            (again.mismatched, rows[row].mismatched),
+        ];
+        for (ours, theirs) in sides {
+            if let (Some(ours), Some(theirs)) = (ours, theirs)
+                && (ours.sum - theirs.sum).abs() > TOLERANCE * ours.tokens as f32
+            {
                 bail!(
                     "the base gives an answer of pair {} the log-probability {:.3}, but the reference says {:.3}\n\
                      hint: the reference was made by another model: make it anew from this base",
@@ -178,4 +178,21 @@ pub(crate) fn check_rows(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_drawn_once_each() {
+        for seed in 0..50 {
+            let mut rows = drawn(5, seed);
+            assert!(rows.iter().all(|row| *row < 5));
+            rows.sort_unstable();
+            rows.dedup();
+            assert_eq!(rows.len(), CHECKED_ROWS, "seed {seed}");
+        }
+        assert_eq!(drawn(1, 3), [0]);
+    }
 }

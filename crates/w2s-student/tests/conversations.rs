@@ -2,16 +2,19 @@
 
 mod support;
 
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor, TensorData};
 use std::path::Path;
-use support::{WORDS, base, pairs};
-use w2s_artifact::{Pair, ReferenceLogProbs};
+use support::{WORDS, base, chat_base, pairs};
+use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
 use w2s_lm::{
-    EncodingArgs, LanguageModel, LoraArgs, LoraSave, Template, TooLong, answer_log_probs, device,
+    AnswerBatch, EncodingArgs, LanguageModel, LoraArgs, LoraSave, Template, TooLong,
+    answer_log_probs, device,
 };
 use w2s_losses::{PreferenceLoss, PreferenceSettings};
 use w2s_student::methods::{Finetuned, Preference, Preferred, preference, sft};
-use w2s_student::{Conversation, Setup, encode_pairs, open, reference};
-use w2s_train::{Decay, Metrics, Objective, StepInfo, TrainArgs};
+use w2s_student::{Conversation, Setup, SideCounts, encode_answers, encode_pairs, open, reference};
+use w2s_train::{Decay, Metrics, Objective, Plan, StepInfo, TrainArgs};
 
 fn encoding() -> EncodingArgs {
     EncodingArgs {
@@ -156,16 +159,21 @@ impl Bench {
     }
 
     /// An objective on all pairs, outside of the loop.
-    fn objective(&self, pairs: &[Pair], reference: Vec<ReferenceLogProbs>) -> Preference {
+    fn objective(
+        &self,
+        settings: PreferenceSettings,
+        pairs: &[Pair],
+        reference: Vec<ReferenceLogProbs>,
+    ) -> Preference {
         let (_, encoder) = open(self.base.path(), &encoding(), &device("flex").unwrap()).unwrap();
         let pairs = encode_pairs(&encoder, pairs, false).unwrap().pairs;
-        let loss = PreferenceLoss::Sigmoid;
-        Preference::new(pairs, Some(reference), loss, loss.settings())
+        Preference::new(pairs, Some(reference), PreferenceLoss::Sigmoid, settings)
     }
 }
 
 fn chosen(pair: &Pair) -> Conversation {
     Conversation {
+        prompt: pair.prompt,
         messages: pair.messages.clone(),
         answer: pair.chosen.text.clone(),
         finished: pair.chosen.finished,
@@ -187,6 +195,14 @@ fn every_loss_begins_where_it_must_and_small_passes_give_its_large_batch() {
         let (whole, parts) = (run(args(None)).log(), run(args(Some(3))).log());
         if let Some(known) = loss.step_zero_loss(&loss.settings()) {
             close(whole[0].loss, known, loss.name());
+            // With an NLL part, that comes on top, and the first loss is still looked at.
+            let mixed = PreferenceSettings {
+                nll_weight: 0.3,
+                ..loss.settings()
+            };
+            let first = &bench.prefer(loss, mixed, &args(None), false).unwrap().log()[0];
+            close(first.loss, known + 0.3 * first.more["nll"], loss.name());
+            assert!(first.more["nll"] > 1.0);
         }
         // Two epochs of 8, 8 and 4 pairs.
         assert_eq!(whole.len(), 6);
@@ -217,9 +233,6 @@ fn dpo_tells_the_answers_apart_and_says_so() {
     assert!(last.more["rewards_margin"] > 0.5, "{:?}", last.more);
     assert_eq!(last.more["rewards_accuracy"], 1.0);
     assert!(last.more["kl"] > 1e-3);
-    // The reward is the part of β h that the log shows in other units.
-    let chosen = last.more["displacement_chosen"] * last.more["tokens_chosen"] * 0.1;
-    assert!((chosen - last.more["rewards_chosen"]).abs() < 0.2);
     // What is written is what was trained: the stored reference and the new model differ by the margin.
     let now = referenced(run.folder.path(), &bench.pairs);
     let margin = |r: &ReferenceLogProbs| r.chosen.sum - r.rejected.sum;
@@ -283,8 +296,10 @@ fn swapping_the_answers_flips_the_margins() {
         let value = loss.metrics.into_iter().find(|(n, _)| *n == name);
         value.unwrap().1
     };
-    let forth = |name| metric(bench.objective(&bench.pairs, bench.reference.clone()), name);
-    let back = |name| metric(bench.objective(&swapped, swapped_reference.clone()), name);
+    let settings = PreferenceLoss::Sigmoid.settings();
+    let objective = |pairs, reference: &[_]| bench.objective(settings, pairs, reference.to_vec());
+    let forth = |name| metric(objective(&bench.pairs, &bench.reference), name);
+    let back = |name| metric(objective(&swapped, &swapped_reference), name);
     assert!(forth("rewards_margin").abs() > 1e-3);
     close(forth("rewards_margin"), -back("rewards_margin"), "margin");
     close(forth("rewards_chosen"), back("rewards_rejected"), "reward");
@@ -293,6 +308,36 @@ fn swapping_the_answers_flips_the_margins() {
         1.0 - back("rewards_accuracy"),
         "accuracy",
     );
+    // By hand, from what both models make of the pairs.
+    let now = referenced(other.path(), &bench.pairs);
+    let mean = |of: &dyn Fn(&ReferenceLogProbs, &ReferenceLogProbs) -> f64| {
+        let rows = now.iter().zip(&bench.reference);
+        rows.map(|(now, before)| of(now, before)).sum::<f64>() / 8.0
+    };
+    let h = |now: LogProb, before: LogProb| f64::from(now.sum - before.sum);
+    let per_token = |now: LogProb, before: LogProb| h(now, before) / f64::from(now.tokens);
+    let k3 = |d: f64| (-d).exp() - 1.0 + d;
+    let by_hand = |name, value: f64| {
+        let logged = forth(name);
+        assert!(
+            (logged - value).abs() < 1e-2 * value.abs(),
+            "{name}: {logged} and {value}"
+        );
+    };
+    let chosen = mean(&|now, before| 0.1 * h(now.chosen, before.chosen));
+    by_hand("rewards_chosen", chosen);
+    let moved = mean(&|now, before| per_token(now.chosen, before.chosen));
+    by_hand("displacement_chosen", moved);
+    let kl = mean(&|now, before| {
+        let sides = [(now.chosen, before.chosen), (now.rejected, before.rejected)];
+        sides
+            .map(|(now, before)| k3(per_token(now, before)))
+            .iter()
+            .sum::<f64>()
+            / 2.0
+    });
+    by_hand("kl", kl);
+    by_hand("log_prob_rejected", mean(&|now, _| now.rejected.sum.into()));
 }
 
 #[test]
@@ -322,7 +367,6 @@ fn finetuning_lowers_the_loss_of_what_it_imitates() {
     for (now, before) in now.iter().zip(&bench.reference) {
         assert!(now.chosen.sum > before.chosen.sum, "pair {}", now.id);
     }
-    // By hand: the loss of the first step is the mean over all answer tokens of its batch, whatever the passes.
     let parts = bench.imitate(&TrainArgs {
         micro_batch: Some(3),
         ..train
@@ -359,12 +403,14 @@ fn what_pairs_share_is_computed_once_and_changes_nothing() {
         close(alone.sum.into(), together.sum.into(), "log-probability");
     }
     // Five of six answers end with the token that ends them, and the prompt is not among their tokens.
+    let eos = WORDS.len() as u32;
     for (pair, text) in pairs.iter().zip(&bench.pairs) {
         let [chosen, rejected] = &pair.sides;
         let words = |text: &str| text.split_whitespace().count();
         assert_eq!(chosen.answer.len(), words(&text.chosen.text) + 1);
         let ending = usize::from(text.rejected.finished);
         assert_eq!(rejected.answer.len(), words(&text.rejected.text) + ending);
+        assert_eq!(rejected.ids.last() == Some(&eos), text.rejected.finished);
     }
 }
 
@@ -380,12 +426,16 @@ fn rows_that_cannot_be_learnt_from_are_counted() {
         [103, 104]
     );
     let done = bench.dpo(&args(None), false).unwrap().done;
-    assert_eq!(done.pairs, 2);
-    let dropped = done.dropped;
-    assert_eq!(
-        (dropped.too_long, dropped.no_room, dropped.identical),
-        (1, 1, 1)
-    );
+    assert_eq!(done.counts.pairs, 2);
+    let counts = done.counts;
+    assert_eq!((counts.pairs_dropped, counts.pairs_identical), (2, 1));
+    let side = |too_long| {
+        let mut side = SideCounts::default();
+        (side.kept, side.dropped.no_room, side.dropped.too_long) = (2, 1, too_long);
+        side
+    };
+    assert_eq!((counts.chosen, counts.rejected), (side(1), side(0)));
+    assert_eq!(counts.mismatched, None);
     // Of `film is very fine and long </s>` and `plot is very good </s>`.
     assert_eq!(done.tokens_chosen, 6.0);
 }
@@ -414,8 +464,10 @@ fn a_prompt_without_room_is_told_when_nothing_else_is_left() {
     );
     assert_eq!(
         message(refused),
-        "none of 1 pairs is left: 0 too long, 1 with a prompt that leaves no room for an answer, 0 empty, 0 with the \
-         token that ends an answer inside it, 0 with the same answer on both sides\n\
+        "none of 1 pairs is left: 0 have the same answer on both sides; of the chosen answers 0 too long, 1 with a \
+         prompt that leaves no room for an answer, 0 empty, 0 with the token that ends an answer inside it; of the \
+         rejected answers 0 too long, 1 with a prompt that leaves no room for an answer, 0 empty, 0 with the token that \
+         ends an answer inside it\n\
          hint: raise --max-tokens, up to the model's positions, or look at the rows with `w2s-data inspect`"
     );
 }
@@ -440,17 +492,23 @@ fn a_reference_that_is_not_the_bases_is_refused() {
         steps: 1,
         batch: &rows,
     };
-    let mut objective = bench.objective(&bench.pairs, bench.reference.clone());
-    let refused = objective.loss(&model(bench.base.path()), &rows, info);
-    let refused = refused.map(|_| ()).unwrap_err().to_string();
-    assert!(refused.contains("not 0.6931: the reference was not made by this base"));
+    for nll_weight in [0.0, 0.5] {
+        let settings = PreferenceSettings {
+            nll_weight,
+            ..PreferenceLoss::Sigmoid.settings()
+        };
+        let mut objective = bench.objective(settings, &bench.pairs, bench.reference.clone());
+        let refused = objective.loss(&model(bench.base.path()), &rows, info);
+        let refused = refused.map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("not 0.6931: the reference was not made by this base"));
+    }
 
     bench.reference = own.clone();
     bench.reference.pop();
     assert_eq!(
         message(bench.dpo(&args(None), false).map(|run| run.done)),
         "the reference of 7 rows has none for 1 of 8 pairs, such as pair 107\n\
-         hint: make the reference from the same pairs with the same --max-tokens"
+         hint: make the reference from the same pairs with the same --max-tokens and --too-long"
     );
 
     bench.reference = own;
@@ -473,10 +531,198 @@ fn kto_wants_answers_to_other_prompts_and_more_than_one() {
     assert!(run(&bench).starts_with(
         "step 2 has 1 answers to other prompts that fit in 1 pairs; the loss `kto` estimates KL from at least 2\n"
     ));
+    // What the base makes of those answers is computed again as well.
+    bench.reference.pop();
+    bench.pairs.pop();
+    for row in &mut bench.reference {
+        let wrong = row.mismatched.as_mut().unwrap();
+        wrong.sum -= 1.0;
+    }
+    assert!(run(&bench).starts_with("the base gives an answer of pair 10"));
     for row in &mut bench.reference {
         row.mismatched = None;
     }
     assert!(run(&bench).starts_with(
         "the reference has no answers to other prompts, which the loss `kto` compares with\n"
     ));
+}
+
+#[test]
+fn losses_that_sort_the_batch_want_more_than_one_pair() {
+    let bench = Bench::new(pairs(9));
+    for loss in [PreferenceLoss::Aot, PreferenceLoss::AotUnpaired] {
+        let run = bench.prefer(loss, loss.settings(), &args(None), false);
+        assert!(message(run.map(|run| run.done)).starts_with(&format!(
+            "step 2 has a single pair; the loss `{loss}` sorts the pairs of a batch\n"
+        )));
+    }
+}
+
+#[test]
+fn answers_that_differ_only_in_what_is_cut_off_are_identical() {
+    let mut rows = pairs(3);
+    // Of the second pair what fits is the same on both sides.
+    rows[1].chosen.text = format!("{} good", "film ".repeat(40));
+    rows[1].rejected.text = format!("{} bad and long", "film ".repeat(40));
+    // Of the third the chosen side alone is cut.
+    rows[2].chosen.text = "film ".repeat(40);
+    let folder = tempfile::tempdir().unwrap();
+    base(folder.path(), &WORDS, 1);
+    let encoding = EncodingArgs {
+        too_long: TooLong::Truncate,
+        ..encoding()
+    };
+    let (_, encoder) = open(folder.path(), &encoding, &device("flex").unwrap()).unwrap();
+    let encoded = encode_pairs(&encoder, &rows, true).unwrap();
+    let ids: Vec<u64> = encoded.pairs.iter().map(|pair| pair.id).collect();
+    assert_eq!(ids, [100, 102]);
+    let counts = encoded.counts;
+    assert_eq!((counts.pairs_dropped, counts.pairs_identical), (0, 1));
+    let cut = |truncated| SideCounts {
+        kept: 2,
+        truncated,
+        ..SideCounts::default()
+    };
+    assert_eq!((counts.chosen, counts.rejected), (cut(1), cut(0)));
+    // Answers to other prompts: pair 100 has that of 102, and 102 that of 101, both cut.
+    assert_eq!(counts.mismatched, Some(cut(2)));
+}
+
+#[test]
+fn answers_to_other_prompts_are_the_neighbours_and_counted() {
+    let mut rows = pairs(6);
+    rows[2].messages = rows[1].messages.clone();
+    rows[3].chosen.text = "film ".repeat(40);
+    let folder = tempfile::tempdir().unwrap();
+    base(folder.path(), &WORDS, 1);
+    let (_, encoder) = open(folder.path(), &encoding(), &device("flex").unwrap()).unwrap();
+    let encoded = encode_pairs(&encoder, &rows, true).unwrap();
+    let ids = |text: &str| encoder.tokenizer().encode(text).unwrap();
+    for pair in &encoded.pairs {
+        // Pair 2 has the prompt of pair 1, so both take the answer of pair 0; that of pair 3 does not fit.
+        let neighbour = match pair.id - 100 {
+            0 => 5,
+            1 | 2 => 0,
+            4 => {
+                assert_eq!(pair.mismatched, None);
+                continue;
+            }
+            other => other - 1,
+        } as usize;
+        let prompt = ids(&rows[(pair.id - 100) as usize].messages[0].content);
+        let answer = ids(&rows[neighbour].chosen.text);
+        let mismatched = pair.mismatched.as_ref().unwrap();
+        assert_eq!(
+            mismatched.ids,
+            [prompt, answer, vec![WORDS.len() as u32]].concat()
+        );
+    }
+    let counts = encoded.counts.mismatched.unwrap();
+    assert_eq!((counts.kept, counts.dropped.too_long), (4, 1));
+    // Nobody asks for them: there are none.
+    let plain = encode_pairs(&encoder, &rows, false).unwrap();
+    assert!(plain.pairs.iter().all(|pair| pair.mismatched.is_none()));
+    assert_eq!(plain.counts.mismatched, None);
+}
+
+#[test]
+fn a_chat_template_ends_answers_with_its_own_token_and_names_the_prompt_it_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    chat_base(folder.path(), 1);
+    let (_, encoder) = open(folder.path(), &encoding(), &device("flex").unwrap()).unwrap();
+    let (eos, end) = (WORDS.len() as u32, WORDS.len() as u32 + 1);
+    let rows = pairs(6);
+    for (pair, text) in encode_pairs(&encoder, &rows, false)
+        .unwrap()
+        .pairs
+        .iter()
+        .zip(&rows)
+    {
+        for (side, said) in pair.sides.iter().zip([&text.chosen, &text.rejected]) {
+            let words = said.text.split_whitespace().count();
+            let ending = usize::from(said.finished);
+            assert_eq!(side.answer, side.ids.len() - words - ending..side.ids.len());
+            assert_eq!(side.ids.last() == Some(&end), said.finished);
+            // One turn ends in the prompt; the EOS is no part of this template.
+            let ends = side.ids.iter().filter(|id| **id == end).count();
+            assert_eq!((ends, side.ids.contains(&eos)), (1 + ending, false));
+        }
+    }
+    let mut refused = chosen(&rows[0]);
+    (refused.prompt, refused.messages[0].content) = (7, "never".into());
+    let error = encode_answers(&encoder, &[chosen(&rows[1]), refused]).unwrap_err();
+    assert_eq!(error.to_string(), "the answer to prompt 7 does not encode");
+    assert!(format!("{error:#}").contains("never is refused"));
+}
+
+#[test]
+fn the_loss_of_finetuning_by_hand_is_the_mean_over_all_tokens_of_the_batch() {
+    let bench = Bench::new(pairs(24));
+    let train = args(None);
+    let first = bench.imitate(&train).log()[0].loss;
+    let plan = Plan::by_examples(24, 8, train.epochs, train.seed);
+    let batch: Vec<LogProb> = plan
+        .batch(0)
+        .iter()
+        .map(|&row| bench.reference[row].chosen)
+        .collect();
+    let sum = |of: fn(&LogProb) -> f64| batch.iter().map(of).sum::<f64>();
+    let by_hand = -sum(|p| p.sum.into()) / sum(|p| p.tokens.into());
+    assert!((first - by_hand).abs() < 1e-5, "{first} and {by_hand}");
+    // Not the mean over rows of each row's mean, which counts short answers more.
+    let of_rows = -sum(|p| f64::from(p.sum) / f64::from(p.tokens)) / 8.0;
+    assert!((first - of_rows).abs() > 1e-4, "{first} and {of_rows}");
+}
+
+/// The gradients of all parameters, one after the other.
+fn gradients(model: &LanguageModel, grads: &Gradients) -> Vec<Vec<f32>> {
+    struct Collect<'a>(&'a Gradients, Vec<Vec<f32>>);
+    impl ModuleVisitor for Collect<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let gradient = param
+                .base()
+                .grad(self.0)
+                .expect("every parameter has a part");
+            self.1.push(gradient.into_data().try_to_vec().unwrap());
+        }
+    }
+    let mut collect = Collect(grads, Vec::new());
+    model.visit(&mut collect);
+    collect.1
+}
+
+#[test]
+fn gradients_reach_what_answers_share_from_all_of_them() {
+    let bench = Bench::new(pairs(6));
+    let (model, encoder) = open(bench.base.path(), &encoding(), &device("flex").unwrap()).unwrap();
+    let model = model.train();
+    let pairs = encode_pairs(&encoder, &bench.pairs, false).unwrap().pairs;
+    let shared = AnswerBatch::pack(pairs.iter().map(|pair| &pair.sides));
+    let alone = AnswerBatch::pack(
+        pairs
+            .iter()
+            .flat_map(|pair| &pair.sides)
+            .map(std::slice::from_ref),
+    );
+    assert!(
+        shared.tokens() < alone.tokens(),
+        "prompts are computed once"
+    );
+    let gradients = |batch: &AnswerBatch| {
+        // Weights of both signs and all sizes, so that no two answers cancel.
+        let weights: Vec<f32> = (0..12).map(|i| (i as f32 * 1.7).sin()).collect();
+        let sums = model.answer_log_probs(batch);
+        let weights = Tensor::from_data(TensorData::new(weights, [12]), &sums.device());
+        gradients(&model, &(sums * weights).sum().backward())
+    };
+    let (shared, alone) = (gradients(&shared), gradients(&alone));
+    assert_eq!(shared.len(), alone.len());
+    for (i, (shared, alone)) in shared.iter().zip(&alone).enumerate() {
+        let largest = alone.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        assert!(largest > 0.0, "parameter {i} has a gradient");
+        for (shared, alone) in shared.iter().zip(alone) {
+            let off = (shared - alone).abs();
+            assert!(off < 1e-3 * largest, "parameter {i}: {shared} and {alone}");
+        }
+    }
 }

@@ -17,8 +17,9 @@
 //!
 //! # Shapes
 //! every tensor is `[pairs]`. No loss reads another pair of the batch, so micro-batches add up to the batch when each
-//! gives back `loss.sum() / batch_pairs`; KTO's KL estimate over the batch is passed in.
+//! gives back `loss.sum() / batch_pairs`; KTO's KL estimate over the batch and AOT's partners in it are passed in.
 
+mod aot;
 mod apo;
 mod bco_pair;
 mod delta_preference;
@@ -34,10 +35,13 @@ mod settings;
 mod sigmoid;
 mod simpo;
 mod sppo_hard;
+mod wpo;
 
+pub use aot::{AotPartners, aot_partners};
 pub use kto::{kto_kl, kto_rows};
 pub use orpo::{MAX_MEAN_LOG_PROB, log_odds_ratio};
 pub use settings::{PreferenceLoss, PreferenceSettings};
+pub use wpo::wpo_weight;
 
 use burn::tensor::Tensor;
 
@@ -77,6 +81,8 @@ pub struct PairLogProbs {
     /// Negative log-likelihood `[pairs]` to use for the NLL part of the loss instead of the chosen response's mean over its
     /// own tokens; TRL's ORPO, for one, takes the mean over prompt and response.
     pub nll: Option<Tensor<1>>,
+    /// What `aot` and `aot-unpaired` compare each pair with: its part of [`aot_partners`] of the whole batch.
+    pub partners: Option<AotPartners>,
 }
 
 impl PairLogProbs {
@@ -86,6 +92,7 @@ impl PairLogProbs {
             chosen,
             rejected,
             nll: None,
+            partners: None,
         }
     }
 
@@ -126,6 +133,10 @@ impl PairLogProbs {
         count("rejected token counts", self.rejected.tokens.len())?;
         if let Some(nll) = &self.nll {
             count("negative log-likelihoods", nll.dims()[0])?;
+        }
+        if let Some(partners) = &self.partners {
+            count("chosen partners", partners.chosen.len())?;
+            count("rejected partners", partners.rejected.len())?;
         }
         for (side, response) in self.sides() {
             if let Some(pair) = response.tokens.iter().position(|&n| n == 0) {
@@ -300,6 +311,10 @@ pub fn preference(
         _ => {
             let h = ratios()?;
             let (c, r) = (h.chosen.clone(), h.rejected.clone());
+            let partners = || {
+                let partners = policy.partners.as_ref();
+                partners.ok_or(LossError::NoPartners { loss: loss.name() })
+            };
             let value = match loss {
                 Sigmoid => sigmoid::loss(h.difference(), beta, smoothing),
                 Robust => robust::loss(h.difference(), beta, smoothing),
@@ -313,6 +328,8 @@ pub fn preference(
                 BcoPair => bco_pair::loss(c, r, beta),
                 SppoHard => sppo_hard::loss(c, r, beta),
                 Discopop => discopop::loss(h.difference(), beta, settings.tau),
+                Aot => aot::paired(policy, partners()?, &h, beta, smoothing),
+                AotUnpaired => aot::unpaired(partners()?, &h, beta, smoothing),
                 SimPo | Orpo | DeltaPreference | Ipo => unreachable!("matched above"),
             };
             (value, h.chosen, h.rejected)

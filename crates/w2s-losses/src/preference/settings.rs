@@ -40,13 +40,17 @@ pub enum PreferenceLoss {
     SppoHard,
     /// The discovered loss: logistic and exponential, blended by `σ(β D / τ)`.
     Discopop,
+    /// Optimal transport: sorted differences of the policy against sorted ones of the reference.
+    Aot,
+    /// Optimal transport: sorted chosen log-ratios against sorted rejected ones.
+    AotUnpaired,
 }
 
 use PreferenceLoss::*;
 
 impl PreferenceLoss {
     /// Every loss.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Sigmoid,
         Robust,
         Hinge,
@@ -63,6 +67,8 @@ impl PreferenceLoss {
         BcoPair,
         SppoHard,
         Discopop,
+        Aot,
+        AotUnpaired,
     ];
 
     /// The name in recipes and flags.
@@ -84,6 +90,41 @@ impl PreferenceLoss {
             BcoPair => "bco-pair",
             SppoHard => "sppo-hard",
             Discopop => "discopop",
+            Aot => "aot",
+            AotUnpaired => "aot-unpaired",
+        }
+    }
+
+    /// The loss of a pair in one line of plain text, as it is with these settings: `h_c = LP_c - LR_c` is the log-ratio of
+    /// policy and reference, `n_c` the number of tokens.
+    pub fn formula(self, settings: &PreferenceSettings) -> String {
+        let logistic = |z: &str| match settings.label_smoothing {
+            0.0 => format!("-log sigmoid({z})"),
+            _ => format!("-(1 - eps) log sigmoid(z) - eps log sigmoid(-z), z = {z}"),
+        };
+        let loss = match self {
+            Sigmoid => logistic("beta (h_c - h_r)"),
+            DeltaPreference => logistic("beta (h_c/n_c - h_r/n_r)"),
+            SimPo => logistic("beta (LP_c/n_c - LP_r/n_r) - gamma"),
+            Aot => logistic("beta (sorted (LP_c - LP_r) - sorted (LR_c - LR_r))"),
+            AotUnpaired => logistic("beta (sorted h_c - sorted h_r)"),
+            Robust => "(-(1 - eps) log sigmoid(z) + eps log sigmoid(-z)) / (1 - 2 eps), z = beta (h_c - h_r)".into(),
+            Hinge => "max(0, 1 - beta (h_c - h_r))".into(),
+            Ipo => "(h_c/n_c - h_r/n_r - 1/(2 beta))^2".into(),
+            IpoSum => "(h_c - h_r - 1/(2 beta))^2".into(),
+            Orpo => "-LP_c/n_c - beta log sigmoid(log odds(LP_c/n_c) - log odds(LP_r/n_r))".into(),
+            Kto => "(w_d sigmoid(beta (KL - h_c)) + w_u sigmoid(beta (h_r - KL))) / 2".into(),
+            ApoZero => "1 - sigmoid(beta h_c) + sigmoid(beta h_r)".into(),
+            ApoDown => "sigmoid(beta h_c) + 1 - sigmoid(beta (h_c - h_r))".into(),
+            ExoPair => "q (log q - log(1 - eps)) + (1 - q) (log(1 - q) - log eps), q = sigmoid(beta (h_c - h_r))".into(),
+            NcaPair => "-log sigmoid(beta h_c) - (log sigmoid(-beta h_c) + log sigmoid(-beta h_r)) / 2".into(),
+            BcoPair => "-log sigmoid(beta h_c) - log sigmoid(-beta h_r)".into(),
+            SppoHard => "(h_c - 1/(2 beta))^2 + (h_r + 1/(2 beta))^2".into(),
+            Discopop => "-(1 - s) log sigmoid(z) + s exp(-z), s = sigmoid(z/tau), z = beta (h_c - h_r)".into(),
+        };
+        match settings.nll_weight {
+            0.0 => loss,
+            _ => format!("{loss}; plus nll_weight (-LP_c/n_c)"),
         }
     }
 
@@ -116,28 +157,49 @@ impl PreferenceLoss {
         self == Kto
     }
 
-    fn reads_smoothing(self) -> bool {
-        matches!(self, Sigmoid | Robust | DeltaPreference | SimPo | ExoPair)
+    /// Whether it sorts the batch and reads [`PairLogProbs::partners`](crate::PairLogProbs::partners).
+    pub fn needs_partners(self) -> bool {
+        matches!(self, Aot | AotUnpaired)
     }
 
-    /// The loss of every pair while the policy still equals the reference, where that is a constant: `ln 2` for DPO.
+    /// Whether it reads a setting, by the name of its field. All losses read `beta` and `nll_weight`.
+    pub fn reads(self, setting: &str) -> bool {
+        match setting {
+            "label_smoothing" => matches!(
+                self,
+                Sigmoid | Robust | DeltaPreference | SimPo | ExoPair | Aot | AotUnpaired
+            ),
+            "gamma" => self == SimPo,
+            "tau" => self == Discopop,
+            "desirable_weight" | "undesirable_weight" | "kto_kl" => self == Kto,
+            _ => true,
+        }
+    }
+
+    /// Refuses a setting that was given, be it at its default, to a loss that does not read it.
+    pub fn check_reads(self, name: &'static str, value: f64) -> Result<(), LossError> {
+        if self.reads(name) {
+            return Ok(());
+        }
+        let loss = self.name();
+        Err(LossError::UnusedSetting { name, value, loss })
+    }
+
+    /// The loss of every pair while the policy still equals the reference, where that is a constant: `ln 2` for DPO. The
+    /// NLL part, which depends on the responses, comes on top.
     ///
-    /// None where the value depends on the responses: without a reference, and with an NLL part.
+    /// None without a reference, where all of the value depends on the responses.
     pub fn step_zero_loss(self, settings: &PreferenceSettings) -> Option<f64> {
         let PreferenceSettings {
             beta,
             label_smoothing,
-            nll_weight,
             desirable_weight,
             undesirable_weight,
             ..
         } = *settings;
-        if nll_weight != 0.0 {
-            return None;
-        }
         Some(match self {
             SimPo | Orpo => return None,
-            Sigmoid | DeltaPreference | Robust => LN_2,
+            Sigmoid | DeltaPreference | Robust | Aot | AotUnpaired => LN_2,
             Hinge | ApoZero | ApoDown => 1.0,
             Ipo | IpoSum => 0.25 / (beta * beta),
             SppoHard => 0.5 / (beta * beta),
@@ -168,14 +230,18 @@ impl FromStr for PreferenceLoss {
                 name: name.into(),
                 known: Self::ALL.map(Self::name).to_vec(),
                 meant: match name {
-                    "dpo" | "cdpo" => Some("sigmoid"),
+                    "dpo" => Some("`sigmoid`".into()),
+                    "cdpo" => Some("`sigmoid` with `--label-smoothing` above 0".into()),
                     "sigmoid_norm" | "dpo_norm" | "sigmoid-norm" | "dpo-norm" => {
-                        Some("delta-preference")
+                        Some("`delta-preference`".into())
                     }
+                    // TRL's older names.
+                    "aot_pair" | "aot-pair" => Some("`aot`".into()),
                     _ => Self::ALL
                         .map(Self::name)
                         .into_iter()
-                        .find(|known| *known == name.to_lowercase().replace('_', "-")),
+                        .find(|known| *known == name.to_lowercase().replace('_', "-"))
+                        .map(|known| format!("`{known}`")),
                 },
             })
     }
@@ -261,30 +327,24 @@ impl PreferenceSettings {
         }
 
         let neutral = Self::NEUTRAL;
-        let kto = loss == Kto;
-        for (name, value, unread) in [
-            (
-                "label_smoothing",
-                label_smoothing,
-                label_smoothing != 0.0 && !loss.reads_smoothing(),
-            ),
-            ("gamma", gamma, gamma != neutral.gamma && loss != SimPo),
-            ("tau", tau, tau != neutral.tau && loss != Discopop),
+        for (name, value, given) in [
+            ("label_smoothing", label_smoothing, label_smoothing != 0.0),
+            ("gamma", gamma, gamma != neutral.gamma),
+            ("tau", tau, tau != neutral.tau),
             (
                 "desirable_weight",
                 desirable_weight,
-                desirable_weight != 1.0 && !kto,
+                desirable_weight != 1.0,
             ),
             (
                 "undesirable_weight",
                 undesirable_weight,
-                undesirable_weight != 1.0 && !kto,
+                undesirable_weight != 1.0,
             ),
-            ("kto_kl", kto_kl.unwrap_or(0.0), kto_kl.is_some() && !kto),
+            ("kto_kl", kto_kl.unwrap_or(0.0), kto_kl.is_some()),
         ] {
-            if unread {
-                let loss = loss.name();
-                return Err(LossError::UnusedSetting { name, value, loss });
+            if given {
+                loss.check_reads(name, value)?;
             }
         }
         Ok(())
@@ -308,5 +368,29 @@ mod tests {
         );
         let error = "apo_zero".parse::<PreferenceLoss>().unwrap_err();
         assert_eq!(error.hint().unwrap(), "it is called `apo-zero` here");
+        let error = "cdpo".parse::<PreferenceLoss>().unwrap_err();
+        assert_eq!(
+            error.hint().unwrap(),
+            "it is called `sigmoid` with `--label-smoothing` above 0 here"
+        );
+    }
+
+    #[test]
+    fn formulas_are_of_the_settings() {
+        let mut settings = DeltaPreference.settings();
+        assert_eq!(
+            DeltaPreference.formula(&settings),
+            "-log sigmoid(beta (h_c/n_c - h_r/n_r))"
+        );
+        settings.label_smoothing = 0.1;
+        settings.nll_weight = 0.2;
+        assert_eq!(
+            DeltaPreference.formula(&settings),
+            "-(1 - eps) log sigmoid(z) - eps log sigmoid(-z), z = beta (h_c/n_c - h_r/n_r); plus nll_weight (-LP_c/n_c)"
+        );
+        let all = PreferenceLoss::ALL.map(|loss| loss.formula(&loss.settings()));
+        for (i, formula) in all.iter().enumerate() {
+            assert!(!all[..i].contains(formula), "{formula} is of two losses");
+        }
     }
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 pub const BOTH: [DType; 2] = [DType::F32, DType::F64];
 
-/// The golden cases whose id begins with one of the prefixes.
-pub fn golden(prefixes: &[&str]) -> Vec<Value> {
+/// The golden cases whose id begins with one of the prefixes, of which there must be `count`: none vanishes silently.
+pub fn golden(prefixes: &[&str], count: usize) -> Vec<Value> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/golden/losses.json");
     let text = std::fs::read_to_string(path).expect("golden values");
     let cases: Vec<Value> = serde_json::from_str(&text).expect("golden values are JSON");
@@ -16,7 +16,7 @@ pub fn golden(prefixes: &[&str]) -> Vec<Value> {
         prefixes.iter().any(|prefix| id.starts_with(prefix))
     };
     let cases: Vec<_> = cases.into_iter().filter(named).collect();
-    assert!(!cases.is_empty());
+    assert_eq!(cases.len(), count, "golden cases of {prefixes:?}");
     cases
 }
 

@@ -2,29 +2,28 @@
 //!
 //! The policy scores both answers of a pair, whose prompt it reads once; what the frozen reference makes of them was
 //! computed before, by [`reference`](crate::reference()). The loss of a step is the mean over its pairs, whatever passes
-//! they are computed in. KTO's baseline belongs to the whole batch and is computed before its passes.
+//! they are computed in. KTO's baseline and AOT's order belong to the whole batch and are computed before its passes.
 
-use crate::conversation::{Dropped, EncodedPair, EncodedPairs, Setup, encode_pairs};
-use crate::reference::{check_rows, known_rows};
+use crate::conversation::{EncodedPair, EncodedPairs, PairCounts, Setup, encode_pairs};
+use crate::reference::{check_rows, known_rows, score};
 use anyhow::{Result, bail};
-use burn::tensor::{Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
 use w2s_lm::{AnswerBatch, LanguageModel, answer_log_probs};
 use w2s_losses::{
-    LossError, PairLogProbs, PreferenceLoss, PreferenceSettings, ResponseLogProbs, kto_kl,
+    AotPartners, LossError, PairLogProbs, PreferenceLoss, PreferenceSettings, ResponseLogProbs,
+    aot_partners, kto_kl, log_odds_ratio,
 };
 use w2s_train::{FitSummary, Loss, Metrics, Objective, Plan, StepInfo, TrainError, Watch};
 
 /// What preference tuning did.
 #[derive(Clone, Debug, Serialize)]
 pub struct Preferred {
-    /// Pairs it was trained on.
-    pub pairs: usize,
-    /// Pairs left out.
-    pub dropped: Dropped,
-    /// Answers, of two a pair, cut to the longest row.
-    pub truncated: usize,
+    /// Pairs it was trained on, and what became of the others.
+    #[serde(flatten)]
+    pub counts: PairCounts,
     /// Mean tokens of the chosen answers.
     pub tokens_chosen: f64,
     /// Mean tokens of the rejected answers.
@@ -50,11 +49,7 @@ pub fn preference(
     watch: Watch,
 ) -> Result<Preferred> {
     let (model, encoder) = setup.open()?;
-    let EncodedPairs {
-        pairs,
-        dropped,
-        truncated,
-    } = encode_pairs(&encoder, pairs, loss.needs_kl())?;
+    let EncodedPairs { pairs, counts } = encode_pairs(&encoder, pairs, loss.needs_kl())?;
     let reference = match reference {
         None => None,
         Some(rows) => {
@@ -64,29 +59,32 @@ pub fn preference(
         }
     };
     let plan = setup.plan(pairs.len());
-    let count = pairs.len();
     let mean_tokens = |side: usize| {
         let tokens = pairs.iter().map(|pair| pair.sides[side].answer.len());
-        tokens.sum::<usize>() as f64 / count as f64
+        tokens.sum::<usize>() as f64 / pairs.len() as f64
     };
     let (tokens_chosen, tokens_rejected) = (mean_tokens(0), mean_tokens(1));
     let mut method = Preference::new(pairs, reference, loss, settings);
     method.check_plan(&plan)?;
+    tracing::info!("the loss of a pair is {}", loss.formula(&settings));
     let mut falling = Falling::default();
-    let fit = setup.fit(model, &encoder, &mut method, &plan, &mut |metrics, steps| {
-        if falling.sees(metrics) {
-            tracing::warn!(
-                "step {}: the log-probabilities of chosen and rejected answers both fall; the margin grows all the same\n\
-                 hint: lower the learning rate, stop earlier, add --nll-weight, or take the loss `apo-down`",
-                metrics.step
-            );
-        }
-        watch(metrics, steps)
-    })?;
+    let fit = setup.fit(
+        model,
+        &encoder,
+        &mut method,
+        &plan,
+        &mut |metrics, steps| {
+            if let Some(fall) = falling.sees(metrics) {
+                tracing::warn!("{fall}");
+            }
+            watch(metrics, steps)
+        },
+    )?;
+    if let Some(fall) = falling.end() {
+        tracing::warn!("{fall}");
+    }
     Ok(Preferred {
-        pairs: count,
-        dropped,
-        truncated,
+        counts,
         tokens_chosen,
         tokens_rejected,
         fit,
@@ -99,6 +97,8 @@ pub struct Preference {
     reference: Option<Vec<ReferenceLogProbs>>,
     loss: PreferenceLoss,
     settings: PreferenceSettings,
+    /// What each pair of the batch is compared with, for the losses that sort it.
+    partners: Option<AotPartners>,
 }
 
 impl Preference {
@@ -114,16 +114,25 @@ impl Preference {
             reference,
             loss,
             settings,
+            partners: None,
         }
     }
 
     /// Refuses a plan with a step that is too small for the loss, before the first one.
     fn check_plan(&self, plan: &Plan) -> Result<()> {
-        if !self.loss.needs_kl() {
-            return Ok(());
-        }
         for step in 0..plan.steps() {
             let batch = plan.batch(step);
+            if self.loss.needs_partners() && batch.len() < 2 {
+                bail!(
+                    "step {} has a single pair; the loss `{}` sorts the pairs of a batch\n\
+                     hint: choose a --batch above 1, one that leaves no single pair at the end of an epoch",
+                    step + 1,
+                    self.loss
+                );
+            }
+            if !self.loss.needs_kl() {
+                continue;
+            }
             let known = self.mismatched(batch).count();
             if known < 2 {
                 bail!(
@@ -165,24 +174,27 @@ impl Preference {
     }
 
     /// What the reference makes of some rows.
-    fn reference(&self, rows: &[usize], like: &Tensor<1>) -> Option<PairLogProbs> {
+    fn reference(&self, rows: &[usize], device: &Device) -> Option<PairLogProbs> {
         let reference = self.reference.as_ref()?;
-        let side = |of: fn(&ReferenceLogProbs) -> LogProb| {
-            let known = || rows.iter().map(|&row| of(&reference[row]));
-            let sums: Vec<f32> = known().map(|p| p.sum).collect();
-            ResponseLogProbs {
-                sum: Tensor::from_data(TensorData::new(sums, [rows.len()]), &like.device()),
-                tokens: known().map(|p| p.tokens as usize).collect(),
-            }
-        };
-        Some(PairLogProbs::new(side(|r| r.chosen), side(|r| r.rejected)))
+        let rows: Vec<_> = rows.iter().map(|&row| &reference[row]).collect();
+        Some(log_probs(&rows, device))
     }
 
-    /// Before the first update policy and reference are the same, and many losses have a known value there.
-    fn check_first_loss(&self, loss: f64) -> Result<(), TrainError> {
+    /// What the pairs of a whole batch are compared with by the losses that sort it.
+    fn sort(&self, batch: &[usize], policy: &PairLogProbs) -> Result<AotPartners, LossError> {
+        let loss = self.loss.name();
+        let reference = self.reference(batch, &policy.chosen.sum.device());
+        let reference = reference.ok_or(LossError::NoReference { loss })?;
+        aot_partners(self.loss, policy, &reference)
+    }
+
+    /// Before the first update policy and reference are the same, and many losses have a known value there. `nll` is the
+    /// mean negative log-likelihood of the chosen answers, which no reference knows.
+    fn check_first_loss(&self, loss: f64, nll: f64) -> Result<(), TrainError> {
         let Some(known) = self.loss.step_zero_loss(&self.settings) else {
             return Ok(());
         };
+        let loss = loss - self.settings.nll_weight * nll;
         if (loss - known).abs() > 1e-3 * known.max(1.0) {
             return Err(TrainError::Objective(format!(
                 "the first loss is {loss:.4}, not {known:.4}: the reference was not made by this base\n\
@@ -203,6 +215,13 @@ impl Objective<LanguageModel> for Preference {
         if self.loss.needs_kl() {
             self.settings.kto_kl = Some(self.kl(model, info.batch).map_err(told)?);
         }
+        if self.loss.needs_partners() {
+            let pairs: Vec<_> = info.batch.iter().map(|&r| self.pairs[r].clone()).collect();
+            let rows = score(model, &pairs, &mut |_| true).expect("nothing stops it");
+            let device = model.devices().first().cloned().unwrap_or_default();
+            let policy = log_probs(&rows.iter().collect::<Vec<_>>(), &device);
+            self.partners = Some(self.sort(info.batch, &policy).map_err(told)?);
+        }
         Ok(())
     }
 
@@ -212,7 +231,9 @@ impl Objective<LanguageModel> for Preference {
         rows: &[usize],
         info: StepInfo,
     ) -> Result<Loss, TrainError> {
-        if self.loss.needs_kl() && rows.len() == info.batch.len() {
+        // A batch in one pass was not prepared.
+        let whole = rows.len() == info.batch.len();
+        if self.loss.needs_kl() && whole {
             self.settings.kto_kl = Some(self.kl(model, info.batch).map_err(told)?);
         }
         let batch = AnswerBatch::pack(rows.iter().map(|&row| &self.pairs[row].sides));
@@ -228,15 +249,26 @@ impl Objective<LanguageModel> for Preference {
                 .step_by(2)
                 .collect(),
         };
-        let policy = PairLogProbs::new(side(0), side(1));
-        let reference = self.reference(rows, &policy.chosen.sum);
+        let mut policy = PairLogProbs::new(side(0), side(1));
+        let reference = self.reference(rows, &policy.chosen.sum.device());
+        if self.loss.needs_partners() {
+            if whole {
+                self.partners = Some(self.sort(rows, &policy).map_err(told)?);
+            }
+            let place = |row| info.batch.iter().position(|r| r == row);
+            let places = rows
+                .iter()
+                .map(|row| place(row).expect("a row of the batch"));
+            policy.partners = self.partners.as_ref().map(|all| all.of(places));
+        }
         let output = w2s_losses::preference(self.loss, &self.settings, &policy, reference.as_ref())
             .map_err(told)?;
+        let mean_of = |values: &Tensor<1>| mean(&host(values.clone()));
+        let nll = -mean_of(&policy.chosen.mean());
         if info.step == 0 {
-            self.check_first_loss(mean(&host(output.loss.clone())))?;
+            self.check_first_loss(mean_of(&output.loss), nll)?;
         }
 
-        let mean_of = |values: &Tensor<1>| mean(&host(values.clone()));
         let share = rows.len() as f64 / info.batch.len() as f64;
         let tokens =
             |side: &ResponseLogProbs| side.tokens.iter().sum::<usize>() as f64 / rows.len() as f64;
@@ -262,6 +294,14 @@ impl Objective<LanguageModel> for Preference {
         if let Some(kl) = self.settings.kto_kl {
             metrics.push(("kto_kl", kl));
         }
+        let orpo = self.loss == PreferenceLoss::Orpo;
+        if orpo || self.settings.nll_weight != 0.0 {
+            metrics.push(("nll", nll));
+        }
+        if orpo {
+            let log_odds = log_odds_ratio(policy.chosen.mean(), policy.rejected.mean());
+            metrics.push(("log_odds", mean_of(&log_odds)));
+        }
         Ok(Loss {
             value: output.loss.sum() / info.batch.len() as f64,
             tokens: batch.tokens(),
@@ -279,6 +319,19 @@ impl Objective<LanguageModel> for Preference {
 fn kl(displacements: &[f64]) -> f64 {
     let terms = displacements.iter().map(|d| (-d).exp_m1() + d);
     terms.sum::<f64>() / displacements.len() as f64
+}
+
+/// What some rows say of both sides, as the losses read it.
+fn log_probs(rows: &[&ReferenceLogProbs], device: &Device) -> PairLogProbs {
+    let side = |of: fn(&ReferenceLogProbs) -> LogProb| {
+        let known = || rows.iter().map(|row| of(row));
+        let sums: Vec<f32> = known().map(|p| p.sum).collect();
+        ResponseLogProbs {
+            sum: Tensor::from_data(TensorData::new(sums, [rows.len()]), device),
+            tokens: known().map(|p| p.tokens as usize).collect(),
+        }
+    };
+    PairLogProbs::new(side(|row| row.chosen), side(|row| row.rejected))
 }
 
 fn host(values: Tensor<1>) -> Vec<f64> {
@@ -308,18 +361,39 @@ const FALL_STEPS: usize = 10;
 #[derive(Default)]
 struct Falling {
     steps: usize,
+    told: bool,
+    /// What there is to tell of the last step.
+    last: Option<String>,
 }
 
 impl Falling {
-    /// Whether it is so for the first time.
-    fn sees(&mut self, metrics: &Metrics) -> bool {
-        let fell = |name: &str| metrics.more.get(name).is_some_and(|d| *d < FALL);
-        let both = fell("displacement_chosen") && fell("displacement_rejected");
-        if self.steps < FALL_STEPS {
-            self.steps = if both { self.steps + 1 } else { 0 };
-            return self.steps == FALL_STEPS;
+    /// The warning, when it has been so for some steps for the first time.
+    fn sees(&mut self, metrics: &Metrics) -> Option<String> {
+        let of = |name: &str| metrics.more.get(name).copied().unwrap_or(f64::NAN);
+        let (chosen, rejected) = (of("displacement_chosen"), of("displacement_rejected"));
+        let both = chosen < FALL && rejected < FALL;
+        self.steps = if both { self.steps + 1 } else { 0 };
+        self.last = both.then(|| {
+            format!(
+                "step {}: chosen and rejected answers have both become less likely, by {:.3} and {:.3} nats a token; the \
+                 margin of their rewards is {:.3}\n\
+                 hint: lower the learning rate, stop earlier, add --nll-weight, or take the loss `apo-down`",
+                metrics.step,
+                -chosen,
+                -rejected,
+                of("rewards_margin")
+            )
+        });
+        if self.told || self.steps < FALL_STEPS {
+            return None;
         }
-        false
+        self.told = true;
+        self.last.clone()
+    }
+
+    /// The warning at the end of a run, if it is so there and was not told: a short run has no time for it before.
+    fn end(self) -> Option<String> {
+        self.last.filter(|_| !self.told)
     }
 }
 
@@ -335,10 +409,9 @@ mod tests {
         assert!((kl(&[-ln2, 0.0]) - (1.0 - ln2) / 2.0).abs() < 1e-12);
     }
 
-    #[test]
-    fn both_sides_falling_is_told_once() {
-        let step = |chosen: f64, rejected: f64| Metrics {
-            step: 1,
+    fn step(chosen: f64, rejected: f64) -> Metrics {
+        Metrics {
+            step: 7,
             epoch: 0.0,
             loss: 0.0,
             lr: 0.0,
@@ -349,15 +422,40 @@ mod tests {
             more: [
                 ("displacement_chosen".into(), chosen),
                 ("displacement_rejected".into(), rejected),
+                ("rewards_margin".into(), -0.25),
             ]
             .into(),
-        };
+        }
+    }
+
+    #[test]
+    fn both_sides_falling_is_told_once() {
         let mut falling = Falling::default();
         for _ in 0..9 {
-            assert!(!falling.sees(&step(-0.1, -0.2)));
+            assert_eq!(falling.sees(&step(-0.1, -0.2)), None);
         }
-        assert!(!falling.sees(&step(0.1, -0.2)), "the chosen side rose");
-        let told = (0..30).filter(|_| falling.sees(&step(-0.1, -0.2)));
+        let rose = falling.sees(&step(0.1, -0.2));
+        assert_eq!(rose, None, "the chosen side rose");
+        let told = (0..30).filter(|_| falling.sees(&step(-0.1, -0.2)).is_some());
         assert_eq!(told.collect::<Vec<_>>(), [9]);
+        assert_eq!(falling.end(), None, "it was told");
+    }
+
+    #[test]
+    fn a_short_run_is_judged_at_its_end_with_the_margin_it_saw() {
+        let mut falling = Falling::default();
+        assert_eq!(falling.sees(&step(-0.1, -0.2)), None);
+        let told = falling.end().unwrap();
+        assert!(
+            told.starts_with(
+                "step 7: chosen and rejected answers have both become less likely, by 0.100 and 0.200 nats a token; the \
+                 margin of their rewards is -0.250\n"
+            ),
+            "{told}"
+        );
+        let mut rising = Falling::default();
+        rising.sees(&step(-0.1, -0.2));
+        rising.sees(&step(0.1, -0.2));
+        assert_eq!(rising.end(), None);
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::time::Instant;
 use w2s_artifact::{Artifact, Kind, Pair};
-use w2s_lm::EncodingArgs;
+use w2s_lm::{EncodingArgs, ModelFolder};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
 
 /// Computes what the frozen reference model makes of pairs.
@@ -32,7 +32,7 @@ pub struct Reference {
 
 impl Operation for Reference {
     const NAME: &'static str = "reference";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::References;
     const ABOUT: &'static str =
         "Computes once what the frozen reference model makes of both answers of pairs";
@@ -61,15 +61,13 @@ impl Operation for Reference {
         )?
         .ok_or(Interrupted)?;
         step.write_records(&done.rows)?;
-        Ok(json!({
-            "pairs": done.rows.len(),
-            "dropped": done.dropped,
-            "truncated": done.truncated,
-            "model": model.reference.to_string(),
-            "tokenizer": tokenizer_hash(&model)?,
-            "template": self.encoding.template_hash(&model.path)?,
-            "pairs_per_second": done.rows.len() as f64 / started.elapsed().as_secs_f64(),
-        }))
+        let seconds = started.elapsed().as_secs_f64();
+        let mut summary = json!(done.counts);
+        summary["model"] = json!(model.reference.to_string());
+        summary["tokenizer"] = json!(tokenizer_hash(&model)?);
+        summary["template"] = json!(self.encoding.template_hash(&model.path)?);
+        summary["pairs_per_second"] = json!(done.rows.len() as f64 / seconds);
+        Ok(summary)
     }
 }
 
@@ -105,7 +103,7 @@ pub(super) fn check_origin(
         if theirs != ours {
             bail!(
                 "{name} was made by another {what}: {}, not the base's {}\n\
-                 hint: make it anew with `w2s-student reference` from the base and the flags of this step",
+                 hint: make it anew with `w2s-student reference`, whose --model is this --base and with this --template",
                 short(&theirs),
                 short(&ours)
             );
@@ -116,9 +114,46 @@ pub(super) fn check_origin(
         if theirs != Some(ours.reference) {
             bail!(
                 "{name} was made from {}, but --{flag} is {}\n\
-                 hint: make it anew with `w2s-student reference` from the same base and pairs",
+                 hint: make it anew with `w2s-student reference`, whose --model is this --base and with these --pairs",
                 theirs.map_or("something else".to_owned(), |r| r.short()),
                 ours.reference.short()
+            );
+        }
+    }
+    // The same tokens fit under both only if these are the same.
+    let positions = ModelFolder::open(&base.path)?.config().positions;
+    let parameters = &reference.manifest.parameters;
+    let longest = |max_tokens: Option<usize>| {
+        let args = EncodingArgs {
+            max_tokens,
+            ..encoding.clone()
+        };
+        json!(args.longest(positions))
+    };
+    let max_tokens = parameters["max_tokens"].as_u64().map(|n| n as usize);
+    for (flag, theirs, ours) in [
+        (
+            "max-tokens",
+            longest(max_tokens),
+            longest(encoding.max_tokens),
+        ),
+        (
+            "too-long",
+            parameters["too_long"].clone(),
+            json!(encoding.too_long),
+        ),
+        (
+            "separate",
+            parameters["separate"].clone(),
+            json!(encoding.separate),
+        ),
+    ] {
+        if theirs != ours {
+            let word = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+            let (theirs, ours) = (word(&theirs), word(&ours));
+            bail!(
+                "{name} was made with --{flag} {theirs}, but here it is {ours}\n\
+                 hint: give both steps the same --max-tokens, --too-long and --separate"
             );
         }
     }

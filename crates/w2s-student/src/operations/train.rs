@@ -195,13 +195,15 @@ pub struct Train {
         reason = "a doc comment on a flattened field replaces the command's about"
     )]
     pub lora: LoraArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment on a flattened field replaces the command's about"
-    )]
-    pub stopping: EarlyStoppingArgs,
+    /// labels: part of the rows held out for early stopping on their labels, 0 to 0.5; 0 trains to the end [default: 0]
+    #[arg(long, value_name = "PART")]
+    pub held_out: Option<f64>,
+    /// labels: held-out evaluations per epoch [default: 4]
+    #[arg(long, value_name = "N")]
+    pub evaluations: Option<usize>,
+    /// labels: evaluations without a better score after which training stops [default: 4]
+    #[arg(long, value_name = "N")]
+    pub patience: Option<usize>,
 }
 
 /// How well the pairs are told apart, for a progress bar.
@@ -224,7 +226,7 @@ fn told(error: LossError) -> anyhow::Error {
 
 impl Train {
     /// The methods, for each flag that not all of them read, and whether it was given.
-    fn flags(&self) -> [(&'static str, &'static [Method], bool); 24] {
+    fn flags(&self) -> [(&'static str, &'static [Method], bool); 26] {
         use Method::{Labels, Preference, Sft};
         [
             ("data", &[Labels], self.data.is_some()),
@@ -235,7 +237,9 @@ impl Train {
             ("weight-warmup", &[Labels], self.weight_warmup.is_some()),
             ("alpha", &[Labels], self.alpha.is_some()),
             ("label-words", &[Labels], !self.label_words.is_empty()),
-            ("held-out", &[Labels], self.stopping.held_out != 0.0),
+            ("held-out", &[Labels], self.held_out.is_some()),
+            ("evaluations", &[Labels], self.evaluations.is_some()),
+            ("patience", &[Labels], self.patience.is_some()),
             ("side", &[Sft], self.side.is_some()),
             ("responses", &[Sft], self.responses.is_some()),
             ("prompts", &[Sft], self.prompts.is_some()),
@@ -301,6 +305,49 @@ impl Train {
         self.loss.as_deref().unwrap_or("cross-entropy")
     }
 
+    /// Refuses an unknown loss of labels, and flags that it does not read.
+    fn check_label_loss(&self) -> Result<()> {
+        let loss = self.label_loss();
+        if !["cross-entropy", "confidence", "product"].contains(&loss) {
+            bail!("unknown loss `{loss}`; there are cross-entropy, confidence, product");
+        }
+        for (flag, reader, given) in [
+            ("confidence", "confidence", self.confidence.is_some()),
+            ("max-weight", "confidence", self.max_weight.is_some()),
+            ("weight-warmup", "confidence", self.weight_warmup.is_some()),
+            ("alpha", "product", self.alpha.is_some()),
+            ("beta", "product", self.beta.is_some()),
+        ] {
+            if given && loss != reader {
+                bail!("--{flag} is not read by --loss {loss}; it belongs to {reader}");
+            }
+        }
+        self.confidence().map(|_| ())
+    }
+
+    fn stopping(&self) -> EarlyStoppingArgs {
+        EarlyStoppingArgs {
+            held_out: self.held_out.unwrap_or(0.0),
+            evaluations: self.evaluations.unwrap_or(4),
+            patience: self.patience.unwrap_or(4),
+        }
+    }
+
+    /// Refuses values of early stopping that make no sense, and those without any effect.
+    fn check_stopping(&self) -> Result<()> {
+        let stopping = self.stopping();
+        stopping.check().map_err(anyhow::Error::msg)?;
+        for (flag, given) in [
+            ("evaluations", self.evaluations.is_some()),
+            ("patience", self.patience.is_some()),
+        ] {
+            if given && stopping.held_out == 0.0 {
+                bail!("--{flag} is given, but --held-out is 0: nothing is evaluated");
+            }
+        }
+        Ok(())
+    }
+
     fn confidence(&self) -> Result<w2s_losses::Confidence> {
         let variant: ConfidenceVariant = self
             .confidence
@@ -343,17 +390,38 @@ impl Train {
         let name = self.loss.as_deref().unwrap_or("sigmoid");
         let loss: PreferenceLoss = name.parse().map_err(told)?;
         let mut settings = loss.settings();
-        for (setting, given) in [
-            (&mut settings.beta, self.beta),
-            (&mut settings.label_smoothing, self.label_smoothing),
-            (&mut settings.nll_weight, self.nll_weight),
-            (&mut settings.gamma, self.gamma),
-            (&mut settings.desirable_weight, self.desirable_weight),
-            (&mut settings.undesirable_weight, self.undesirable_weight),
+        for (name, setting, given) in [
+            ("beta", &mut settings.beta, self.beta),
+            (
+                "label_smoothing",
+                &mut settings.label_smoothing,
+                self.label_smoothing,
+            ),
+            ("nll_weight", &mut settings.nll_weight, self.nll_weight),
+            ("gamma", &mut settings.gamma, self.gamma),
+            (
+                "desirable_weight",
+                &mut settings.desirable_weight,
+                self.desirable_weight,
+            ),
+            (
+                "undesirable_weight",
+                &mut settings.undesirable_weight,
+                self.undesirable_weight,
+            ),
         ] {
-            *setting = given.unwrap_or(*setting);
+            if let Some(given) = given {
+                loss.check_reads(name, given).map_err(told)?;
+                *setting = given;
+            }
         }
         settings.check(loss).map_err(told)?;
+        if loss == PreferenceLoss::Robust && settings.label_smoothing == 0.0 {
+            bail!(
+                "the loss `robust` without label smoothing is that of `sigmoid`\n\
+                 hint: give --label-smoothing, the part of the pairs taken to be the wrong way round"
+            );
+        }
         if loss.needs_reference() && self.reference.is_none() {
             bail!(
                 "the loss `{loss}` compares with a reference, and --reference is not given\n\
@@ -383,7 +451,7 @@ impl Train {
             self.batch,
             &self.classifier(),
             &self.train,
-            &self.stopping,
+            &self.stopping(),
             &w2s_lm::device(step.device())?,
             step.dir(),
             &step.scratch()?,
@@ -448,6 +516,7 @@ impl Train {
         })?;
         let mut summary = json!(done);
         summary["loss"] = json!(loss.name());
+        summary["formula"] = json!(loss.formula(&settings));
         summary["beta"] = json!(settings.beta);
         Ok(summary)
     }
@@ -461,6 +530,7 @@ fn side(pairs: Vec<Pair>, side: Side) -> Vec<Conversation> {
             Side::Rejected => pair.rejected,
         };
         Conversation {
+            prompt: pair.prompt,
             messages: pair.messages,
             answer: answer.text,
             finished: answer.finished,
@@ -483,6 +553,7 @@ fn answers(prompts: Vec<Prompt>, responses: Vec<Response>) -> Result<Vec<Convers
             )
         })?;
         Ok(Conversation {
+            prompt: response.prompt,
             messages: messages.clone(),
             answer: response.text,
             finished: response.finished,
@@ -493,7 +564,7 @@ fn answers(prompts: Vec<Prompt>, responses: Vec<Response>) -> Result<Vec<Convers
 
 impl Operation for Train {
     const NAME: &'static str = "train";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const KIND: Kind = Kind::Checkpoint;
     const ABOUT: &'static str = "Trains a student on weak labels, answers or pairs of answers, or the ceiling on gold labels";
 
@@ -520,13 +591,9 @@ impl Operation for Train {
         self.lora.check().map_err(anyhow::Error::msg)?;
         match self.method {
             Method::Labels => {
-                let loss = self.label_loss();
-                if !["cross-entropy", "confidence", "product"].contains(&loss) {
-                    bail!("unknown loss `{loss}`; there are cross-entropy, confidence, product");
-                }
-                self.confidence()?;
+                self.check_label_loss()?;
                 self.classifier().check().map_err(anyhow::Error::msg)?;
-                self.stopping.check().map_err(anyhow::Error::msg)
+                self.check_stopping()
             }
             Method::Sft => self.encoding()?.check().map_err(anyhow::Error::msg),
             Method::Preference => {

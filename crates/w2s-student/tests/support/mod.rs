@@ -12,8 +12,28 @@ pub const WORDS: [&str; 14] = [
     "and", "long",
 ];
 
+/// A chat template that ends turns with `<end>`, refuses the content `never`, and puts no white space before an answer.
+pub const CHAT: &str = "{% for m in messages %}{% if m.content == 'never' %}{{ raise_exception('never is refused') }}\
+     {% endif %}{{ m.role }}:{{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
+
 /// Writes a model folder with random weights; `words` are its vocabulary, `</s>` follows them.
 pub fn base(folder: &Path, words: &[&str], seed: u64) {
+    write(folder, words, seed, &["</s>"], "{\"eos_token\": \"</s>\"}");
+}
+
+/// The same with the template [`CHAT`]; `</s>` and `<end>` follow its words.
+pub fn chat_base(folder: &Path, seed: u64) {
+    let settings = serde_json::json!({"eos_token": "</s>", "chat_template": CHAT});
+    write(
+        folder,
+        &WORDS,
+        seed,
+        &["</s>", "<end>"],
+        &settings.to_string(),
+    );
+}
+
+fn write(folder: &Path, words: &[&str], seed: u64, special: &[&str], settings: &str) {
     let vocabulary = (0..).zip(words).map(|(i, w)| ((*w).to_string(), i));
     let model = WordLevel::builder()
         .vocab(vocabulary.collect())
@@ -22,15 +42,13 @@ pub fn base(folder: &Path, words: &[&str], seed: u64) {
         .unwrap();
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(Whitespace {}));
-    tokenizer
-        .add_special_tokens([AddedToken::from("</s>", true)])
-        .unwrap();
+    let tokens = special.iter().map(|token| AddedToken::from(*token, true));
+    tokenizer.add_special_tokens(tokens).unwrap();
     tokenizer
         .save(folder.join("tokenizer.json"), false)
         .unwrap();
-    let settings = r#"{"eos_token": "</s>"}"#;
     std::fs::write(folder.join("tokenizer_config.json"), settings).unwrap();
-    let config = DecoderConfig::scratch(words.len() + 1, 2, 16, 2, 24, 32);
+    let config = DecoderConfig::scratch(words.len() + special.len(), 2, 16, 2, 24, 32);
     let model = LanguageModel::init(&config, seed, &device("flex").unwrap());
     save_language_model(&model, folder).unwrap();
 }
