@@ -3,7 +3,7 @@
 //! Ours and the peer run in turn, round by round, so that a slow moment of the machine hits both; what counts is the median
 //! of the rounds' ratios.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -75,8 +75,9 @@ const GENERATION: [Figure; 2] = [
     ("peak memory, MiB", "peak_rss_mib", "peak_rss_mib"),
 ];
 
-const EXPERIMENT: [Figure; 2] = [
+const EXPERIMENT: [Figure; 3] = [
     ("seconds", "seconds", "seconds_total"),
+    ("seconds, all cached", "cached_seconds", "-"),
     ("peak memory, MiB", "peak_rss_mib", "peak_rss_mib"),
 ];
 
@@ -141,20 +142,38 @@ pub fn bench(arguments: &Bench) -> Result<()> {
     let Some(sst2) = &arguments.sst2 else {
         return Ok(());
     };
-    let folder = tempfile::tempdir().or_complain(|| "cannot make a temporary folder".to_owned())?;
-    Rounds::run("experiment sst2, four models", 1, || {
-        let rows = folder.path().join("rows");
-        let [train, test] = ["train.tsv", "test.tsv"].map(|name| sst2.join(name));
-        let mut peer = peer("peer_w2s.py", &PEER_EXPERIMENT)
-            .ok_or_else(|| Complaint::usage("--sst2 needs --peer-python and --peer-dir"))?;
-        peer.args(["--model", &model]).arg("--train").arg(&train);
-        peer.arg("--test").arg(&test).arg("--dump").arg(&rows);
-        let theirs = json_of(&mut peer)?;
-        let ours = experiment(&model, &rows, &folder.path().join("store"), &threads)?;
-        Ok((ours, Some(theirs)))
-    })?
+    Rounds::run(
+        "experiment sst2, four models",
+        arguments.sst2_rounds,
+        || {
+            let folder =
+                tempfile::tempdir().or_complain(|| "cannot make a temporary folder".to_owned())?;
+            let files = [sst2.join("train.tsv"), sst2.join("test.tsv")];
+            let rows = folder.path().join("rows");
+            let theirs = peer("peer_w2s.py", &PEER_EXPERIMENT).map(|mut peer| {
+                peer.args(["--model", &model]).arg("--train").arg(&files[0]);
+                peer.arg("--test").arg(&files[1]).arg("--dump").arg(&rows);
+                json_of(&mut peer)
+            });
+            let theirs = theirs.transpose()?;
+            let rows = match theirs {
+                Some(_) => Rows::Chosen(&rows),
+                None => Rows::Choose(&files),
+            };
+            let ours = experiment(&model, rows, &folder.path().join("store"), &threads)?;
+            Ok((ours, theirs))
+        },
+    )?
     .print(&EXPERIMENT);
     Ok(())
+}
+
+/// The rows of the experiment.
+enum Rows<'a> {
+    /// A folder where the peer has written its own.
+    Chosen(&'a Path),
+    /// Files to choose from, for training and for the test.
+    Choose(&'a [PathBuf; 2]),
 }
 
 /// The settings of the recipe `sst2` in the words of `peer_w2s.py`.
@@ -174,29 +193,40 @@ const PEER_EXPERIMENT: [&str; 13] = [
     "--lr=2e-4",
 ];
 
-/// The recipe `sst2` on rows that are cut already: its seconds, and the most memory that a step held.
-fn experiment(model: &str, rows: &Path, store: &Path, threads: &str) -> Result<Value> {
+/// The recipe `sst2`: its seconds, those of the same command again, and the most memory that a step held.
+fn experiment(model: &str, rows: Rows, store: &Path, threads: &str) -> Result<Value> {
     let program = std::env::current_exe().or_complain(|| "cannot find xtask itself".to_owned())?;
     let mut pipeline = Command::new(program);
     pipeline.args(["pipeline", "sst2", "--threads", threads, "--store"]);
-    pipeline.arg(store);
-    let row_file = |name: &str| rows.join(name).to_string_lossy().into_owned();
-    let variables = [
-        ("strong", model.to_owned()),
-        ("gold", row_file("gold.jsonl")),
-        ("transfer", row_file("train.jsonl")),
-        ("test", row_file("test.jsonl")),
-        // The peer has chosen the rows already.
-        ("ends-with", String::new()),
-        ("min-words", String::new()),
-        ("max-words", String::new()),
-    ];
-    for (name, value) in variables {
-        pipeline.args(["--var", &format!("{name}={value}")]);
+    pipeline
+        .arg(store)
+        .arg("--var")
+        .arg(format!("strong={model}"));
+    let mut variable = |name: &str, value: &Path| {
+        pipeline.arg("--var");
+        pipeline.arg(format!("{name}={}", value.to_string_lossy()));
+    };
+    match rows {
+        Rows::Choose([train, test]) => {
+            variable("data", train);
+            variable("test", test);
+        }
+        Rows::Chosen(rows) => {
+            variable("gold", &rows.join("gold.jsonl"));
+            variable("transfer", &rows.join("train.jsonl"));
+            variable("test", &rows.join("test.jsonl"));
+            for filter in ["ends-with", "min-words", "max-words"] {
+                variable(filter, Path::new(""));
+            }
+        }
     }
-    let started = Instant::now();
-    finish(pipeline.stdout(Stdio::piped()))?;
-    let seconds = started.elapsed().as_secs_f64();
+    pipeline.stdout(Stdio::piped());
+    let mut seconds = || -> Result<f64> {
+        let started = Instant::now();
+        finish(&mut pipeline)?;
+        Ok(started.elapsed().as_secs_f64())
+    };
+    let (first, cached) = (seconds()?, seconds()?);
     let cannot_read = || format!("cannot read {}", workspace::shown(store));
     let store = Store::open(store).or_complain(cannot_read)?;
     let mut peak = None;
@@ -204,7 +234,7 @@ fn experiment(model: &str, rows: &Path, store: &Path, threads: &str) -> Result<V
         let artifact = store.require(&reference).or_complain(cannot_read)?;
         peak = peak.max(artifact.manifest.peak_memory_mib);
     }
-    Ok(json!({"seconds": seconds, "peak_rss_mib": peak}))
+    Ok(json!({"seconds": first, "cached_seconds": cached, "peak_rss_mib": peak}))
 }
 
 /// What both programs said, round by round.
@@ -251,12 +281,12 @@ impl Rounds {
             let peer = if theirs.is_empty() {
                 "-".into()
             } else {
-                status::thousands(median(&theirs))
+                shown(median(&theirs))
             };
             println!(
                 "{:<44} {title:<24} {:>10} {peer:>10} {range:>22}",
                 self.work,
-                status::thousands(median(&own))
+                shown(median(&own))
             );
         }
     }
@@ -279,6 +309,14 @@ impl Rounds {
                 median(&figures_of(&self.own, "product_gflops"))
             );
         }
+    }
+}
+
+/// A figure to three digits or more.
+fn shown(figure: f64) -> String {
+    match figure {
+        ..10.0 => format!("{figure:.2}"),
+        _ => status::thousands(figure),
     }
 }
 

@@ -157,10 +157,14 @@ pub struct Bench {
     #[arg(long, value_name = "FOLDER")]
     pub model: Option<PathBuf>,
 
-    /// A folder with `train.tsv` and `test.tsv` of SST-2: measures the experiment `sst2` too, once, on the rows that the peer
-    /// chose.
-    #[arg(long, value_name = "FOLDER", requires_all = ["model", "peer_python"])]
+    /// A folder with `train.tsv` and `test.tsv` of SST-2: measures the experiment `sst2` too, on the rows that the peer chose
+    /// if there is one, and how long the same command takes when every step is cached.
+    #[arg(long, value_name = "FOLDER", requires = "model")]
     pub sst2: Option<PathBuf>,
+
+    /// How often the experiment runs; each takes minutes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub sst2_rounds: u16,
 
     /// How often each program runs, in turn.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]

@@ -129,6 +129,28 @@ impl Record for Label {
     }
 }
 
+/// What a frozen model makes of one text: the hidden state that a classification head reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Features {
+    /// The example it belongs to.
+    pub id: u64,
+    /// The state, as wide as the model.
+    pub values: Vec<f32>,
+}
+
+impl Record for Features {
+    const KIND: Kind = Kind::Features;
+    const FORMAT: u32 = 1;
+
+    fn validate(&self) -> Result<(), String> {
+        match self.values.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(format!("a feature is {value}")),
+            None if self.values.is_empty() => Err("there are no features".to_owned()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A model's answer on one test row, beside the truth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
@@ -215,6 +237,20 @@ mod tests {
         assert_eq!(
             label(&[0.5, 0.25]),
             Err("its probabilities sum to 0.75, not to 1".to_owned())
+        );
+    }
+
+    #[test]
+    fn features_are_numbers() {
+        let features = |values: &[f32]| {
+            let values = values.to_vec();
+            Features { id: 0, values }.validate()
+        };
+        assert_eq!(features(&[-1.5, 0.0]), Ok(()));
+        assert_eq!(features(&[]), Err("there are no features".to_owned()));
+        assert_eq!(
+            features(&[0.0, f32::INFINITY]),
+            Err("a feature is inf".to_owned())
         );
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::StoreError;
 use crate::preference::{Pair, Prompt, ReferenceLogProbs, Response, Score};
-use crate::record::{Document, Example, Label, Prediction, Record};
+use crate::record::{Document, Example, Features, Label, Prediction, Record};
 
 /// What an artifact holds, and so which steps can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,8 @@ pub enum Kind {
     Examples,
     /// A teacher's soft labels on the transfer rows.
     Labels,
+    /// What a frozen model makes of texts, for a linear probe.
+    Features,
     /// A model folder in the layout of Hugging Face.
     Checkpoint,
     /// A model's answers on the test rows.
@@ -42,10 +44,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which an experiment makes them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Corpus,
         Self::Examples,
         Self::Labels,
+        Self::Features,
         Self::Checkpoint,
         Self::Predictions,
         Self::Prompts,
@@ -63,6 +66,7 @@ impl Kind {
             Self::Corpus => "corpus",
             Self::Examples => "examples",
             Self::Labels => "labels",
+            Self::Features => "features",
             Self::Checkpoint => "checkpoint",
             Self::Predictions => "predictions",
             Self::Prompts => "prompts",
@@ -81,6 +85,7 @@ impl Kind {
             Self::Corpus => Document::FORMAT,
             Self::Examples => Example::FORMAT,
             Self::Labels => Label::FORMAT,
+            Self::Features => Features::FORMAT,
             Self::Predictions => Prediction::FORMAT,
             Self::Prompts => Prompt::FORMAT,
             Self::Responses => Response::FORMAT,

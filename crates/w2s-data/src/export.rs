@@ -27,8 +27,8 @@ use parquet::{
 };
 use serde_json::{Value, json};
 use w2s_artifact::{
-    Answer, Artifact, ArtifactRef, Document, Example, Kind, Label, LogProb, Message, Pair,
-    Prediction, Prompt, Record, ReferenceLogProbs, Response, Score, Store,
+    Answer, Artifact, ArtifactRef, Document, Example, Features, Kind, Label, LogProb, Message,
+    Pair, Prediction, Prompt, Record, ReferenceLogProbs, Response, Score, Store,
 };
 use w2s_stage::{ArtifactArg, Command, HintExt};
 
@@ -70,6 +70,7 @@ impl Command for Export {
             Kind::Corpus => write_records::<Document>(&artifact, &self.output),
             Kind::Examples => write_records::<Example>(&artifact, &self.output),
             Kind::Labels => write_records::<Label>(&artifact, &self.output),
+            Kind::Features => write_records::<Features>(&artifact, &self.output),
             Kind::Predictions => write_records::<Prediction>(&artifact, &self.output),
             Kind::Prompts => write_records::<Prompt>(&artifact, &self.output),
             Kind::Responses => write_records::<Response>(&artifact, &self.output),
@@ -148,6 +149,22 @@ impl Columns for Label {
         vec![
             u64s(rows.iter().map(|row| row.id)),
             f32_lists(rows.iter().map(|row| row.probabilities.as_slice())),
+        ]
+    }
+}
+
+impl Columns for Features {
+    fn fields() -> Vec<Field> {
+        vec![
+            required("id", DataType::UInt64),
+            required("values", list_of(DataType::Float32)),
+        ]
+    }
+
+    fn columns(rows: &[Self]) -> Vec<ArrayRef> {
+        vec![
+            u64s(rows.iter().map(|row| row.id)),
+            f32_lists(rows.iter().map(|row| row.values.as_slice())),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! Texts for a classifier: prompt, token limit, probabilities.
 
-use crate::{Batch, Classifier, LmError, ModelFolder, Tokenizer, by_token_budget};
+use crate::{Batch, Classifier, LanguageModel, LmError, ModelFolder, Tokenizer, by_token_budget};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -100,19 +100,16 @@ impl ClassifierSettings {
     }
 }
 
-/// How a classifier reads texts and where its head starts; flags and key of every operation that trains one.
-#[derive(Clone, Debug, Serialize)]
+/// How texts become prompts; flags and key of every operation that starts a classifier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
-pub struct ClassifierArgs {
+pub struct PromptArgs {
     /// Prompt around a text, which `{text}` stands for; `\n` is a line break
     #[cfg_attr(
         feature = "cli",
         arg(long, default_value = "{text}", value_name = "TEXT")
     )]
     pub template: String,
-    /// Start the head from the unembedding rows of these words, one a class in their order [default: zeros]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "WORD"))]
-    pub label_words: Vec<String>,
     /// Longest prompt in tokens [default: the model's positions]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub max_tokens: Option<usize>,
@@ -121,7 +118,7 @@ pub struct ClassifierArgs {
     pub too_long: TooLong,
 }
 
-impl ClassifierArgs {
+impl PromptArgs {
     /// Refuses a template without a place for the text.
     pub fn check(&self) -> Result<(), String> {
         if !self.template.contains("{text}") {
@@ -133,6 +130,44 @@ impl ClassifierArgs {
         Ok(())
     }
 
+    fn open(
+        &self,
+        folder: &Path,
+        classes: &[String],
+        device: &Device,
+    ) -> Result<(LanguageModel, Tokenizer, ClassifierSettings), LmError> {
+        let opened = ModelFolder::open(folder)?;
+        let tokenizer = Tokenizer::load(folder)?;
+        tokenizer.fits(opened.config().vocabulary)?;
+        let model = opened.language_model(device)?;
+        let positions = model.model.max_tokens();
+        let settings = ClassifierSettings {
+            template: self.template.replace("\\n", "\n"),
+            classes: classes.to_vec(),
+            max_tokens: self.max_tokens.unwrap_or(positions).min(positions),
+            too_long: self.too_long,
+        };
+        Ok((model, tokenizer, settings))
+    }
+}
+
+/// How a classifier reads texts and where its head starts; flags and key of every operation that trains one.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct ClassifierArgs {
+    #[cfg_attr(feature = "cli", command(flatten))]
+    #[serde(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment on a flattened field replaces the command's about"
+    )]
+    pub prompt: PromptArgs,
+    /// Start the head from the unembedding rows of these words, one a class in their order [default: zeros]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "WORD"))]
+    pub label_words: Vec<String>,
+}
+
+impl ClassifierArgs {
     /// A classifier on the decoder of a model folder, its tokenizer, and the settings to save with it.
     ///
     /// # Errors
@@ -145,19 +180,8 @@ impl ClassifierArgs {
         classes: &[String],
         device: &Device,
     ) -> Result<(Classifier, Tokenizer, ClassifierSettings), LmError> {
-        let opened = ModelFolder::open(folder)?;
-        let tokenizer = Tokenizer::load(folder)?;
-        tokenizer.fits(opened.config().vocabulary)?;
-        let words = self.label_tokens(&tokenizer, classes)?;
-        let model = opened.language_model(device)?;
-        let positions = model.model.max_tokens();
-        let settings = ClassifierSettings {
-            template: self.template.replace("\\n", "\n"),
-            classes: classes.to_vec(),
-            max_tokens: self.max_tokens.unwrap_or(positions).min(positions),
-            too_long: self.too_long,
-        };
-        let classifier = match words {
+        let (model, tokenizer, settings) = self.prompt.open(folder, classes, device)?;
+        let classifier = match self.label_tokens(&tokenizer, classes)? {
             None => Classifier::zero_head(model.model, classes.len(), device),
             Some(words) => Classifier::word_head(model, &words, device),
         };
@@ -231,19 +255,111 @@ pub fn classify<'a>(
     }))
 }
 
-/// Sequences with a target distribution each: what a classifier is trained on.
+/// What the decoder of a model folder makes of texts, for a linear probe: the hidden state of each text's last token, in
+/// the order of the texts that fit. `each` is that of [`classify`].
+pub fn features<'a>(
+    folder: &Path,
+    prompt: &PromptArgs,
+    texts: impl IntoIterator<Item = &'a str>,
+    device: &Device,
+    each: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<(Encoded, Vec<Vec<f32>>)>, LmError> {
+    let (model, tokenizer, settings) = prompt.open(folder, &[], device)?;
+    let encoded = settings.encode(&tokenizer, texts)?;
+    let compute = |batch: &Batch| model.model.features(batch);
+    let features = in_batches(&encoded.sequences, TOKEN_BUDGET, each, compute);
+    Ok(features.map(|features| (encoded, features)))
+}
+
+/// What a classifier reads of its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inputs {
+    /// Token ids: the whole model runs.
+    Tokens(Vec<Vec<u32>>),
+    /// What a frozen decoder makes of them, computed beforehand: only the head runs, a linear probe.
+    Features(Vec<Vec<f32>>),
+}
+
+impl Inputs {
+    fn len(&self) -> usize {
+        match self {
+            Self::Tokens(rows) => rows.len(),
+            Self::Features(rows) => rows.len(),
+        }
+    }
+
+    /// The rows for which `keep` holds, and the others.
+    fn partition(self, keep: &[bool]) -> (Self, Self) {
+        fn partition<T>(rows: Vec<T>, keep: &[bool]) -> (Vec<T>, Vec<T>) {
+            let mut keep = keep.iter();
+            rows.into_iter()
+                .partition(|_| *keep.next().expect("a choice for each row"))
+        }
+        match self {
+            Self::Tokens(rows) => {
+                let (kept, others) = partition(rows, keep);
+                (Self::Tokens(kept), Self::Tokens(others))
+            }
+            Self::Features(rows) => {
+                let (kept, others) = partition(rows, keep);
+                (Self::Features(kept), Self::Features(others))
+            }
+        }
+    }
+}
+
+/// Rows with a target distribution each: what a classifier is trained on.
 #[derive(Clone, Debug)]
 pub struct LabelledRows {
-    /// Token ids.
-    pub sequences: Vec<Vec<u32>>,
-    /// One probability a class, for each sequence.
-    pub targets: Vec<Vec<f32>>,
+    inputs: Inputs,
+    /// One probability a class, for each row.
+    targets: Vec<Vec<f32>>,
 }
 
 impl LabelledRows {
-    /// Some rows as a batch.
-    pub fn batch(&self, rows: &[usize]) -> Batch {
-        Batch::pack(rows.iter().map(|&r| &self.sequences[r][..]))
+    /// The rows that have a target.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many inputs as targets.
+    pub fn new(inputs: Inputs, targets: Vec<Option<Vec<f32>>>) -> Self {
+        assert_eq!(inputs.len(), targets.len(), "a target for each row");
+        let labelled: Vec<bool> = targets.iter().map(Option::is_some).collect();
+        Self {
+            inputs: inputs.partition(&labelled).0,
+            targets: targets.into_iter().flatten().collect(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// A model's logits of some rows, `[rows, classes]`, and the number of tokens that were computed for them.
+    pub fn logits(&self, model: &Classifier, rows: &[usize]) -> (Tensor<2>, usize) {
+        match &self.inputs {
+            Inputs::Tokens(sequences) => {
+                let batch = Batch::pack(rows.iter().map(|&r| &sequences[r][..]));
+                (model.logits(&batch), batch.tokens())
+            }
+            Inputs::Features(features) => {
+                let dim = model.score.weight.dims()[1];
+                let values: Vec<f32> = rows
+                    .iter()
+                    .flat_map(|&r| features[r].iter().copied())
+                    .collect();
+                let device = model.score.weight.device();
+                let features =
+                    Tensor::from_data(TensorData::new(values, [rows.len(), dim]), &device);
+                (model.score.forward(features), 0)
+            }
+        }
     }
 
     /// The targets of some rows, `[rows, classes]`.
@@ -258,36 +374,44 @@ impl LabelledRows {
 
     /// How often a model's most probable class is the most probable target, over all rows.
     pub fn agreement(&self, model: &Classifier) -> f64 {
-        let probabilities = model
-            .probabilities(&self.sequences, 4096, &mut |_| true)
-            .expect("nothing stops it");
-        let agreeing = probabilities
+        let scores = match &self.inputs {
+            Inputs::Tokens(sequences) => model
+                .probabilities(sequences, TOKEN_BUDGET, &mut |_| true)
+                .expect("nothing stops it"),
+            Inputs::Features(_) => {
+                let all: Vec<usize> = (0..self.len()).collect();
+                rows_of(self.logits(model, &all).0)
+            }
+        };
+        let agreeing = scores
             .iter()
             .zip(&self.targets)
             .filter(|(p, t)| argmax(p) == argmax(t))
             .count();
-        agreeing as f64 / self.sequences.len().max(1) as f64
+        agreeing as f64 / self.len().max(1) as f64
     }
 
     /// Takes every `1 / part`-th row out, for held-out scores.
     pub fn split_off(self, part: f64) -> (Self, Self) {
-        let (mut kept, mut held) = (Self::empty(), Self::empty());
-        let rows = self.sequences.into_iter().zip(self.targets);
-        for (i, (sequence, target)) in rows.enumerate() {
-            let ends_a_part = ((i + 1) as f64 * part).floor() > (i as f64 * part).floor();
-            let side = if ends_a_part { &mut held } else { &mut kept };
-            side.sequences.push(sequence);
-            side.targets.push(target);
-        }
-        (kept, held)
+        let kept: Vec<bool> = (0..self.len())
+            .map(|i| ((i + 1) as f64 * part).floor() <= (i as f64 * part).floor())
+            .collect();
+        let (inputs, held_inputs) = self.inputs.partition(&kept);
+        let mut kept = kept.iter();
+        let (targets, held_targets) = self
+            .targets
+            .into_iter()
+            .partition(|_| *kept.next().expect("a choice for each row"));
+        let rows = |inputs, targets| Self { inputs, targets };
+        (rows(inputs, targets), rows(held_inputs, held_targets))
     }
+}
 
-    fn empty() -> Self {
-        Self {
-            sequences: Vec::new(),
-            targets: Vec::new(),
-        }
-    }
+/// The values of a matrix, row by row.
+fn rows_of(matrix: Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, width] = matrix.dims();
+    let flat: Vec<f32> = matrix.into_data().try_to_vec().expect("values are f32");
+    flat.chunks(width).map(<[f32]>::to_vec).collect()
 }
 
 /// The place of the largest value; the first of equal ones.
@@ -310,23 +434,30 @@ impl Classifier {
         token_budget: usize,
         each: &mut dyn FnMut(usize) -> bool,
     ) -> Option<Vec<Vec<f32>>> {
-        let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
-        let mut out = vec![Vec::new(); sequences.len()];
-        for rows in by_token_budget(&lengths, token_budget) {
-            let batch = Batch::pack(rows.iter().map(|&r| &sequences[r][..]));
-            let flat: Vec<f32> = softmax(self.logits(&batch), 1)
-                .into_data()
-                .try_to_vec()
-                .expect("probabilities are f32");
-            for (&row, values) in rows.iter().zip(flat.chunks(self.classes())) {
-                out[row] = values.to_vec();
-            }
-            if !each(rows.len()) {
-                return None;
-            }
-        }
-        Some(out)
+        let probabilities = |batch: &Batch| softmax(self.logits(batch), 1);
+        in_batches(sequences, token_budget, each, probabilities)
     }
+}
+
+/// What `compute` makes of each sequence, one row of its matrix, in batches of similar lengths.
+fn in_batches(
+    sequences: &[Vec<u32>],
+    token_budget: usize,
+    each: &mut dyn FnMut(usize) -> bool,
+    compute: impl Fn(&Batch) -> Tensor<2>,
+) -> Option<Vec<Vec<f32>>> {
+    let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
+    let mut out = vec![Vec::new(); sequences.len()];
+    for rows in by_token_budget(&lengths, token_budget) {
+        let batch = Batch::pack(rows.iter().map(|&r| &sequences[r][..]));
+        for (&row, values) in rows.iter().zip(rows_of(compute(&batch))) {
+            out[row] = values;
+        }
+        if !each(rows.len()) {
+            return None;
+        }
+    }
+    Some(out)
 }
 
 #[cfg(test)]
@@ -335,13 +466,20 @@ mod tests {
 
     #[test]
     fn a_part_is_held_out_evenly() {
-        let rows = LabelledRows {
-            sequences: (0..10).map(|i| vec![i]).collect(),
-            targets: vec![vec![1.0, 0.0]; 10],
-        };
+        let sequences = Inputs::Tokens((0..10).map(|i| vec![i]).collect());
+        let rows = LabelledRows::new(sequences, vec![Some(vec![1.0, 0.0]); 10]);
         let (kept, held) = rows.split_off(0.2);
-        assert_eq!(held.sequences, [[4], [9]]);
-        assert_eq!(kept.sequences.len(), 8);
+        assert_eq!(held.inputs, Inputs::Tokens(vec![vec![4], vec![9]]));
+        assert_eq!((kept.len(), held.len()), (8, 2));
+    }
+
+    #[test]
+    fn rows_without_a_target_are_left_out() {
+        let features = Inputs::Features(vec![vec![1.0], vec![2.0], vec![3.0]]);
+        let target = Some(vec![0.5, 0.5]);
+        let rows = LabelledRows::new(features, vec![target.clone(), None, target]);
+        assert_eq!(rows.inputs, Inputs::Features(vec![vec![1.0], vec![3.0]]));
+        assert_eq!(rows.len(), 2);
     }
 
     #[test]

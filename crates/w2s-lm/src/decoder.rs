@@ -250,6 +250,11 @@ impl Decoder {
         self.norm.forward(x)
     }
 
+    /// What a classification head reads of each sequence: the hidden state of its last token, `[sequences, dim]`.
+    pub fn features(&self, batch: &Batch) -> Tensor<2> {
+        self.hidden(batch, &batch.last_rows())
+    }
+
     /// Rotary tables, where positions are rotary.
     pub(crate) fn rotary(&self) -> Option<Rotary> {
         self.rotary.clone()
@@ -464,7 +469,6 @@ impl Classifier {
 
     /// Logits of each sequence, `[sequences, classes]`.
     pub fn logits(&self, batch: &Batch) -> Tensor<2> {
-        self.score
-            .forward(self.model.hidden(batch, &batch.last_rows()))
+        self.score.forward(self.model.features(batch))
     }
 }

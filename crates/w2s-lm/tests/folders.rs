@@ -7,7 +7,8 @@ use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
 use w2s_lm::{
     Batch, Classifier, ClassifierArgs, ClassifierSettings, DecoderConfig, Family, LanguageModel,
-    LmError, ModelFolder, Tokenizer, TooLong, device, save_classifier, save_language_model,
+    LmError, ModelFolder, PromptArgs, Tokenizer, TooLong, device, save_classifier,
+    save_language_model,
 };
 
 fn llama() -> DecoderConfig {
@@ -288,10 +289,12 @@ fn a_classifier_reads_back_with_its_settings() {
 fn label_words_start_the_head_from_the_unembedding() {
     let folder = folder(&llama());
     let args = |words: &[&str]| ClassifierArgs {
-        template: "{text}".into(),
+        prompt: PromptArgs {
+            template: "{text}".into(),
+            max_tokens: None,
+            too_long: TooLong::Drop,
+        },
         label_words: words.iter().map(|w| (*w).to_string()).collect(),
-        max_tokens: None,
-        too_long: TooLong::Drop,
     };
     let classes = ["no".to_string(), "yes".to_string()];
     let device = device("flex").unwrap();

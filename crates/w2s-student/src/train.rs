@@ -1,11 +1,12 @@
 //! From examples and labels to a trained student, whatever the method.
 
 use anyhow::{Result, bail};
+use burn::module::Module;
 use burn::tensor::Device;
 use std::collections::HashMap;
 use std::path::Path;
-use w2s_artifact::{Example, Label};
-use w2s_lm::{Classifier, ClassifierArgs, LabelledRows, save_classifier};
+use w2s_artifact::{Example, Features, Label};
+use w2s_lm::{Classifier, ClassifierArgs, Inputs, LabelledRows, save_classifier};
 use w2s_train::{EarlyStoppingArgs, FitSummary, Objective, Plan, TrainArgs, Watch, fit};
 
 /// What the student learns from.
@@ -15,6 +16,42 @@ pub enum Supervision {
     Weak(Vec<Label>),
     /// Ground truth: the strong ceiling.
     Gold,
+}
+
+/// What a linear probe reads instead of texts: only the head is trained, the decoder stays as it is (arXiv 2312.09390,
+/// appendix D.2).
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Features of the rows, made by the base that the head is put on.
+    pub features: Vec<Features>,
+    /// How many of the texts behind them were cut.
+    pub truncated: usize,
+}
+
+impl Probe {
+    /// The examples that have features, by their place, and those features.
+    fn rows_of(self, examples: &[Example]) -> Result<(Vec<usize>, Vec<Vec<f32>>)> {
+        let count = self.features.len();
+        let mut by_id: HashMap<u64, Vec<f32>> = self
+            .features
+            .into_iter()
+            .map(|f| (f.id, f.values))
+            .collect();
+        let rows: (Vec<usize>, Vec<Vec<f32>>) = examples
+            .iter()
+            .enumerate()
+            .filter_map(|(row, example)| Some((row, by_id.remove(&example.id)?)))
+            .unzip();
+        if let Some(id) = by_id.keys().min() {
+            bail!(
+                "{} of {count} features are of rows that the transfer split of {} rows does not have, such as row {id}\n\
+                 hint: make them from these examples with `w2s-student features`",
+                by_id.len(),
+                examples.len()
+            );
+        }
+        Ok(rows)
+    }
 }
 
 /// What training did.
@@ -35,8 +72,8 @@ pub struct Trained {
     pub fit: FitSummary,
 }
 
-/// Trains the model of `base` on `examples` under `supervision`, and writes a classifier into `dir`. `method` makes the
-/// objective from rows to train on and rows held out.
+/// Trains the model of `base` on `examples` under `supervision`, or its head alone on the features of `probe`, and writes a
+/// classifier into `dir`. `method` makes the objective from rows to train on and rows held out.
 ///
 /// # Errors
 ///
@@ -46,6 +83,7 @@ pub fn train<O: Objective<Classifier>>(
     examples: &[Example],
     classes: &[String],
     supervision: &Supervision,
+    probe: Option<Probe>,
     batch: usize,
     classifier: &ClassifierArgs,
     train: &TrainArgs,
@@ -56,37 +94,35 @@ pub fn train<O: Objective<Classifier>>(
     method: impl FnOnce(LabelledRows, LabelledRows) -> O,
     watch: Watch,
 ) -> Result<Trained> {
-    let (model, tokenizer, settings) = classifier.start(base, classes, device)?;
-    let mut encoded = settings.encode(&tokenizer, examples.iter().map(|e| e.text.as_str()))?;
-    let targets = targets(examples, classes.len(), supervision)?;
-    let mut rows = LabelledRows {
-        sequences: Vec::new(),
-        targets: Vec::new(),
-    };
-    let mut dropped_unlabelled = 0;
-    for (&row, sequence) in encoded
-        .rows
-        .iter()
-        .zip(std::mem::take(&mut encoded.sequences))
-    {
-        match &targets[row] {
-            None => dropped_unlabelled += 1,
-            Some(target) => {
-                rows.sequences.push(sequence);
-                rows.targets.push(target.clone());
-            }
+    let (mut model, tokenizer, settings) = classifier.start(base, classes, device)?;
+    let mut targets = targets(examples, classes.len(), supervision)?;
+    let (read, inputs, dropped_too_long, truncated) = match probe {
+        None => {
+            let texts = examples.iter().map(|e| e.text.as_str());
+            let encoded = settings.encode(&tokenizer, texts)?;
+            let inputs = Inputs::Tokens(encoded.sequences);
+            (encoded.rows, inputs, encoded.dropped, encoded.truncated)
         }
-    }
-    if rows.sequences.is_empty() {
+        Some(probe) => {
+            model.model = model.model.no_grad();
+            let truncated = probe.truncated;
+            let (read, values) = probe.rows_of(examples)?;
+            let dropped = examples.len() - read.len();
+            (read, Inputs::Features(values), dropped, truncated)
+        }
+    };
+    let targets: Vec<_> = read.iter().map(|&row| targets[row].take()).collect();
+    let dropped_unlabelled = targets.iter().filter(|target| target.is_none()).count();
+    let rows = LabelledRows::new(inputs, targets);
+    if rows.is_empty() {
         bail!(
-            "none of {} rows is left: {} too long for {} tokens, {dropped_unlabelled} without a label",
+            "none of {} rows is left: {dropped_too_long} too long for {} tokens, {dropped_unlabelled} without a label",
             examples.len(),
-            encoded.dropped,
             settings.max_tokens
         );
     }
     let (rows, held_out) = rows.split_off(stopping.held_out);
-    let (count, held_out_rows) = (rows.sequences.len(), held_out.sequences.len());
+    let (count, held_out_rows) = (rows.len(), held_out.len());
     let plan = Plan::by_examples(count, batch, train.epochs, train.seed).at_most(train.max_steps);
     let config = train.config(dir, state_dir, Some(stopping));
     let fitted = fit(model, &mut method(rows, held_out), &plan, &config, watch)?;
@@ -95,8 +131,8 @@ pub fn train<O: Objective<Classifier>>(
     Ok(Trained {
         rows: count,
         held_out_rows,
-        dropped_too_long: encoded.dropped,
-        truncated: encoded.truncated,
+        dropped_too_long,
+        truncated,
         dropped_unlabelled,
         fit: fitted.summary,
     })

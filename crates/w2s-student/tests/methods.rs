@@ -3,14 +3,14 @@
 use std::path::Path;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
-use w2s_artifact::{Example, Label, Split};
+use w2s_artifact::{Example, Features, Label, Split};
 use w2s_lm::{
-    Classifier, ClassifierArgs, DecoderConfig, LabelledRows, LanguageModel, TooLong, device,
-    save_language_model,
+    Classifier, ClassifierArgs, DecoderConfig, LabelledRows, LanguageModel, PromptArgs, TooLong,
+    device, features, save_language_model,
 };
 use w2s_losses::{Confidence as Schedule, ConfidenceVariant};
 use w2s_student::methods::{Confidence, Naive, Product};
-use w2s_student::{Supervision, Trained, train};
+use w2s_student::{Probe, Supervision, Trained, train};
 use w2s_train::{Decay, EarlyStoppingArgs, Objective, TrainArgs};
 
 const WORDS: [&str; 9] = [
@@ -119,6 +119,43 @@ fn held_out_run<O: Objective<Classifier>>(
     supervision: &Supervision,
     method: impl FnOnce(LabelledRows, LabelledRows) -> O,
 ) -> Run {
+    probe_run(args, held_out, supervision, None, method)
+}
+
+fn prompt() -> PromptArgs {
+    PromptArgs {
+        template: "{text}".into(),
+        max_tokens: None,
+        too_long: TooLong::Drop,
+    }
+}
+
+/// What the base makes of the rows.
+fn probe() -> Probe {
+    let (start, examples) = (tempfile::tempdir().unwrap(), rows().0);
+    base(start.path());
+    let texts = examples.iter().map(|e| e.text.as_str());
+    let device = device("flex").unwrap();
+    let (encoded, values) = features(start.path(), &prompt(), texts, &device, &mut |_| true)
+        .unwrap()
+        .unwrap();
+    let ids = encoded.rows.iter().map(|&row| examples[row].id);
+    Probe {
+        features: ids
+            .zip(values)
+            .map(|(id, values)| Features { id, values })
+            .collect(),
+        truncated: encoded.truncated,
+    }
+}
+
+fn probe_run<O: Objective<Classifier>>(
+    args: &TrainArgs,
+    held_out: f64,
+    supervision: &Supervision,
+    probe: Option<Probe>,
+    method: impl FnOnce(LabelledRows, LabelledRows) -> O,
+) -> Run {
     let stopping = EarlyStoppingArgs {
         held_out,
         evaluations: 2,
@@ -128,16 +165,15 @@ fn held_out_run<O: Objective<Classifier>>(
     let (state, start) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     base(start.path());
     let classifier = ClassifierArgs {
-        template: "{text}".into(),
+        prompt: prompt(),
         label_words: Vec::new(),
-        max_tokens: None,
-        too_long: TooLong::Drop,
     };
     let trained = train(
         start.path(),
         &rows().0,
         &["negative".into(), "positive".into()],
         supervision,
+        probe,
         20,
         &classifier,
         args,
@@ -250,4 +286,91 @@ fn rows_without_a_label_and_held_out_rows_are_counted() {
         (24, 6, 10)
     );
     assert!(trained.fit.best_held_out.is_some());
+}
+
+/// The tensors of a run's folder but the head, in bytes, and the head.
+fn decoder_and_head(folder: &Path) -> (Vec<(String, Vec<u8>)>, Vec<f32>) {
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut decoder: Vec<_> = file
+        .tensors()
+        .into_iter()
+        .filter(|(name, _)| name != "score.weight" && name != "lm_head.weight")
+        .map(|(name, tensor)| (name, tensor.data().to_vec()))
+        .collect();
+    decoder.sort();
+    let floats = file.tensor("score.weight").map(|tensor| {
+        let floats = tensor.data().chunks_exact(4);
+        floats
+            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+            .collect()
+    });
+    (decoder, floats.unwrap_or_default())
+}
+
+#[test]
+fn a_probe_moves_the_head_alone_as_gradient_descent_on_its_features_does() {
+    let one = TrainArgs {
+        epochs: 1,
+        max_steps: Some(1),
+        schedule: Decay::Constant,
+        lr: 1e-2,
+        ..args(None)
+    };
+    let start = tempfile::tempdir().unwrap();
+    base(start.path());
+    let run = |supervision| probe_run(&one, 0.0, &supervision, Some(probe()), naive);
+    let (decoder, head) = decoder_and_head(run(weak()).folder.path());
+    let before = decoder_and_head(start.path()).0;
+    assert!(before.iter().all(|tensor| decoder.contains(tensor)));
+    // Adam's first step moves each weight by the learning rate against the sign of its gradient, which at a head of
+    // zeros is the mean of (1/2 - target) times the feature over the 20 rows of the batch; their mean over all 40 rows
+    // has the same sign almost everywhere.
+    let (features, labels) = (probe().features, rows().1);
+    let gradient = |class: usize, column: usize| -> f32 {
+        let rows = features.iter().zip(&labels);
+        rows.map(|(f, l)| (0.5 - l.probabilities[class]) * f.values[column])
+            .sum()
+    };
+    let mut agreeing = 0;
+    for (class, weights) in head.chunks(16).enumerate() {
+        for (column, weight) in weights.iter().enumerate() {
+            assert!((weight.abs() - 1e-2).abs() < 1e-4, "{weight}");
+            agreeing += usize::from((*weight < 0.0) == (gradient(class, column) > 0.0));
+        }
+    }
+    assert!(agreeing >= 24, "{agreeing} of 32");
+}
+
+#[test]
+fn every_method_trains_a_probe_and_parts_add_up() {
+    let product = |rows, held_out| Product {
+        rows,
+        held_out,
+        alpha: 1.0,
+        beta: 1.0,
+    };
+    let (whole, parts) = (args(None), args(Some(6)));
+    let run = |args, supervision| probe_run(args, 0.2, &supervision, Some(probe()), naive);
+    let plain = run(&whole, weak());
+    assert_eq!((plain.trained.rows, plain.trained.held_out_rows), (32, 8));
+    assert!(plain.trained.fit.best_held_out.is_some());
+    close(&plain.probabilities(), &run(&parts, weak()).probabilities());
+    let confident = |args| probe_run(args, 0.0, &weak(), Some(probe()), confidence(0.5));
+    close(
+        &confident(&whole).probabilities(),
+        &confident(&parts).probabilities(),
+    );
+    let multiplied = |args| probe_run(args, 0.0, &weak(), Some(probe()), product);
+    close(
+        &multiplied(&whole).probabilities(),
+        &multiplied(&parts).probabilities(),
+    );
+    let long = TrainArgs {
+        epochs: 200,
+        lr: 3e-2,
+        ..args(None)
+    };
+    let gold = run(&long, Supervision::Gold).probabilities();
+    assert!(gold[2 * 0 + 1] > gold[2 * 2 + 1], "good is not above bad");
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 use std::path::Path;
 use support::{WORDS, base, chat_base, pairs};
 use w2s_artifact::{
-    Artifact, ArtifactRef, Key, Kind, LogProb, Pair, Prompt, Provenance, Record, ReferenceLogProbs,
-    Response, Store,
+    Artifact, ArtifactRef, Example, Key, Kind, LogProb, Pair, Prompt, Provenance, Record,
+    ReferenceLogProbs, Response, Split, Store,
 };
 use w2s_lm::{Batch, EncodingArgs, ModelFolder, Template, TooLong};
 use w2s_losses::{
@@ -17,7 +17,7 @@ use w2s_losses::{
     log_odds_ratio, preference,
 };
 use w2s_stage::{Operation, RunOptions};
-use w2s_student::{Reference, Train};
+use w2s_student::{ComputeFeatures, Reference, Train};
 use w2s_text::ChatTemplate;
 
 /// An operation with the flags of a command line.
@@ -231,6 +231,79 @@ fn a_reference_and_a_run_of_every_method_in_a_store() {
     assert_ne!(
         chosen.manifest.summary["final_loss"],
         rejected.manifest.summary["final_loss"]
+    );
+}
+
+#[test]
+fn features_are_made_once_and_every_probe_reads_them() {
+    let bench = Bench::new();
+    let base = bench.base(1, &WORDS, 1);
+    let examples = |name: u8, count: u64| {
+        let example = |id| Example {
+            id,
+            split: Split::Transfer,
+            group: id,
+            label: (id % 2) as u32,
+            text: format!("film is {}", ["bad", "very good"][id as usize % 2]),
+        };
+        let reference = ArtifactRef::new(Kind::Examples, Key::from_bytes([name; 32]));
+        let pending = bench.store.begin(&reference).unwrap();
+        pending
+            .write_records(&(0..count).map(example).collect::<Vec<_>>())
+            .unwrap();
+        let provenance = Provenance {
+            summary: json!({"classes": ["no", "yes"]}),
+            ..Provenance::default()
+        };
+        pending.commit(provenance).unwrap();
+        reference
+    };
+    let (data, other) = (examples(2, 12), examples(3, 10));
+    let features = bench
+        .run::<ComputeFeatures>(&format!(
+            "--base {base} --data {data} --max-tokens 3 --too-long truncate"
+        ))
+        .unwrap();
+    assert_eq!(features.manifest.summary["rows"], 12);
+    assert_eq!(features.manifest.summary["truncated"], 6);
+
+    let probe = |data: ArtifactRef, more: &str| {
+        let line = format!(
+            "--base {base} --data {data} --features {} --gold --lr 1e-2 {more}",
+            features.reference
+        );
+        bench.run::<Train>(&line)
+    };
+    let trained = probe(data, "--epochs 3").unwrap();
+    let summary = &trained.manifest.summary;
+    assert_eq!(
+        (&summary["rows"], &summary["truncated"]),
+        (&12.into(), &6.into())
+    );
+    // Nothing but the head ran.
+    assert_eq!(summary["tokens"], 0);
+    let settings = ModelFolder::open(&trained.path).unwrap();
+    let settings = settings.classifier_settings().unwrap();
+    assert_eq!(
+        (settings.max_tokens, settings.too_long),
+        (3, TooLong::Truncate)
+    );
+    probe(data, "--loss confidence --seed 2").unwrap();
+
+    let message = |error: anyhow::Result<Artifact>| error.unwrap_err().to_string();
+    assert_eq!(
+        message(probe(other, "")),
+        format!(
+            "{} was made from {}, but --data is {}\n\
+             hint: make it anew with `w2s-student features` from the same base and data",
+            features.reference.short(),
+            data.short(),
+            other.short()
+        )
+    );
+    assert_eq!(
+        message(probe(data, "--max-tokens 4")),
+        "--max-tokens is that of --features\nhint: give it to `w2s-student features`"
     );
 }
 

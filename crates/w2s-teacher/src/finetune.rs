@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use burn::tensor::Device;
 use std::path::Path;
 use w2s_artifact::Example;
-use w2s_lm::{Classifier, ClassifierArgs, LabelledRows, save_classifier};
+use w2s_lm::{Classifier, ClassifierArgs, Inputs, LabelledRows, save_classifier};
 use w2s_losses::cross_entropy_rows;
 use w2s_train::{
     EarlyStoppingArgs, FitSummary, Loss, Objective, Plan, StepInfo, TrainArgs, TrainError, Watch,
@@ -24,12 +24,11 @@ impl Objective<Classifier> for Gold {
         rows: &[usize],
         info: StepInfo,
     ) -> Result<Loss, TrainError> {
-        let batch = self.rows.batch(rows);
-        let logits = model.logits(&batch); // [rows, classes]
+        let (logits, tokens) = self.rows.logits(model, rows); // [rows, classes]
         let targets = self.rows.targets(rows, &logits.device());
         Ok(Loss {
             value: cross_entropy_rows(logits, targets).sum() / info.batch.len() as f64,
-            tokens: batch.tokens(),
+            tokens,
             metrics: Vec::new(),
         })
     }
@@ -95,14 +94,12 @@ pub fn finetune(
             .map(|c| f32::from(c == label as usize))
             .collect()
     };
-    let rows = LabelledRows {
-        sequences: encoded.sequences,
-        targets: labels.into_iter().map(one_hot).collect(),
-    };
+    let targets = labels.into_iter().map(|label| Some(one_hot(label)));
+    let rows = LabelledRows::new(Inputs::Tokens(encoded.sequences), targets.collect());
     let (rows, held_out) = rows.split_off(stopping.held_out);
-    let plan = Plan::by_examples(rows.sequences.len(), batch, train.epochs, train.seed)
-        .at_most(train.max_steps);
-    let (count, held_out_rows) = (rows.sequences.len(), held_out.sequences.len());
+    let plan =
+        Plan::by_examples(rows.len(), batch, train.epochs, train.seed).at_most(train.max_steps);
+    let (count, held_out_rows) = (rows.len(), held_out.len());
     let fitted = fit(
         model,
         &mut Gold { rows, held_out },

@@ -72,7 +72,7 @@ impl Operation for Finetune {
         if self.batch == 0 {
             bail!("--batch is 0; it must be above zero");
         }
-        self.classifier.check().map_err(anyhow::Error::msg)?;
+        self.classifier.prompt.check().map_err(anyhow::Error::msg)?;
         self.train.check().map_err(anyhow::Error::msg)?;
         self.stopping.check().map_err(anyhow::Error::msg)
     }

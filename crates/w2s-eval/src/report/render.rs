@@ -218,7 +218,10 @@ pub(crate) fn outcome(summary: &Json) -> String {
     }
     let mut parts = vec![said.join(", ")];
     parts.extend(left_out(summary));
-    let truncated = whole("truncated").filter(|&n| n > 0);
+    let cut = |side: &str| summary.get(side)?.get("truncated")?.as_u64();
+    let truncated = whole("truncated")
+        .or_else(|| Some(cut("chosen")? + cut("rejected")?))
+        .filter(|&n| n > 0);
     parts.extend(truncated.map(|n| format!("{} truncated", count(n))));
     let sides = |chosen, rejected| number(chosen).zip(number(rejected));
     let lengths = sides("tokens_chosen", "tokens_rejected")
@@ -241,7 +244,9 @@ pub(crate) fn outcome(summary: &Json) -> String {
 fn left_out(summary: &Json) -> Option<String> {
     let mut counts: Vec<(&str, &Json)> = Vec::new();
     for (name, value) in summary.as_object()? {
+        let name = name.strip_prefix("pairs_").unwrap_or(name);
         match (name.strip_prefix("dropped"), value) {
+            (None, n) if name == "identical" => counts.push((name, n)),
             (None, _) => {}
             (Some(_), Json::Object(reasons)) => {
                 counts.extend(reasons.iter().map(|(reason, n)| (&reason[..], n)));
@@ -477,12 +482,13 @@ mod tests {
     #[test]
     fn a_step_says_what_it_left_out_and_how_long_its_sides_are() {
         let training = json!({
-            "pairs": 1980, "dropped": {"identical": 18, "no_room": 2, "too_long": 0}, "truncated": 3,
+            "pairs": 1980, "pairs_dropped": 20, "pairs_identical": 18,
+            "chosen": {"kept": 1998, "truncated": 1}, "rejected": {"kept": 1998, "truncated": 2},
             "tokens_chosen": 8.2, "tokens_rejected": 7.5, "steps": 62, "tokens": 40000, "final_loss": 0.5,
         });
         assert_eq!(
             outcome(&training),
-            "final loss 0.500, 1,980 pairs; dropped: identical 18, no room 2; 3 truncated; chosen 8.2, rejected 7.5 tokens"
+            "final loss 0.500, 1,980 pairs; dropped: 20, identical 18; 3 truncated; chosen 8.2, rejected 7.5 tokens"
         );
         let pairs = json!({
             "rows": 20, "dropped": {"tied": 0}, "length_unit": "characters", "mean_chosen_length": 40.0,

@@ -56,7 +56,7 @@ impl Objective<Classifier> for Confidence {
         let model = burn::module::Module::valid(model);
         let parts = passes
             .iter()
-            .map(|rows| model.logits(&self.rows.batch(rows)))
+            .map(|rows| self.rows.logits(&model, rows).0)
             .collect();
         self.targets = Some(self.targets(Tensor::cat(parts, 0), info)?);
         Ok(())
@@ -68,8 +68,7 @@ impl Objective<Classifier> for Confidence {
         rows: &[usize],
         info: StepInfo,
     ) -> Result<Loss, TrainError> {
-        let batch = self.rows.batch(rows);
-        let logits = model.logits(&batch); // [rows, classes]
+        let (logits, tokens) = self.rows.logits(model, rows); // [rows, classes]
         let targets = if rows.len() == info.batch.len() {
             self.targets(logits.clone(), info)?
         } else {
@@ -92,7 +91,7 @@ impl Objective<Classifier> for Confidence {
         };
         Ok(Loss {
             value: cross_entropy_rows(logits, targets).sum() / info.batch.len() as f64,
-            tokens: batch.tokens(),
+            tokens,
             metrics: Vec::new(),
         })
     }

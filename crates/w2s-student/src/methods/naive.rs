@@ -19,12 +19,11 @@ impl Objective<Classifier> for Naive {
         rows: &[usize],
         info: StepInfo,
     ) -> Result<Loss, TrainError> {
-        let batch = self.rows.batch(rows);
-        let logits = model.logits(&batch); // [rows, classes]
+        let (logits, tokens) = self.rows.logits(model, rows); // [rows, classes]
         let targets = self.rows.targets(rows, &logits.device());
         Ok(Loss {
             value: cross_entropy_rows(logits, targets).sum() / info.batch.len() as f64,
-            tokens: batch.tokens(),
+            tokens,
             metrics: Vec::new(),
         })
     }

@@ -24,13 +24,12 @@ impl Objective<Classifier> for Product {
         rows: &[usize],
         info: StepInfo,
     ) -> Result<Loss, TrainError> {
-        let batch = self.rows.batch(rows);
-        let logits = model.logits(&batch); // [rows, classes]
+        let (logits, tokens) = self.rows.logits(model, rows); // [rows, classes]
         let labels = self.rows.targets(rows, &logits.device());
         Ok(Loss {
             value: product_rows(logits, labels, self.alpha, self.beta).sum()
                 / info.batch.len() as f64,
-            tokens: batch.tokens(),
+            tokens,
             metrics: Vec::new(),
         })
     }

@@ -1,8 +1,9 @@
 //! `w2s-student train`: one operation, whose flags say which method it is.
 
+use super::features::prompt_of;
 use super::reference::check_origin;
 use crate::methods::{Confidence, Naive, Product, preference, sft};
-use crate::{Conversation, Setup, Supervision, Trained};
+use crate::{Conversation, Probe, Setup, Supervision, Trained};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,7 +11,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use w2s_artifact::{Kind, Label, Message, Pair, Prompt, ReferenceLogProbs, Response, Split};
-use w2s_lm::{Classifier, ClassifierArgs, EncodingArgs, LabelledRows, LoraArgs, TooLong};
+use w2s_lm::{
+    Classifier, ClassifierArgs, EncodingArgs, LabelledRows, LoraArgs, PromptArgs, TooLong,
+};
 use w2s_losses::{ConfidenceVariant, LossError, PreferenceLoss, PreferenceSettings};
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
 use w2s_train::{EarlyStoppingArgs, Metrics, Objective, TrainArgs};
@@ -96,6 +99,11 @@ pub struct Train {
     #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub labels: Option<ArtifactArg>,
+    /// labels: what the base makes of the examples, from `w2s-student features`: only the head is trained on it, a linear
+    /// probe; template and limits of tokens are those of the features
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub features: Option<ArtifactArg>,
     /// labels: train on gold labels instead: the strong ceiling
     #[arg(long, conflicts_with = "labels")]
     pub gold: bool,
@@ -226,11 +234,12 @@ fn told(error: LossError) -> anyhow::Error {
 
 impl Train {
     /// The methods, for each flag that not all of them read, and whether it was given.
-    fn flags(&self) -> [(&'static str, &'static [Method], bool); 26] {
+    fn flags(&self) -> [(&'static str, &'static [Method], bool); 27] {
         use Method::{Labels, Preference, Sft};
         [
             ("data", &[Labels], self.data.is_some()),
             ("labels", &[Labels], self.labels.is_some()),
+            ("features", &[Labels], self.features.is_some()),
             ("gold", &[Labels], self.gold),
             ("confidence", &[Labels], self.confidence.is_some()),
             ("max-weight", &[Labels], self.max_weight.is_some()),
@@ -279,6 +288,19 @@ impl Train {
                     "--{flag} is not read by --method {method}; it belongs to {}",
                     names.join(" and ")
                 );
+            }
+        }
+        if self.features.is_some() {
+            for (flag, given) in [
+                ("template", self.template.is_some()),
+                ("max-tokens", self.max_tokens.is_some()),
+                ("too-long", self.too_long != TooLong::Drop),
+            ] {
+                if given {
+                    bail!(
+                        "--{flag} is that of --features\nhint: give it to `w2s-student features`"
+                    );
+                }
             }
         }
         match method {
@@ -364,10 +386,9 @@ impl Train {
         Ok(confidence)
     }
 
-    fn classifier(&self) -> ClassifierArgs {
-        ClassifierArgs {
+    fn prompt(&self) -> PromptArgs {
+        PromptArgs {
             template: self.template.clone().unwrap_or("{text}".into()),
-            label_words: self.label_words.clone(),
             max_tokens: self.max_tokens,
             too_long: self.too_long,
         }
@@ -442,14 +463,30 @@ impl Train {
             Some(labels) => Supervision::Weak(labels.records::<Label>()?),
             None => Supervision::Gold,
         };
+        let base = step.artifact("base")?;
+        let features = step.optional_artifact("features")?;
+        let prompt = match &features {
+            None => self.prompt(),
+            Some(features) => prompt_of(features, &base, &data)?,
+        };
+        let probe = features.map(|features| -> Result<Probe> {
+            Ok(Probe {
+                features: features.records()?,
+                truncated: features.manifest.summary["truncated"].as_u64().unwrap_or(0) as usize,
+            })
+        });
         let mut watch = step.watch("step");
         crate::train(
-            &step.artifact("base")?.path,
+            &base.path,
             &data.examples(Split::Transfer)?,
             &data.classes()?,
             &supervision,
+            probe.transpose()?,
             self.batch,
-            &self.classifier(),
+            &ClassifierArgs {
+                prompt,
+                label_words: self.label_words.clone(),
+            },
             &self.train,
             &self.stopping(),
             &w2s_lm::device(step.device())?,
@@ -572,6 +609,9 @@ impl Operation for Train {
         inputs.artifact("base", &self.base).of(Kind::Checkpoint);
         inputs.artifact("data", &self.data).of(Kind::Examples);
         inputs.artifact("labels", &self.labels).of(Kind::Labels);
+        inputs
+            .artifact("features", &self.features)
+            .of(Kind::Features);
         inputs.artifact("pairs", &self.pairs).of(Kind::Pairs);
         inputs
             .artifact("responses", &self.responses)
@@ -592,7 +632,7 @@ impl Operation for Train {
         match self.method {
             Method::Labels => {
                 self.check_label_loss()?;
-                self.classifier().check().map_err(anyhow::Error::msg)?;
+                self.prompt().check().map_err(anyhow::Error::msg)?;
                 self.check_stopping()
             }
             Method::Sft => self.encoding()?.check().map_err(anyhow::Error::msg),
