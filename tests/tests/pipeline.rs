@@ -27,17 +27,15 @@ fn built() {
 }
 
 fn pipeline(store: &Path, more: &[&str]) -> Command {
+    pipeline_of("tests/recipes/tiny.toml", store, more)
+}
+
+fn pipeline_of(recipe: &str, store: &Path, more: &[&str]) -> Command {
     built();
     let mut command = Command::new(env!("CARGO"));
     command
         .current_dir(root())
-        .args([
-            "xtask",
-            "pipeline",
-            "tests/recipes/tiny.toml",
-            "--no-build",
-            "--store",
-        ])
+        .args(["xtask", "pipeline", recipe, "--no-build", "--store"])
         .arg(store)
         .args(more)
         .env("NO_COLOR", "1");
@@ -139,8 +137,78 @@ fn two_pipelines_on_one_store_do_each_step_once() {
     let folders: usize = kinds
         .map(|kind| std::fs::read_dir(kind.unwrap().path()).unwrap().count())
         .sum();
-    // corpus, base, data, weak, labels, two students, three predictions, report
-    assert_eq!(folders, 11);
+    // corpus, base, data, weak, labels, tokens, features, three students, four predictions, report
+    assert_eq!(folders, 15);
+}
+
+#[test]
+fn preference_tuning_runs_from_prompts_to_a_report() {
+    let store = tempfile::tempdir().unwrap();
+    let recipe = "tests/recipes/tiny-delta.toml";
+    let (out, _) = finished(&pipeline_of(recipe, store.path(), &[]).output().unwrap());
+    assert!(
+        out.contains("delta") && out.contains("report.html"),
+        "{out}"
+    );
+    let path = store.path().join("reports/tiny-delta/report.json");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let arms = report["arms"].as_array().unwrap();
+    let names: Vec<&str> = arms.iter().filter_map(|arm| arm["arm"].as_str()).collect();
+    assert_eq!(names, ["base", "sft", "delta"]);
+    // The base does not diverge from itself; a tuned model does.
+    let divergence = |arm: &Value| {
+        let metrics = arm["metrics"].as_array().unwrap();
+        let kl = metrics.iter().find(|m| m["metric"] == "kl").expect("kl");
+        kl["value"]["mean"].as_f64().unwrap()
+    };
+    assert_eq!(divergence(&arms[0]), 0.0);
+    assert!(divergence(&arms[1]) > 0.0 && divergence(&arms[2]) > 0.0);
+    let (_, err) = finished(&pipeline_of(recipe, store.path(), &[]).output().unwrap());
+    assert!(!err.contains("DONE"), "{err}");
+}
+
+/// Every step of every recipe that is shipped has flags that its stage takes.
+#[test]
+fn shipped_recipes_are_ready_to_run() {
+    let store = tempfile::tempdir().unwrap();
+    let file = root().join("Cargo.toml").to_string_lossy().into_owned();
+    let folder = root()
+        .join("data/golden/qwen2-tiny")
+        .to_string_lossy()
+        .into_owned();
+    let own = |names: &[(&str, &str)]| -> Vec<String> {
+        let pairs = names.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.flat_map(|pair| ["--var".to_owned(), pair]).collect()
+    };
+    for (recipe, variables) in [
+        ("weak-to-strong", own(&[])),
+        ("linear-probe", own(&[])),
+        ("delta-style", own(&[])),
+        ("delta-self", own(&[])),
+        ("delta-ladder", own(&[])),
+        ("delta-theory", own(&[])),
+        ("sst2", own(&[("strong", &folder), ("data", &file)])),
+        (
+            "preference",
+            own(&[("model", &folder), ("pairs", &file), ("test", &file)]),
+        ),
+        (
+            "delta",
+            own(&[
+                ("student", &folder),
+                ("chosen", &folder),
+                ("rejected", &folder),
+                ("prompts", &file),
+                ("test", &file),
+            ]),
+        ),
+    ] {
+        let mut more: Vec<&str> = variables.iter().map(String::as_str).collect();
+        more.push("--dry-run");
+        let output = pipeline_of(recipe, store.path(), &more).output().unwrap();
+        let (_, err) = finished(&output);
+        assert!(!err.contains("error"), "{recipe}: {err}");
+    }
 }
 
 /// Kills every process whose command line names the store: xtask and the stage it runs.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use w2s_artifact::Store;
+use w2s_artifact::{Artifact, Store};
 
 use crate::build;
 use crate::cli::Bench;
@@ -72,6 +72,11 @@ const STEP: [Figure; 3] = [
 
 const GENERATION: [Figure; 2] = [
     ("tokens/s", "tokens_per_s", "tokens_per_s"),
+    ("peak memory, MiB", "peak_rss_mib", "peak_rss_mib"),
+];
+
+const PREFERENCE: [Figure; 2] = [
+    ("pairs/s, with reference", "pairs_per_s", "pairs_per_s"),
     ("peak memory, MiB", "peak_rss_mib", "peak_rss_mib"),
 ];
 
@@ -139,6 +144,18 @@ pub fn bench(arguments: &Bench) -> Result<()> {
         },
     )?
     .print(&GENERATION);
+    if let Some(pairs) = &arguments.pairs {
+        for (beside, flags) in [("TRL", PEER_TRL), ("PyTorch", PEER_TORCH)] {
+            let work = format!("DPO, 24 pairs, batch 4, beside {beside}");
+            Rounds::run(&work, arguments.rounds, || {
+                let ours = preference(&model, pairs, &threads)?;
+                let theirs = peer("peer_dpo.py", &flags)
+                    .map(|mut peer| json_of(peer.args(["--model", &model, "--data"]).arg(pairs)));
+                Ok((ours, theirs.transpose()?))
+            })?
+            .print(&PREFERENCE);
+        }
+    }
     let Some(sst2) = &arguments.sst2 else {
         return Ok(());
     };
@@ -176,6 +193,68 @@ enum Rows<'a> {
     Choose(&'a [PathBuf; 2]),
 }
 
+const PEER_TRL: [&str; 4] = ["--impl", "trl", "--n-pairs", "24"];
+const PEER_TORCH: [&str; 4] = ["--impl", "torch", "--n-pairs", "24"];
+
+/// The settings of `peer_dpo.py` in the words of the recipe `preference`. Of the first 30 pairs of HH-RLHF's harmless ones 24
+/// have at most 128 tokens: those that the peer takes.
+const OWN_DPO: [&str; 7] = [
+    "limit=30",
+    "template=plain",
+    "separate=true",
+    "max-tokens=128",
+    "batch=4",
+    "schedule=constant",
+    "lr=5e-6",
+];
+
+/// `cargo xtask pipeline` of a recipe in a store of its own.
+fn pipeline(recipe: &str, store: &Path, threads: &str) -> Result<Command> {
+    let program = std::env::current_exe().or_complain(|| "cannot find xtask itself".to_owned())?;
+    let mut pipeline = Command::new(program);
+    pipeline.args(["pipeline", recipe, "--threads", threads, "--store"]);
+    pipeline.arg(store).stdout(Stdio::piped());
+    Ok(pipeline)
+}
+
+/// What a pipeline left in its store.
+fn artifacts(store: &Path) -> Result<Vec<Artifact>> {
+    let cannot_read = || format!("cannot read {}", workspace::shown(store));
+    let store = Store::open(store).or_complain(cannot_read)?;
+    let references = store.list().or_complain(cannot_read)?;
+    references
+        .iter()
+        .map(|reference| store.require(reference).or_complain(cannot_read))
+        .collect()
+}
+
+/// The recipe `preference`: pairs a second of reference and training together, and the most memory that a step held.
+fn preference(model: &str, pairs: &Path, threads: &str) -> Result<Value> {
+    let folder = tempfile::tempdir().or_complain(|| "cannot make a temporary folder".to_owned())?;
+    let mut pipeline = pipeline("preference", folder.path(), threads)?;
+    pipeline.args(["--var", &format!("model={model}")]);
+    pipeline.args(["--var", &format!("pairs={}", pairs.to_string_lossy())]);
+    for variable in OWN_DPO {
+        pipeline.args(["--var", variable]);
+    }
+    finish(&mut pipeline)?;
+    let (mut count, mut seconds, mut peak) = (None, 0.0, None);
+    for artifact in artifacts(folder.path())? {
+        let summary = &artifact.manifest.summary;
+        let pairs = summary["pairs"].as_f64();
+        if let (Some(pairs), Some(rate)) = (pairs, summary["pairs_per_second"].as_f64()) {
+            seconds += pairs / rate;
+        }
+        if let (Some(pairs), Some(train)) = (pairs, summary["train_seconds"].as_f64()) {
+            count = Some(pairs);
+            seconds += train;
+        }
+        peak = peak.max(artifact.manifest.peak_memory_mib);
+    }
+    let rate = count.map(|count| count / seconds);
+    Ok(json!({"pairs": count, "pairs_per_s": rate, "peak_rss_mib": peak}))
+}
+
 /// The settings of the recipe `sst2` in the words of `peer_w2s.py`.
 const PEER_EXPERIMENT: [&str; 13] = [
     "--n-gold",
@@ -195,13 +274,8 @@ const PEER_EXPERIMENT: [&str; 13] = [
 
 /// The recipe `sst2`: its seconds, those of the same command again, and the most memory that a step held.
 fn experiment(model: &str, rows: Rows, store: &Path, threads: &str) -> Result<Value> {
-    let program = std::env::current_exe().or_complain(|| "cannot find xtask itself".to_owned())?;
-    let mut pipeline = Command::new(program);
-    pipeline.args(["pipeline", "sst2", "--threads", threads, "--store"]);
-    pipeline
-        .arg(store)
-        .arg("--var")
-        .arg(format!("strong={model}"));
+    let mut pipeline = pipeline("sst2", store, threads)?;
+    pipeline.args(["--var", &format!("strong={model}")]);
     let mut variable = |name: &str, value: &Path| {
         pipeline.arg("--var");
         pipeline.arg(format!("{name}={}", value.to_string_lossy()));
@@ -220,20 +294,16 @@ fn experiment(model: &str, rows: Rows, store: &Path, threads: &str) -> Result<Va
             }
         }
     }
-    pipeline.stdout(Stdio::piped());
     let mut seconds = || -> Result<f64> {
         let started = Instant::now();
         finish(&mut pipeline)?;
         Ok(started.elapsed().as_secs_f64())
     };
     let (first, cached) = (seconds()?, seconds()?);
-    let cannot_read = || format!("cannot read {}", workspace::shown(store));
-    let store = Store::open(store).or_complain(cannot_read)?;
-    let mut peak = None;
-    for reference in store.list().or_complain(cannot_read)? {
-        let artifact = store.require(&reference).or_complain(cannot_read)?;
-        peak = peak.max(artifact.manifest.peak_memory_mib);
-    }
+    let peak = artifacts(store)?
+        .iter()
+        .filter_map(|artifact| artifact.manifest.peak_memory_mib)
+        .max();
     Ok(json!({"seconds": first, "cached_seconds": cached, "peak_rss_mib": peak}))
 }
 

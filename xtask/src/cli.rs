@@ -149,13 +149,17 @@ pub struct Bench {
     #[arg(long, value_name = "PATH", requires = "peer_dir")]
     pub peer_python: Option<PathBuf>,
 
-    /// The folder that holds `peer_train_step.py`, `peer_generate.py` and `peer_w2s.py`.
+    /// The folder that holds `peer_train_step.py`, `peer_generate.py`, `peer_dpo.py` and `peer_w2s.py`.
     #[arg(long, value_name = "FOLDER", requires = "peer_python")]
     pub peer_dir: Option<PathBuf>,
 
     /// A model folder, such as SmolLM2-135M: measures generation too.
     #[arg(long, value_name = "FOLDER")]
     pub model: Option<PathBuf>,
+
+    /// A file of preference pairs in the layout of HH-RLHF: measures DPO too, beside TRL and plain PyTorch.
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub pairs: Option<PathBuf>,
 
     /// A folder with `train.tsv` and `test.tsv` of SST-2: measures the experiment `sst2` too, on the rows that the peer chose
     /// if there is one, and how long the same command takes when every step is cached.

@@ -8,7 +8,7 @@ use crate::codec;
 use crate::error::StoreError;
 use crate::manifest::Manifest;
 use crate::preference::{Pair, Prompt, ReferenceLogProbs, Response, Score};
-use crate::record::{Document, Example, Features, Label, Prediction, Record, Split};
+use crate::record::{Document, Example, Features, Label, Prediction, Record, Split, Tokens};
 use crate::reference::{ArtifactRef, Kind};
 
 /// The training log in a checkpoint folder, one JSON object a line.
@@ -72,6 +72,7 @@ impl Artifact {
             Kind::Corpus => self.as_json::<Document>(),
             Kind::Examples => self.as_json::<Example>(),
             Kind::Labels => self.as_json::<Label>(),
+            Kind::Tokens => self.as_json::<Tokens>(),
             Kind::Features => self.as_json::<Features>(),
             Kind::Predictions => self.as_json::<Prediction>(),
             Kind::Prompts => self.as_json::<Prompt>(),

@@ -6,7 +6,7 @@
 //! [`Pending::commit`]; the last renames the whole folder into place, so a reader sees all of it or nothing, whenever a
 //! process is killed. [`Store::require`] opens an [`Artifact`] after hashing its files against the [`Manifest`] beside them.
 //!
-//! Rows that steps exchange are [`Record`]s: [`Document`], [`Example`], [`Label`], [`Features`], [`Prediction`]. They go through
+//! Rows that steps exchange are [`Record`]s: [`Document`], [`Example`], [`Label`], [`Tokens`], [`Features`], [`Prediction`]. They go through
 //! [`codec`], the one module that knows their bytes, and are checked before writing and after reading.
 //!
 //! ```
@@ -71,7 +71,7 @@ pub use crate::{
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
     preference::{Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score},
-    record::{Document, Example, Features, Label, Prediction, Record, Split},
+    record::{Document, Example, Features, Label, Prediction, Record, Split, Tokens},
     reference::{ArtifactRef, Key, Kind},
     store::{Status, StepLock, Store},
     time::timestamp,

@@ -129,6 +129,27 @@ impl Record for Label {
     }
 }
 
+/// One text in its prompt as a model reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// The example it belongs to.
+    pub id: u64,
+    /// Token ids.
+    pub ids: Vec<u32>,
+}
+
+impl Record for Tokens {
+    const KIND: Kind = Kind::Tokens;
+    const FORMAT: u32 = 1;
+
+    fn validate(&self) -> Result<(), String> {
+        match self.ids.is_empty() {
+            true => Err("there are no tokens".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
 /// What a frozen model makes of one text: the hidden state that a classification head reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Features {
@@ -238,6 +259,16 @@ mod tests {
             label(&[0.5, 0.25]),
             Err("its probabilities sum to 0.75, not to 1".to_owned())
         );
+    }
+
+    #[test]
+    fn a_row_has_tokens() {
+        let tokens = |ids: &[u32]| {
+            let ids = ids.to_vec();
+            Tokens { id: 0, ids }.validate()
+        };
+        assert_eq!(tokens(&[7]), Ok(()));
+        assert_eq!(tokens(&[]), Err("there are no tokens".to_owned()));
     }
 
     #[test]

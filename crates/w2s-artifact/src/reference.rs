@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::StoreError;
 use crate::preference::{Pair, Prompt, ReferenceLogProbs, Response, Score};
-use crate::record::{Document, Example, Features, Label, Prediction, Record};
+use crate::record::{Document, Example, Features, Label, Prediction, Record, Tokens};
 
 /// What an artifact holds, and so which steps can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,8 @@ pub enum Kind {
     Examples,
     /// A teacher's soft labels on the transfer rows.
     Labels,
+    /// The transfer rows as a model reads them.
+    Tokens,
     /// What a frozen model makes of texts, for a linear probe.
     Features,
     /// A model folder in the layout of Hugging Face.
@@ -44,10 +46,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which an experiment makes them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Corpus,
         Self::Examples,
         Self::Labels,
+        Self::Tokens,
         Self::Features,
         Self::Checkpoint,
         Self::Predictions,
@@ -66,6 +69,7 @@ impl Kind {
             Self::Corpus => "corpus",
             Self::Examples => "examples",
             Self::Labels => "labels",
+            Self::Tokens => "tokens",
             Self::Features => "features",
             Self::Checkpoint => "checkpoint",
             Self::Predictions => "predictions",
@@ -85,6 +89,7 @@ impl Kind {
             Self::Corpus => Document::FORMAT,
             Self::Examples => Example::FORMAT,
             Self::Labels => Label::FORMAT,
+            Self::Tokens => Tokens::FORMAT,
             Self::Features => Features::FORMAT,
             Self::Predictions => Prediction::FORMAT,
             Self::Prompts => Prompt::FORMAT,

@@ -28,7 +28,7 @@ use parquet::{
 use serde_json::{Value, json};
 use w2s_artifact::{
     Answer, Artifact, ArtifactRef, Document, Example, Features, Kind, Label, LogProb, Message,
-    Pair, Prediction, Prompt, Record, ReferenceLogProbs, Response, Score, Store,
+    Pair, Prediction, Prompt, Record, ReferenceLogProbs, Response, Score, Store, Tokens,
 };
 use w2s_stage::{ArtifactArg, Command, HintExt};
 
@@ -70,6 +70,7 @@ impl Command for Export {
             Kind::Corpus => write_records::<Document>(&artifact, &self.output),
             Kind::Examples => write_records::<Example>(&artifact, &self.output),
             Kind::Labels => write_records::<Label>(&artifact, &self.output),
+            Kind::Tokens => write_records::<Tokens>(&artifact, &self.output),
             Kind::Features => write_records::<Features>(&artifact, &self.output),
             Kind::Predictions => write_records::<Prediction>(&artifact, &self.output),
             Kind::Prompts => write_records::<Prompt>(&artifact, &self.output),
@@ -149,6 +150,25 @@ impl Columns for Label {
         vec![
             u64s(rows.iter().map(|row| row.id)),
             f32_lists(rows.iter().map(|row| row.probabilities.as_slice())),
+        ]
+    }
+}
+
+impl Columns for Tokens {
+    fn fields() -> Vec<Field> {
+        vec![
+            required("id", DataType::UInt64),
+            required("ids", list_of(DataType::UInt32)),
+        ]
+    }
+
+    fn columns(rows: &[Self]) -> Vec<ArrayRef> {
+        vec![
+            u64s(rows.iter().map(|row| row.id)),
+            lists(
+                rows.iter().map(|row| row.ids.len()),
+                u32s(rows.iter().flat_map(|row| row.ids.iter().copied())),
+            ),
         ]
     }
 }

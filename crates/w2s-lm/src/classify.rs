@@ -1,6 +1,6 @@
 //! Texts for a classifier: prompt, token limit, probabilities.
 
-use crate::{Batch, Classifier, LanguageModel, LmError, ModelFolder, Tokenizer, by_token_budget};
+use crate::{Batch, Classifier, LmError, ModelFolder, Tokenizer, by_token_budget};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -130,24 +130,32 @@ impl PromptArgs {
         Ok(())
     }
 
+    /// Texts as the model in a folder reads them.
+    pub fn encode<'a>(
+        &self,
+        folder: &Path,
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Encoded, LmError> {
+        let (_, tokenizer, settings) = self.open(folder, &[])?;
+        settings.encode(&tokenizer, texts)
+    }
+
     fn open(
         &self,
         folder: &Path,
         classes: &[String],
-        device: &Device,
-    ) -> Result<(LanguageModel, Tokenizer, ClassifierSettings), LmError> {
+    ) -> Result<(ModelFolder, Tokenizer, ClassifierSettings), LmError> {
         let opened = ModelFolder::open(folder)?;
         let tokenizer = Tokenizer::load(folder)?;
         tokenizer.fits(opened.config().vocabulary)?;
-        let model = opened.language_model(device)?;
-        let positions = model.model.max_tokens();
+        let longest = opened.config().longest();
         let settings = ClassifierSettings {
             template: self.template.replace("\\n", "\n"),
             classes: classes.to_vec(),
-            max_tokens: self.max_tokens.unwrap_or(positions).min(positions),
+            max_tokens: self.max_tokens.unwrap_or(longest).min(longest),
             too_long: self.too_long,
         };
-        Ok((model, tokenizer, settings))
+        Ok((opened, tokenizer, settings))
     }
 }
 
@@ -180,8 +188,10 @@ impl ClassifierArgs {
         classes: &[String],
         device: &Device,
     ) -> Result<(Classifier, Tokenizer, ClassifierSettings), LmError> {
-        let (model, tokenizer, settings) = self.prompt.open(folder, classes, device)?;
-        let classifier = match self.label_tokens(&tokenizer, classes)? {
+        let (opened, tokenizer, settings) = self.prompt.open(folder, classes)?;
+        let words = self.label_tokens(&tokenizer, classes)?;
+        let model = opened.language_model(device)?;
+        let classifier = match words {
             None => Classifier::zero_head(model.model, classes.len(), device),
             Some(words) => Classifier::word_head(model, &words, device),
         };
@@ -264,9 +274,10 @@ pub fn features<'a>(
     device: &Device,
     each: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<(Encoded, Vec<Vec<f32>>)>, LmError> {
-    let (model, tokenizer, settings) = prompt.open(folder, &[], device)?;
+    let (opened, tokenizer, settings) = prompt.open(folder, &[])?;
     let encoded = settings.encode(&tokenizer, texts)?;
-    let compute = |batch: &Batch| model.model.features(batch);
+    let decoder = opened.language_model(device)?.model;
+    let compute = |batch: &Batch| decoder.features(batch);
     let features = in_batches(&encoded.sequences, TOKEN_BUDGET, each, compute);
     Ok(features.map(|features| (encoded, features)))
 }

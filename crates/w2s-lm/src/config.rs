@@ -82,6 +82,11 @@ pub struct DecoderConfig {
 pub const PRESETS: [&str; 4] = ["nano", "micro", "mini", "small"];
 
 impl DecoderConfig {
+    /// The longest sequence that a decoder of this shape takes, in tokens: tables of positions are made for no more.
+    pub fn longest(&self) -> usize {
+        self.positions.min(8192)
+    }
+
     /// A Llama-style decoder to train from scratch, tied embeddings.
     pub fn scratch(
         vocabulary: usize,

@@ -154,9 +154,6 @@ pub struct Decoder {
     pub(crate) lora: Option<LoraSettings>,
 }
 
-/// Rotary tables are made for this many positions at most; a longer sequence is refused when it is packed.
-const ROTARY_POSITIONS: usize = 8192;
-
 impl Decoder {
     /// A decoder with random weights: normal with deviation 0.02, the projections back into the residual stream
     /// scaled down by the root of twice the depth, norms at one.
@@ -213,7 +210,7 @@ impl Decoder {
             norm: norm(&mut init),
             rotary: config
                 .inverse_frequencies()
-                .map(|f| Rotary::new(&f, config.positions.min(ROTARY_POSITIONS))),
+                .map(|f| Rotary::new(&f, config.longest())),
             config: config.clone(),
             lora: None,
         }
@@ -226,7 +223,7 @@ impl Decoder {
 
     /// The longest sequence it takes, in tokens.
     pub fn max_tokens(&self) -> usize {
-        self.config.positions.min(ROTARY_POSITIONS)
+        self.config.longest()
     }
 
     /// Hidden states of some rows of a batch after the last norm, `[rows, dim]`.

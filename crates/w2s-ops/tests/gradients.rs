@@ -3,6 +3,7 @@
 //! Tensors of `f64` take the plain composition on every backend, so the same public function is kernel and oracle.
 
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
+use proptest::prelude::*;
 use w2s_ops::{
     AdamW, AttentionSpec, Rotary, Targets, adamw_update, attention, cross_entropy, gather_rows,
     gelu_tanh, layer_norm, linear, rms_norm, sum_squares, swiglu, token_log_probs,
@@ -137,6 +138,32 @@ fn activations() {
             swiglu(x[0].clone(), x[1].clone())
         });
         check("gelu", &[shape], &|x| gelu_tanh(x[0].clone()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Rows come from none and one upwards; widths around and across the lanes of a vector.
+    #[test]
+    fn any_shape(rows in prop_oneof![0..3usize, 3..160usize], width in 1..80usize, output in 1..90usize) {
+        check("linear", &[[rows, width], [output, width]], &|x| {
+            linear(x[0].clone(), x[1].clone())
+        });
+        check("rms_norm", &[[rows, width], [1, width]], &|x| {
+            rms_norm(x[0].clone(), row(&x[1]), 1e-2)
+        });
+        check("layer_norm", &[[rows, width], [1, width], [1, width]], &|x| {
+            layer_norm(x[0].clone(), row(&x[1]), row(&x[2]), 1e-2)
+        });
+        check("swiglu", &[[rows, width], [rows, width]], &|x| swiglu(x[0].clone(), x[1].clone()));
+        check("gelu", &[[rows, width]], &|x| gelu_tanh(x[0].clone()));
+        let some: Vec<usize> = (0..rows).map(|i| i * 7 % output).collect();
+        check("gather_rows", &[[output, width]], &|x| gather_rows(x[0].clone(), &some));
+        let targets = Targets::mean((0..rows as u32).map(|i| i % output as u32).collect::<Vec<_>>());
+        check("token_log_probs", &[[rows, width], [output, width]], &|x| {
+            token_log_probs(x[0].clone(), x[1].clone(), &targets).reshape([1, rows])
+        });
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`train()`] puts a classification head on a base model and lets a method move it: [`methods::Naive`] imitates the
 //! labels, [`methods::Confidence`] may disagree with them, [`methods::Product`] multiplies the two opinions. The strong
-//! ceiling is [`methods::Naive`] on gold labels. With a [`Probe`] the head alone is trained.
+//! ceiling is [`methods::Naive`] on gold labels. Rows may be [`Prepared`] once for several students.
 //!
 //! On conversations the student stays a language model: [`methods::sft()`] imitates answers, [`methods::preference()`]
 //! prefers the better answer of a pair, against what the frozen base makes of both, which [`reference()`] computed once.
@@ -22,6 +22,6 @@ pub use conversation::{
     SideCounts, encode_answers, encode_pairs, open,
 };
 #[cfg(feature = "cli")]
-pub use operations::{ComputeFeatures, Method, Reference, Side, Train};
+pub use operations::{ComputeFeatures, Encode, Method, Reference, Side, Train};
 pub use reference::{Referenced, reference};
-pub use train::{Probe, Supervision, Trained, train};
+pub use train::{Prepared, Supervision, Trained, train};

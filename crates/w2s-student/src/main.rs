@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use w2s_stage::Stage;
-use w2s_student::{ComputeFeatures, Reference, Train};
+use w2s_student::{ComputeFeatures, Encode, Reference, Train};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Stage::new("student", "The strong student: learns from a weak teacher")
             .operation::<Train>()
             .operation::<Reference>()
+            .operation::<Encode>()
             .operation::<ComputeFeatures>()
             .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )

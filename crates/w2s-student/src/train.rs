@@ -1,11 +1,11 @@
 //! From examples and labels to a trained student, whatever the method.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use std::collections::HashMap;
 use std::path::Path;
-use w2s_artifact::{Example, Features, Label};
+use w2s_artifact::{Example, Label};
 use w2s_lm::{Classifier, ClassifierArgs, Inputs, LabelledRows, save_classifier};
 use w2s_train::{EarlyStoppingArgs, FitSummary, Objective, Plan, TrainArgs, Watch, fit};
 
@@ -18,39 +18,32 @@ pub enum Supervision {
     Gold,
 }
 
-/// What a linear probe reads instead of texts: only the head is trained, the decoder stays as it is (arXiv 2312.09390,
-/// appendix D.2).
+/// What was computed of the rows beforehand, once for all who train on them: their tokens, or for a linear probe what the
+/// frozen base makes of them (arXiv 2312.09390, appendix D.2).
 #[derive(Clone, Debug)]
-pub struct Probe {
-    /// Features of the rows, made by the base that the head is put on.
-    pub features: Vec<Features>,
+pub struct Prepared {
+    /// The examples they belong to.
+    pub ids: Vec<u64>,
+    /// One row each.
+    pub inputs: Inputs,
     /// How many of the texts behind them were cut.
     pub truncated: usize,
 }
 
-impl Probe {
-    /// The examples that have features, by their place, and those features.
-    fn rows_of(self, examples: &[Example]) -> Result<(Vec<usize>, Vec<Vec<f32>>)> {
-        let count = self.features.len();
-        let mut by_id: HashMap<u64, Vec<f32>> = self
-            .features
-            .into_iter()
-            .map(|f| (f.id, f.values))
-            .collect();
-        let rows: (Vec<usize>, Vec<Vec<f32>>) = examples
-            .iter()
-            .enumerate()
-            .filter_map(|(row, example)| Some((row, by_id.remove(&example.id)?)))
-            .unzip();
-        if let Some(id) = by_id.keys().min() {
-            bail!(
-                "{} of {count} features are of rows that the transfer split of {} rows does not have, such as row {id}\n\
-                 hint: make them from these examples with `w2s-student features`",
-                by_id.len(),
-                examples.len()
-            );
-        }
-        Ok(rows)
+impl Prepared {
+    /// The places of the rows among `examples`.
+    fn places(&self, examples: &[Example]) -> Result<Vec<usize>> {
+        let places: HashMap<u64, usize> = (0..).zip(examples).map(|(i, e)| (e.id, i)).collect();
+        let place = |id: &u64| {
+            places.get(id).copied().with_context(|| {
+                format!(
+                    "row {id} was prepared, but the transfer split of {} rows does not have it\n\
+                     hint: prepare these examples, with `w2s-student encode` or `w2s-student features`",
+                    examples.len()
+                )
+            })
+        };
+        self.ids.iter().map(place).collect()
     }
 }
 
@@ -72,8 +65,8 @@ pub struct Trained {
     pub fit: FitSummary,
 }
 
-/// Trains the model of `base` on `examples` under `supervision`, or its head alone on the features of `probe`, and writes a
-/// classifier into `dir`. `method` makes the objective from rows to train on and rows held out.
+/// Trains the model of `base` on `examples` under `supervision`, and writes a classifier into `dir`; of `prepared` features the
+/// head alone is trained. `method` makes the objective from rows to train on and rows held out.
 ///
 /// # Errors
 ///
@@ -83,7 +76,7 @@ pub fn train<O: Objective<Classifier>>(
     examples: &[Example],
     classes: &[String],
     supervision: &Supervision,
-    probe: Option<Probe>,
+    prepared: Option<Prepared>,
     batch: usize,
     classifier: &ClassifierArgs,
     train: &TrainArgs,
@@ -96,21 +89,23 @@ pub fn train<O: Objective<Classifier>>(
 ) -> Result<Trained> {
     let (mut model, tokenizer, settings) = classifier.start(base, classes, device)?;
     let mut targets = targets(examples, classes.len(), supervision)?;
-    let (read, inputs, dropped_too_long, truncated) = match probe {
+    let (read, inputs, truncated) = match prepared {
         None => {
             let texts = examples.iter().map(|e| e.text.as_str());
             let encoded = settings.encode(&tokenizer, texts)?;
             let inputs = Inputs::Tokens(encoded.sequences);
-            (encoded.rows, inputs, encoded.dropped, encoded.truncated)
+            (encoded.rows, inputs, encoded.truncated)
         }
-        Some(probe) => {
-            model.model = model.model.no_grad();
-            let truncated = probe.truncated;
-            let (read, values) = probe.rows_of(examples)?;
-            let dropped = examples.len() - read.len();
-            (read, Inputs::Features(values), dropped, truncated)
-        }
+        Some(prepared) => (
+            prepared.places(examples)?,
+            prepared.inputs,
+            prepared.truncated,
+        ),
     };
+    if matches!(inputs, Inputs::Features(_)) {
+        model.model = model.model.no_grad();
+    }
+    let dropped_too_long = examples.len() - read.len();
     let targets: Vec<_> = read.iter().map(|&row| targets[row].take()).collect();
     let dropped_unlabelled = targets.iter().filter(|target| target.is_none()).count();
     let rows = LabelledRows::new(inputs, targets);

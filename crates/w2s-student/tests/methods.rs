@@ -3,14 +3,14 @@
 use std::path::Path;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
-use w2s_artifact::{Example, Features, Label, Split};
+use w2s_artifact::{Example, Label, Split};
 use w2s_lm::{
-    Classifier, ClassifierArgs, DecoderConfig, LabelledRows, LanguageModel, PromptArgs, TooLong,
-    device, features, save_language_model,
+    Classifier, ClassifierArgs, DecoderConfig, Inputs, LabelledRows, LanguageModel, PromptArgs,
+    TooLong, device, features, save_language_model,
 };
 use w2s_losses::{Confidence as Schedule, ConfidenceVariant};
 use w2s_student::methods::{Confidence, Naive, Product};
-use w2s_student::{Probe, Supervision, Trained, train};
+use w2s_student::{Prepared, Supervision, Trained, train};
 use w2s_train::{Decay, EarlyStoppingArgs, Objective, TrainArgs};
 
 const WORDS: [&str; 9] = [
@@ -131,7 +131,7 @@ fn prompt() -> PromptArgs {
 }
 
 /// What the base makes of the rows.
-fn probe() -> Probe {
+fn probe() -> Prepared {
     let (start, examples) = (tempfile::tempdir().unwrap(), rows().0);
     base(start.path());
     let texts = examples.iter().map(|e| e.text.as_str());
@@ -139,12 +139,9 @@ fn probe() -> Probe {
     let (encoded, values) = features(start.path(), &prompt(), texts, &device, &mut |_| true)
         .unwrap()
         .unwrap();
-    let ids = encoded.rows.iter().map(|&row| examples[row].id);
-    Probe {
-        features: ids
-            .zip(values)
-            .map(|(id, values)| Features { id, values })
-            .collect(),
+    Prepared {
+        ids: encoded.rows.iter().map(|&row| examples[row].id).collect(),
+        inputs: Inputs::Features(values),
         truncated: encoded.truncated,
     }
 }
@@ -153,7 +150,7 @@ fn probe_run<O: Objective<Classifier>>(
     args: &TrainArgs,
     held_out: f64,
     supervision: &Supervision,
-    probe: Option<Probe>,
+    prepared: Option<Prepared>,
     method: impl FnOnce(LabelledRows, LabelledRows) -> O,
 ) -> Run {
     let stopping = EarlyStoppingArgs {
@@ -173,7 +170,7 @@ fn probe_run<O: Objective<Classifier>>(
         &rows().0,
         &["negative".into(), "positive".into()],
         supervision,
-        probe,
+        prepared,
         20,
         &classifier,
         args,
@@ -326,10 +323,12 @@ fn a_probe_moves_the_head_alone_as_gradient_descent_on_its_features_does() {
     // Adam's first step moves each weight by the learning rate against the sign of its gradient, which at a head of
     // zeros is the mean of (1/2 - target) times the feature over the 20 rows of the batch; their mean over all 40 rows
     // has the same sign almost everywhere.
-    let (features, labels) = (probe().features, rows().1);
+    let (Inputs::Features(features), labels) = (probe().inputs, rows().1) else {
+        panic!("a probe reads features")
+    };
     let gradient = |class: usize, column: usize| -> f32 {
         let rows = features.iter().zip(&labels);
-        rows.map(|(f, l)| (0.5 - l.probabilities[class]) * f.values[column])
+        rows.map(|(f, l)| (0.5 - l.probabilities[class]) * f[column])
             .sum()
     };
     let mut agreeing = 0;

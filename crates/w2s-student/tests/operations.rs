@@ -17,7 +17,7 @@ use w2s_losses::{
     log_odds_ratio, preference,
 };
 use w2s_stage::{Operation, RunOptions};
-use w2s_student::{ComputeFeatures, Reference, Train};
+use w2s_student::{ComputeFeatures, Encode, Reference, Train};
 use w2s_text::ChatTemplate;
 
 /// An operation with the flags of a command line.
@@ -235,7 +235,7 @@ fn a_reference_and_a_run_of_every_method_in_a_store() {
 }
 
 #[test]
-fn features_are_made_once_and_every_probe_reads_them() {
+fn tokens_and_features_are_made_once_for_all_students() {
     let bench = Bench::new();
     let base = bench.base(1, &WORDS, 1);
     let examples = |name: u8, count: u64| {
@@ -289,6 +289,22 @@ fn features_are_made_once_and_every_probe_reads_them() {
         (3, TooLong::Truncate)
     );
     probe(data, "--loss confidence --seed 2").unwrap();
+
+    // Tokens that were made before train to the same bytes as texts.
+    let tokens = bench
+        .run::<Encode>(&format!(
+            "--base {base} --data {data} --max-tokens 3 --too-long truncate"
+        ))
+        .unwrap();
+    let student = |more: &str| {
+        let line = format!("--base {base} --data {data} --gold --lr 1e-2 {more}");
+        bench.run::<Train>(&line).unwrap()
+    };
+    let read = student(&format!("--tokens {}", tokens.reference));
+    let plain = student("--max-tokens 3 --too-long truncate");
+    assert_ne!(read.reference, plain.reference);
+    assert_eq!(weights(&read), weights(&plain));
+    assert_eq!(read.manifest.summary["truncated"], 6);
 
     let message = |error: anyhow::Result<Artifact>| error.unwrap_err().to_string();
     assert_eq!(

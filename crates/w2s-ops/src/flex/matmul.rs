@@ -1,5 +1,6 @@
 //! Matrix products in any combination of layouts, without a copy: through `faer` where the left factor's rows are
-//! contiguous, through `gemm` elsewhere. Each is the faster one there, see `docs/performance.md`.
+//! contiguous and the output is not very wide, through `gemm` elsewhere. Each is the faster one there, see
+//! `docs/performance.md`.
 
 use super::{dims2, filled, tensor, values};
 use burn::backend::flex::FlexTensor;
@@ -9,6 +10,9 @@ use gemm::Parallelism;
 
 /// Multiply-adds below which one thread is faster than two.
 const PARALLEL_FROM: usize = 1 << 20;
+
+/// Columns of the output from which `gemm` is the faster routine for every layout: those of a large vocabulary.
+const WIDE: usize = 1 << 14;
 
 /// A matrix in a slice, by its strides.
 #[derive(Clone, Copy)]
@@ -75,7 +79,7 @@ pub fn product(
     assert!((m - 1) * stride + n <= out.len());
     let large = parallel && m * n * k >= PARALLEL_FROM;
     let threads = rayon::current_num_threads();
-    if large && a.column_stride == 1 {
+    if large && a.column_stride == 1 && n < WIDE {
         let accum = match into {
             Into::Replace => Accum::Replace,
             Into::Add => Accum::Add,

@@ -104,16 +104,17 @@ impl WithSimd for Strip<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let count = self.weight.len() / self.input;
         let mut column = 0;
-        // As many sums as registers hold: two vectors of rows by so many rows of the weight.
+        // As many sums as registers hold, 32 of the widest vectors and 16 of others: two vectors of rows by so many rows of
+        // the weight.
         if S::F32_LANES == LANES {
             while column + 12 <= count {
                 self.rows::<S, 12>(simd, column);
                 column += 12;
             }
         }
-        while column + 4 <= count {
-            self.rows::<S, 4>(simd, column);
-            column += 4;
+        while column + 6 <= count {
+            self.rows::<S, 6>(simd, column);
+            column += 6;
         }
         while column < count {
             self.rows::<S, 1>(simd, column);

@@ -1,9 +1,9 @@
 //! The operations of the binary.
 
-mod features;
+mod prepare;
 mod reference;
 mod train;
 
-pub use features::ComputeFeatures;
+pub use prepare::{ComputeFeatures, Encode};
 pub use reference::Reference;
 pub use train::{Method, Side, Train};

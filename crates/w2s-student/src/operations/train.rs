@@ -1,9 +1,9 @@
 //! `w2s-student train`: one operation, whose flags say which method it is.
 
-use super::features::prompt_of;
+use super::prepare;
 use super::reference::check_origin;
 use crate::methods::{Confidence, Naive, Product, preference, sft};
-use crate::{Conversation, Probe, Setup, Supervision, Trained};
+use crate::{Conversation, Setup, Supervision, Trained};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -99,8 +99,13 @@ pub struct Train {
     #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub labels: Option<ArtifactArg>,
+    /// labels: the examples' tokens, from `w2s-student encode`, shared by all students of this base; template and limits
+    /// are those of the tokens
+    #[arg(long, value_name = "ARTIFACT", conflicts_with = "features")]
+    #[serde(skip)]
+    pub tokens: Option<ArtifactArg>,
     /// labels: what the base makes of the examples, from `w2s-student features`: only the head is trained on it, a linear
-    /// probe; template and limits of tokens are those of the features
+    /// probe; template and limits are those of the features
     #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub features: Option<ArtifactArg>,
@@ -234,11 +239,12 @@ fn told(error: LossError) -> anyhow::Error {
 
 impl Train {
     /// The methods, for each flag that not all of them read, and whether it was given.
-    fn flags(&self) -> [(&'static str, &'static [Method], bool); 27] {
+    fn flags(&self) -> [(&'static str, &'static [Method], bool); 28] {
         use Method::{Labels, Preference, Sft};
         [
             ("data", &[Labels], self.data.is_some()),
             ("labels", &[Labels], self.labels.is_some()),
+            ("tokens", &[Labels], self.tokens.is_some()),
             ("features", &[Labels], self.features.is_some()),
             ("gold", &[Labels], self.gold),
             ("confidence", &[Labels], self.confidence.is_some()),
@@ -290,7 +296,11 @@ impl Train {
                 );
             }
         }
-        if self.features.is_some() {
+        let prepared = [
+            ("tokens", "encode", &self.tokens),
+            ("features", "features", &self.features),
+        ];
+        if let Some((name, operation, _)) = prepared.iter().find(|(.., given)| given.is_some()) {
             for (flag, given) in [
                 ("template", self.template.is_some()),
                 ("max-tokens", self.max_tokens.is_some()),
@@ -298,7 +308,7 @@ impl Train {
             ] {
                 if given {
                     bail!(
-                        "--{flag} is that of --features\nhint: give it to `w2s-student features`"
+                        "--{flag} is that of --{name}\nhint: give it to `w2s-student {operation}`"
                     );
                 }
             }
@@ -464,24 +474,24 @@ impl Train {
             None => Supervision::Gold,
         };
         let base = step.artifact("base")?;
-        let features = step.optional_artifact("features")?;
-        let prompt = match &features {
-            None => self.prompt(),
-            Some(features) => prompt_of(features, &base, &data)?,
+        let prepared = match step.optional_artifact("tokens")? {
+            None => step.optional_artifact("features")?,
+            tokens => tokens,
         };
-        let probe = features.map(|features| -> Result<Probe> {
-            Ok(Probe {
-                features: features.records()?,
-                truncated: features.manifest.summary["truncated"].as_u64().unwrap_or(0) as usize,
-            })
-        });
+        let (prompt, prepared) = match prepared {
+            None => (self.prompt(), None),
+            Some(prepared) => {
+                let (prompt, rows) = prepare::read(&prepared, &base, &data)?;
+                (prompt, Some(rows))
+            }
+        };
         let mut watch = step.watch("step");
         crate::train(
             &base.path,
             &data.examples(Split::Transfer)?,
             &data.classes()?,
             &supervision,
-            probe.transpose()?,
+            prepared,
             self.batch,
             &ClassifierArgs {
                 prompt,
@@ -609,6 +619,7 @@ impl Operation for Train {
         inputs.artifact("base", &self.base).of(Kind::Checkpoint);
         inputs.artifact("data", &self.data).of(Kind::Examples);
         inputs.artifact("labels", &self.labels).of(Kind::Labels);
+        inputs.artifact("tokens", &self.tokens).of(Kind::Tokens);
         inputs
             .artifact("features", &self.features)
             .of(Kind::Features);
