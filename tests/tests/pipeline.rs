@@ -171,7 +171,11 @@ fn preference_tuning_runs_from_prompts_to_a_report() {
 #[test]
 fn shipped_recipes_are_ready_to_run() {
     let store = tempfile::tempdir().unwrap();
-    let file = root().join("Cargo.toml").to_string_lossy().into_owned();
+    let fixture = |name: &str| {
+        let path = root().join("data/fixtures").join(name);
+        path.to_string_lossy().into_owned()
+    };
+    let (file, reviews) = (fixture("sciq.jsonl"), fixture("sst2.tsv"));
     let folder = root()
         .join("data/golden/qwen2-tiny")
         .to_string_lossy()
@@ -187,7 +191,7 @@ fn shipped_recipes_are_ready_to_run() {
         ("delta-self", own(&[])),
         ("delta-ladder", own(&[])),
         ("delta-theory", own(&[])),
-        ("sst2", own(&[("strong", &folder), ("data", &file)])),
+        ("sst2", own(&[("strong", &folder), ("data", &reviews)])),
         (
             "preference",
             own(&[("model", &folder), ("pairs", &file), ("test", &file)]),

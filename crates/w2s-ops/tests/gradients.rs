@@ -160,6 +160,9 @@ proptest! {
         check("gelu", &[[rows, width]], &|x| gelu_tanh(x[0].clone()));
         let some: Vec<usize> = (0..rows).map(|i| i * 7 % output).collect();
         check("gather_rows", &[[output, width]], &|x| gather_rows(x[0].clone(), &some));
+        if rows == 0 {
+            return Ok(()); // the plain composition takes no empty list of targets
+        }
         let targets = Targets::mean((0..rows as u32).map(|i| i % output as u32).collect::<Vec<_>>());
         check("token_log_probs", &[[rows, width], [output, width]], &|x| {
             token_log_probs(x[0].clone(), x[1].clone(), &targets).reshape([1, rows])
