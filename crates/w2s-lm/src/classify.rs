@@ -265,21 +265,29 @@ pub fn classify<'a>(
     }))
 }
 
-/// What the decoder of a model folder makes of texts, for a linear probe: the hidden state of each text's last token, in
-/// the order of the texts that fit. `each` is that of [`classify`].
+/// Texts with what a decoder makes of them.
+#[derive(Clone, Debug)]
+pub struct Featured {
+    /// The texts that fit, and the counts of the others.
+    pub encoded: Encoded,
+    /// The hidden state of each one's last token, as wide as the model.
+    pub features: Vec<Vec<f32>>,
+}
+
+/// What the decoder of a model folder makes of texts, for a linear probe. `each` is that of [`classify`].
 pub fn features<'a>(
     folder: &Path,
     prompt: &PromptArgs,
     texts: impl IntoIterator<Item = &'a str>,
     device: &Device,
     each: &mut dyn FnMut(usize) -> bool,
-) -> Result<Option<(Encoded, Vec<Vec<f32>>)>, LmError> {
+) -> Result<Option<Featured>, LmError> {
     let (opened, tokenizer, settings) = prompt.open(folder, &[])?;
     let encoded = settings.encode(&tokenizer, texts)?;
     let decoder = opened.language_model(device)?.model;
     let compute = |batch: &Batch| decoder.features(batch);
     let features = in_batches(&encoded.sequences, TOKEN_BUDGET, each, compute);
-    Ok(features.map(|features| (encoded, features)))
+    Ok(features.map(|features| Featured { encoded, features }))
 }
 
 /// What a classifier reads of its rows.

@@ -39,8 +39,8 @@ mod respond;
 pub use answers::{AnswerBatch, LogProbSum, answer_log_probs};
 pub use batch::{Batch, by_token_budget};
 pub use classify::{
-    Classified, ClassifierArgs, ClassifierSettings, Encoded, Inputs, LabelledRows, PromptArgs,
-    TooLong, argmax, classify, features,
+    Classified, ClassifierArgs, ClassifierSettings, Encoded, Featured, Inputs, LabelledRows,
+    PromptArgs, TooLong, argmax, classify, features,
 };
 pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
 pub use conversation::{EncodingArgs, Template, turns};

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::time::Instant;
 use w2s_artifact::{Artifact, Features, Kind, Split, Tokens};
-use w2s_lm::{Inputs as Rows, PromptArgs};
+use w2s_lm::{Featured, Inputs as Rows, PromptArgs};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
 
 /// Tokenises the transfer split once for all the students of one base.
@@ -108,7 +108,7 @@ impl Operation for ComputeFeatures {
         let total = examples.len() as u64;
         let (mut watch, mut done) = (step.watch("row"), 0);
         let started = Instant::now();
-        let (encoded, values) = w2s_lm::features(
+        let Featured { encoded, features } = w2s_lm::features(
             &base.path,
             &self.prompt,
             examples.iter().map(|e| e.text.as_str()),
@@ -122,7 +122,7 @@ impl Operation for ComputeFeatures {
         let rows: Vec<Features> = encoded
             .rows
             .iter()
-            .zip(values)
+            .zip(features)
             .map(|(&row, values)| Features {
                 id: examples[row].id,
                 values,
