@@ -65,7 +65,7 @@ pub struct Pipeline {
     #[arg(long, env = "W2S_STORE", default_value = ".w2s", value_name = "FOLDER")]
     pub store: PathBuf,
 
-    /// How many independent steps run side by side; the threads are divided among them.
+    /// How many independent steps run side by side, at most one a core; the threads are divided among them.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub jobs: u16,
 

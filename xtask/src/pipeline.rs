@@ -38,12 +38,12 @@ pub fn pipeline(arguments: &Pipeline) -> Result<()> {
         || thread::available_parallelism().map_or(1, usize::from),
         usize::from,
     );
-    let jobs = usize::from(arguments.jobs);
+    let jobs = usize::from(arguments.jobs).min(cores);
     let stages = Stages {
         binaries: build::stages(&arguments.features, arguments.no_build)?,
         store: arguments.store.clone(),
         device: arguments.device.clone(),
-        threads: (cores / jobs).max(1),
+        threads: cores / jobs,
     };
     let catalog = stages.describe(&plan.stages())?;
     plan.check_keys(&catalog)?;
