@@ -186,12 +186,15 @@ fn shipped_recipes_are_ready_to_run() {
     };
     for (recipe, variables) in [
         ("weak-to-strong", own(&[])),
-        ("linear-probe", own(&[])),
         ("delta-style", own(&[])),
         ("delta-self", own(&[])),
         ("delta-ladder", own(&[])),
         ("delta-theory", own(&[])),
         ("sst2", own(&[("strong", &folder), ("data", &reviews)])),
+        (
+            "linear-probe",
+            own(&[("strong", &folder), ("data", &reviews)]),
+        ),
         (
             "preference",
             own(&[("model", &folder), ("pairs", &file), ("test", &file)]),
