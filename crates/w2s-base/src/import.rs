@@ -6,17 +6,18 @@ use std::path::Path;
 use w2s_lm::{LmError, ModelFolder, Tokenizer, save_language_model};
 
 /// Copies a model folder into `dir` after reading all of it: configuration, every tensor, tokenizer. Of an adapter's
-/// folder the merged model is written.
+/// folder the merged model is written, and of any other one the model that is left if layers are dropped, counted from 0.
 ///
 /// # Errors
 ///
-/// [`LmError`] if the folder holds something that cannot be read or is not implemented.
-pub fn import(folder: &Path, dir: &Path) -> Result<Value> {
+/// [`LmError`] if the folder holds something that cannot be read or is not implemented, or if a layer to drop is not there.
+pub fn import(folder: &Path, drop_layers: &[usize], dir: &Path) -> Result<Value> {
     let opened = ModelFolder::open(folder)?;
     let tokenizer = Tokenizer::load(folder)?;
     tokenizer.fits(opened.config().vocabulary)?;
-    let model = opened.language_model(&w2s_lm::device("flex")?)?;
-    let parameters = burn::module::Module::num_params(&model);
+    let mut model = opened.language_model(&w2s_lm::device("flex")?)?;
+    model.model = model.model.without_layers(drop_layers)?;
+    let rewritten = opened.is_adapter() || !drop_layers.is_empty();
     let mut names: Vec<_> = std::fs::read_dir(folder)
         .map_err(|source| LmError::File {
             action: "read",
@@ -24,30 +25,28 @@ pub fn import(folder: &Path, dir: &Path) -> Result<Value> {
             source,
         })?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| wanted(name))
+        .filter(|name| wanted(name) && !(rewritten && of_weights(name)))
         .collect();
     names.sort_unstable();
     for name in &names {
         std::fs::copy(folder.join(name), dir.join(name))
             .with_context(|| format!("cannot copy `{}`", folder.join(name).display()))?;
     }
-    if opened.is_adapter() {
+    if rewritten {
         save_language_model(&model, dir)?;
     }
     Ok(json!({
-        "parameters": parameters,
+        "parameters": burn::module::Module::num_params(&model),
         "vocabulary": opened.config().vocabulary,
-        "layers": opened.config().layers,
+        "layers": model.model.config().layers,
         "files": names,
     }))
 }
 
 /// Configuration, weights and tokenizer; nothing that another tool left beside them.
 fn wanted(name: &str) -> bool {
-    const NAMES: [&str; 10] = [
-        "config.json",
+    const NAMES: [&str; 8] = [
         "generation_config.json",
-        "model.safetensors.index.json",
         "tokenizer.json",
         "tokenizer_config.json",
         "special_tokens_map.json",
@@ -56,41 +55,101 @@ fn wanted(name: &str) -> bool {
         "merges.txt",
         "chat_template.jinja",
     ];
-    NAMES.contains(&name) || (name.starts_with("model") && name.ends_with(".safetensors"))
+    NAMES.contains(&name) || of_weights(name)
+}
+
+/// The weights and what says how to read them.
+fn of_weights(name: &str) -> bool {
+    ["config.json", "model.safetensors.index.json"].contains(&name)
+        || (name.starts_with("model") && name.ends_with(".safetensors"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+
+    fn golden() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/golden/qwen2-tiny")
+    }
+
+    fn copy(from: &Path, names: &[&str], to: &Path) {
+        for name in names {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+
+    fn write_tokenizer(folder: &Path) {
+        let tokenizer = r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+        std::fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();
+    }
+
+    /// Log-probabilities of some tokens, and whether the folder is an adapter's.
+    fn log_probs(folder: &Path) -> (Vec<Vec<f32>>, bool) {
+        let opened = ModelFolder::open(folder).unwrap();
+        let model = opened.language_model(&w2s_lm::device("flex").unwrap());
+        let batch = w2s_lm::Batch::pack([&[1, 2, 3][..]]);
+        (model.unwrap().log_probs(&batch), opened.is_adapter())
+    }
 
     #[test]
     fn an_adapters_folder_becomes_a_model_folder() {
-        let golden =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/golden/qwen2-tiny/adapter");
         let folder = tempfile::tempdir().unwrap();
         let adapter = folder.path().join("adapter");
         std::fs::create_dir(&adapter).unwrap();
-        for name in ["config.json", "model.safetensors"] {
-            std::fs::copy(golden.join("..").join(name), folder.path().join(name)).unwrap();
-        }
-        for name in ["adapter_config.json", "adapter_model.safetensors"] {
-            std::fs::copy(golden.join(name), adapter.join(name)).unwrap();
-        }
-        let tokenizer = r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
-        std::fs::write(adapter.join("tokenizer.json"), tokenizer).unwrap();
+        copy(
+            &golden(),
+            &["config.json", "model.safetensors"],
+            folder.path(),
+        );
+        copy(
+            &golden().join("adapter"),
+            &["adapter_config.json", "adapter_model.safetensors"],
+            &adapter,
+        );
+        write_tokenizer(&adapter);
 
         let out = tempfile::tempdir().unwrap();
-        import(&adapter, out.path()).unwrap();
+        import(&adapter, &[], out.path()).unwrap();
         assert!(out.path().join("tokenizer.json").exists());
-        let log_probs = |folder: &Path| {
-            let opened = ModelFolder::open(folder).unwrap();
-            let model = opened.language_model(&w2s_lm::device("flex").unwrap());
-            let batch = w2s_lm::Batch::pack([&[1, 2, 3][..]]);
-            (opened.is_adapter(), model.unwrap().log_probs(&batch))
-        };
         let (imported, of_adapter) = (log_probs(out.path()), log_probs(&adapter));
-        assert!(!imported.0 && of_adapter.0);
-        assert_eq!(imported.1, of_adapter.1);
+        assert!(!imported.1 && of_adapter.1);
+        assert_eq!(imported.0, of_adapter.0);
+    }
+
+    #[test]
+    fn dropped_layers_are_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        copy(
+            &golden(),
+            &["config.json", "model.safetensors"],
+            folder.path(),
+        );
+        write_tokenizer(folder.path());
+        let whole = log_probs(folder.path()).0;
+        let import = |dropped: &[usize]| {
+            let out = tempfile::tempdir().unwrap();
+            import(folder.path(), dropped, out.path())
+                .map(|summary| (summary["layers"].clone(), log_probs(out.path()).0))
+        };
+        let (first, last) = (import(&[0]).unwrap(), import(&[1]).unwrap());
+        assert_eq!([&first.0, &last.0], [1, 1]);
+        assert!(first.1 != last.1 && first.1 != whole && last.1 != whole);
+        assert_eq!(import(&[]).unwrap(), (json!(2), whole));
+
+        let refused = |dropped| import(dropped).unwrap_err().to_string();
+        assert_eq!(
+            refused(&[0, 2]),
+            "there is no layer 2 to drop: the model has 2, counted from 0"
+        );
+        assert_eq!(refused(&[1, 0]), "no layer is left of 2: keep at least one");
+
+        // The first layer alone, by its configuration.
+        let config = folder.path().join("config.json");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let text = text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
+        std::fs::write(&config, text).unwrap();
+        assert_eq!(last.1, log_probs(folder.path()).0);
     }
 
     #[test]

@@ -198,6 +198,11 @@ pub struct Import {
     #[arg(long, value_name = "FOLDER")]
     #[serde(skip)]
     pub model: PathBuf,
+
+    /// Layers to leave out, counted from 0 and separated by commas: makes a weaker model of a pretrained one
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drop_layers: Vec<usize>,
 }
 
 impl Operation for Import {
@@ -211,6 +216,6 @@ impl Operation for Import {
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
-        crate::import(&self.model, step.dir())
+        crate::import(&self.model, &self.drop_layers, step.dir())
     }
 }

@@ -1,6 +1,6 @@
 //! The decoder itself: one set of layers for every family, chosen by configuration.
 
-use crate::{Batch, DecoderConfig, Family, Lora, LoraSettings};
+use crate::{Batch, DecoderConfig, Family, LmError, Lora, LoraSettings};
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
@@ -224,6 +224,31 @@ impl Decoder {
     /// The longest sequence it takes, in tokens.
     pub fn max_tokens(&self) -> usize {
         self.config.longest()
+    }
+
+    /// The decoder without some of its blocks, counted from 0: a weaker model of the same family (layer pruning, arXiv
+    /// 2403.17887, without the finetuning that heals it there).
+    ///
+    /// # Errors
+    ///
+    /// [`LmError::Layers`] if a block is not there, or none is left.
+    pub fn without_layers(mut self, dropped: &[usize]) -> Result<Self, LmError> {
+        let layers = self.layers.len();
+        if let Some(layer) = dropped.iter().find(|&&layer| layer >= layers) {
+            return Err(LmError::Layers(format!(
+                "there is no layer {layer} to drop: the model has {layers}, counted from 0"
+            )));
+        }
+        let mut number = 0..;
+        self.layers
+            .retain(|_| number.next().is_some_and(|layer| !dropped.contains(&layer)));
+        if self.layers.is_empty() {
+            return Err(LmError::Layers(format!(
+                "no layer is left of {layers}: keep at least one"
+            )));
+        }
+        self.config.layers = self.layers.len();
+        Ok(self)
     }
 
     /// Hidden states of some rows of a batch after the last norm, `[rows, dim]`.

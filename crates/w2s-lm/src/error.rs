@@ -69,6 +69,9 @@ pub enum LmError {
     /// An adapter that does not fit the model, or the place it is saved in.
     #[error("{0}")]
     Lora(String),
+    /// Layers to drop that the model does not have, or all of them.
+    #[error("{0}")]
+    Layers(String),
     /// A prompt or a setting that nothing can be generated from.
     #[error("{0}")]
     Generation(String),
