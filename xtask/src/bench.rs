@@ -145,12 +145,17 @@ pub fn bench(arguments: &Bench) -> Result<()> {
     )?
     .print(&GENERATION);
     if let Some(pairs) = &arguments.pairs {
-        for (beside, flags) in [("TRL", PEER_TRL), ("PyTorch", PEER_TORCH)] {
-            let work = format!("DPO, 24 pairs, batch 4, beside {beside}");
+        for (beside, implementation) in [("TRL", "trl"), ("PyTorch", "torch")] {
+            let work = format!(
+                "DPO, first {} pairs as far as they fit, batch 4, beside {beside}",
+                arguments.pairs_limit
+            );
             Rounds::run(&work, arguments.rounds, || {
-                let ours = preference(&model, pairs, &threads)?;
-                let theirs = peer("peer_dpo.py", &flags)
-                    .map(|mut peer| json_of(peer.args(["--model", &model, "--data"]).arg(pairs)));
+                let ours = preference(&model, pairs, arguments.pairs_limit, &threads)?;
+                let theirs = peer("peer_dpo.py", &["--impl", implementation]).map(|mut peer| {
+                    peer.args(["--model", &model, "--data"]).arg(pairs);
+                    json_of(peer.args(["--n-pairs", &ours["pairs"].to_string()]))
+                });
                 Ok((ours, theirs.transpose()?))
             })?
             .print(&PREFERENCE);
@@ -193,13 +198,8 @@ enum Rows<'a> {
     Choose(&'a [PathBuf; 2]),
 }
 
-const PEER_TRL: [&str; 4] = ["--impl", "trl", "--n-pairs", "24"];
-const PEER_TORCH: [&str; 4] = ["--impl", "torch", "--n-pairs", "24"];
-
-/// The settings of `peer_dpo.py` in the words of the recipe `preference`. Of the first 30 pairs of HH-RLHF's harmless ones 24
-/// have at most 128 tokens: those that the peer takes.
-const OWN_DPO: [&str; 7] = [
-    "limit=30",
+/// The settings of `peer_dpo.py` in the words of the recipe `preference`.
+const OWN_DPO: [&str; 6] = [
     "template=plain",
     "separate=true",
     "max-tokens=128",
@@ -228,12 +228,14 @@ fn artifacts(store: &Path) -> Result<Vec<Artifact>> {
         .collect()
 }
 
-/// The recipe `preference`: pairs a second of reference and training together, and the most memory that a step held.
-fn preference(model: &str, pairs: &Path, threads: &str) -> Result<Value> {
+/// The recipe `preference`: how many of the first pairs have at most 128 tokens, pairs a second of reference and training
+/// together, and the most memory that a step held.
+fn preference(model: &str, pairs: &Path, limit: u16, threads: &str) -> Result<Value> {
     let folder = tempfile::tempdir().or_complain(|| "cannot make a temporary folder".to_owned())?;
     let mut pipeline = pipeline("preference", folder.path(), threads)?;
     pipeline.args(["--var", &format!("model={model}")]);
     pipeline.args(["--var", &format!("pairs={}", pairs.to_string_lossy())]);
+    pipeline.args(["--var", &format!("limit={limit}")]);
     for variable in OWN_DPO {
         pipeline.args(["--var", variable]);
     }
@@ -241,9 +243,9 @@ fn preference(model: &str, pairs: &Path, threads: &str) -> Result<Value> {
     let (mut count, mut seconds, mut peak) = (None, 0.0, None);
     for artifact in artifacts(folder.path())? {
         let summary = &artifact.manifest.summary;
-        let pairs = summary["pairs"].as_f64();
+        let pairs = summary["pairs"].as_u64();
         if let (Some(pairs), Some(rate)) = (pairs, summary["pairs_per_second"].as_f64()) {
-            seconds += pairs / rate;
+            seconds += pairs as f64 / rate;
         }
         if let (Some(pairs), Some(train)) = (pairs, summary["train_seconds"].as_f64()) {
             count = Some(pairs);
@@ -251,7 +253,7 @@ fn preference(model: &str, pairs: &Path, threads: &str) -> Result<Value> {
         }
         peak = peak.max(artifact.manifest.peak_memory_mib);
     }
-    let rate = count.map(|count| count / seconds);
+    let rate = count.map(|count| count as f64 / seconds);
     Ok(json!({"pairs": count, "pairs_per_s": rate, "peak_rss_mib": peak}))
 }
 

@@ -161,6 +161,10 @@ pub struct Bench {
     #[arg(long, value_name = "FILE", requires = "model")]
     pub pairs: Option<PathBuf>,
 
+    /// How many of the first pairs of the file; those of more than 128 tokens are left out on both sides.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub pairs_limit: u16,
+
     /// A folder with `train.tsv` and `test.tsv` of SST-2: measures the experiment `sst2` too, on the rows that the peer chose
     /// if there is one, and how long the same command takes when every step is cached.
     #[arg(long, value_name = "FOLDER", requires = "model")]

@@ -410,19 +410,7 @@ fn read_delimited(
         .iter()
         .map(|name| name.trim().into())
         .collect();
-    let indices = columns
-        .iter()
-        .map(|&column| {
-            header
-                .iter()
-                .position(|name| name == column)
-                .ok_or_else(|| DataError::MissingColumn {
-                    at: path.display().to_string(),
-                    column: column.into(),
-                    present: header.clone(),
-                })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let indices = positions(path, columns, &header)?;
     for record in reader.records().take(limit) {
         let record = record.map_err(&failed)?;
         let number = record.position().map_or(0, csv::Position::line);
@@ -440,6 +428,21 @@ fn read_delimited(
         });
     }
     Ok(())
+}
+
+/// Where the columns stand among those of a file.
+fn positions(path: &Path, columns: &[&str], present: &[String]) -> Result<Vec<usize>, DataError> {
+    let position = |&column: &&str| {
+        present
+            .iter()
+            .position(|name| name == column)
+            .ok_or_else(|| DataError::MissingColumn {
+                at: path.display().to_string(),
+                column: column.into(),
+                present: present.to_vec(),
+            })
+    };
+    columns.iter().map(position).collect()
 }
 
 fn read_parquet(
@@ -461,19 +464,7 @@ fn read_parquet(
         .iter()
         .map(|field| field.name().clone())
         .collect();
-    let roots = columns
-        .iter()
-        .map(|&column| {
-            present
-                .iter()
-                .position(|name| name == column)
-                .ok_or_else(|| DataError::MissingColumn {
-                    at: path.display().to_string(),
-                    column: column.into(),
-                    present: present.clone(),
-                })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let roots = positions(path, columns, &present)?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
     let reader = builder
         .with_projection(mask)

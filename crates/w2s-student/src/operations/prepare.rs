@@ -69,21 +69,13 @@ impl Operation for Encode {
 /// Computes what a frozen base makes of the transfer split, once for all the linear probes on it.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
 pub struct ComputeFeatures {
-    /// Base model, which stays as it is
-    #[arg(long, value_name = "ARTIFACT")]
-    #[serde(skip)]
-    pub base: ArtifactArg,
-    /// Examples, of which the transfer split is read
-    #[arg(long, value_name = "ARTIFACT")]
-    #[serde(skip)]
-    pub data: ArtifactArg,
     #[command(flatten)]
     #[serde(flatten)]
     #[expect(
         missing_docs,
         reason = "a doc comment on a flattened field replaces the command's about"
     )]
-    pub prompt: PromptArgs,
+    pub encode: Encode,
 }
 
 impl Operation for ComputeFeatures {
@@ -94,12 +86,11 @@ impl Operation for ComputeFeatures {
         "Computes once what a frozen base makes of the transfer split, for linear probes";
 
     fn inputs(&self, inputs: &mut Inputs) {
-        inputs.artifact("base", &self.base).of(Kind::Checkpoint);
-        inputs.artifact("data", &self.data).of(Kind::Examples);
+        self.encode.inputs(inputs);
     }
 
     fn check(&self) -> Result<()> {
-        self.prompt.check().map_err(anyhow::Error::msg)
+        self.encode.check()
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
@@ -110,7 +101,7 @@ impl Operation for ComputeFeatures {
         let started = Instant::now();
         let Featured { encoded, features } = w2s_lm::features(
             &base.path,
-            &self.prompt,
+            &self.encode.prompt,
             examples.iter().map(|e| e.text.as_str()),
             &w2s_lm::device(step.device())?,
             &mut |rows| {
