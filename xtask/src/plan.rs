@@ -228,6 +228,7 @@ impl Plan {
             }
             if !known.multiple
                 && let Setting::List(items) = setting
+                && items.len() > 1
             {
                 let count = items.len();
                 complaints.push(say(format!("is a list of {count}, but it takes one value")));
@@ -812,6 +813,8 @@ mod tests {
                      "help": "the model to train", "input": "artifact"},
                     {"name": "extra", "required": false, "multiple": true, "boolean": false, "default": null,
                      "help": "more", "input": "artifact"},
+                    {"name": "teacher", "required": false, "multiple": false, "boolean": false, "default": null,
+                     "help": "another model", "input": "artifact"},
                     {"name": "epochs", "required": false, "multiple": false, "boolean": false, "default": 1,
                      "help": "passes over the rows", "input": null},
                     {"name": "gold", "required": false, "multiple": false, "boolean": true, "default": false,
@@ -1005,6 +1008,24 @@ predictions = ["@weak", "@only-imported"]
             plan.from("waek").expect_err("no such step").to_string(),
             "error: --from waek: no step of this run is called `waek`\nhint: did you mean `weak`?\n"
         );
+    }
+
+    #[test]
+    fn a_list_gives_one_value_what_may_be_left_out() {
+        let arguments = |when: bool| {
+            let plan = plan(&format!(
+                "[step.base]\nrun = \"student train\"\nbase = \"x\"\nwhen = {when}\n\
+                 [step.naive]\nrun = \"student train\"\nbase = \"x\"\nteacher = [\"@base\"]\n"
+            ));
+            plan.check_keys(&catalog()).expect("a list of at most one");
+            let naive = plan.tasks.len() - 1;
+            plan.arguments(naive, &catalog(), &[Some("checkpoint/1".to_owned()), None])
+        };
+        assert_eq!(
+            arguments(true),
+            ["train", "--base", "x", "--teacher", "checkpoint/1"]
+        );
+        assert_eq!(arguments(false), ["train", "--base", "x"]);
     }
 
     #[test]

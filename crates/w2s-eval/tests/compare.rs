@@ -151,7 +151,7 @@ impl Fixture {
     }
 
     fn score(&self, arm: &Arm<'_>, seed: u64, items: u64) -> Artifact {
-        let model = (arm.role != "base").then(|| self.model(arm, seed));
+        let model = (arm.role == "student").then(|| self.model(arm, seed));
         let rows: Vec<Score> = (0..items)
             .map(|id| {
                 let right = (id * 7 + seed) % 20 < arm.right;
@@ -160,7 +160,9 @@ impl Fixture {
                     "words".to_owned(),
                     0.5 + arm.right as f64 / 40.0 + (id % 5) as f64 / 50.0,
                 );
-                values.insert("kl".to_owned(), (arm.right as f64 - 8.0).abs() / 10.0);
+                if arm.role != "teacher" {
+                    values.insert("kl".to_owned(), (arm.right as f64 - 8.0).abs() / 10.0);
+                }
                 if id > 0 {
                     values.insert("judge".to_owned(), 0.5);
                 }
@@ -313,6 +315,33 @@ fn arms_are_compared_with_the_base_on_the_same_items() {
         serde_json::from_str::<Comparison>(&report.to_json().unwrap()).unwrap(),
         report
     );
+}
+
+#[test]
+fn a_teacher_may_lack_what_only_students_have() {
+    let fixture = Fixture::new();
+    let teacher = Arm {
+        role: "teacher",
+        ..arm("chosen model", "", "", 0.0, 6)
+    };
+    let mut scores = fixture.scores(&style());
+    scores.push(fixture.score(&teacher, 0, ITEMS));
+    let report = build(&fixture, &scores, &[]);
+    assert_eq!(report.metrics, ["exact", "kl", "words"]);
+    let teacher = report.arms.iter().find(|arm| arm.role == "teacher");
+    let of = |metric| teacher.unwrap().metric(metric).unwrap();
+    assert_eq!(of("exact").value.mean, Some(0.3));
+    let blank = of("kl");
+    assert_eq!((blank.value.mean, blank.stderr), (None, None));
+    assert_eq!(blank.versus_base, None);
+    // The others keep theirs, and the row stands with dashes.
+    assert!(report.arms[1].metric("kl").unwrap().versus_base.is_some());
+    let markdown = report.to_markdown().unwrap();
+    assert!(
+        markdown.contains("| chosen model | teacher | 240 | – | – | – | – |"),
+        "{markdown}"
+    );
+    assert!(!report.to_html().unwrap().contains("NaN"));
 }
 
 #[test]

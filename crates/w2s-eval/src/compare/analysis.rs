@@ -18,7 +18,7 @@ pub(super) struct Analysis<'x, 'e, 'a> {
 }
 
 impl<'x, 'e, 'a> Analysis<'x, 'e, 'a> {
-    /// Draws seeds and items once for all arms and metrics. Every run must have every metric on every item.
+    /// Draws seeds and items once for all arms and metrics.
     pub(super) fn new(
         arms: &'x [Arm<'e, 'a>],
         metrics: &'x [String],
@@ -92,17 +92,20 @@ impl<'x, 'e, 'a> Analysis<'x, 'e, 'a> {
         MetricScores {
             metric: name.clone(),
             value: self.series(at, metric).estimate(n),
-            stderr: metrics::stderr(&items),
-            seed_deviation: metrics::stderr(&means).map(|stderr| stderr * root),
-            versus_base: self.gain(at, metric).map(|gain| {
+            stderr: metrics::stderr(&items).filter(|stderr| stderr.is_finite()),
+            seed_deviation: metrics::stderr(&means)
+                .map(|stderr| stderr * root)
+                .filter(|deviation| deviation.is_finite()),
+            versus_base: self.gain(at, metric).and_then(|gain| {
                 let difference = gain.estimate(n);
-                VersusBase {
+                difference.mean?;
+                Some(VersusBase {
                     shown: difference
                         .ci95
                         .is_some_and(|[low, high]| low > 0.0 || high < 0.0),
                     difference,
                     mcnemar: self.mcnemar(at, name),
-                }
+                })
             }),
         }
     }
@@ -124,8 +127,8 @@ impl<'x, 'e, 'a> Analysis<'x, 'e, 'a> {
     }
 }
 
-/// One metric of every item, in the order of the items.
+/// One metric of every item, in the order of the items; not a number where a teacher lacks it.
 fn column(run: &Entry<'_>, metric: &str) -> Vec<f64> {
-    let value = |item: &BTreeMap<String, f64>| item[metric];
+    let value = |item: &BTreeMap<String, f64>| item.get(metric).copied().unwrap_or(f64::NAN);
     run.items.values().map(value).collect()
 }
