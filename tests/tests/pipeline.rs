@@ -209,8 +209,31 @@ fn shipped_recipes_are_ready_to_run() {
                 ("test", &file),
             ]),
         ),
+        (
+            "delta",
+            own(&[
+                ("student", &folder),
+                ("chosen", &folder),
+                ("rejected", &folder),
+                ("prompts", &file),
+                ("test", &file),
+                ("chosen-drop", "0"),
+                ("rejected-drop", "0,1"),
+                ("weak", "false"),
+                ("kl", "false"),
+            ]),
+        ),
     ] {
         let mut more: Vec<&str> = variables.iter().map(String::as_str).collect();
+        if recipe == "delta" {
+            let without = [
+                "kl=false",
+                "weak=false",
+                "chosen-drop=0",
+                "rejected-drop=0,1",
+            ];
+            more.extend(without.iter().flat_map(|variable| ["--var", variable]));
+        }
         more.push("--dry-run");
         let output = pipeline_of(recipe, store.path(), &more).output().unwrap();
         let (_, err) = finished(&output);

@@ -253,7 +253,9 @@ fn preference(model: &str, pairs: &Path, limit: u16, threads: &str) -> Result<Va
         }
         peak = peak.max(artifact.manifest.peak_memory_mib);
     }
-    let rate = count.map(|count| count as f64 / seconds);
+    let count =
+        count.ok_or_else(|| Complaint::failed("no step says how many pairs it trained on"))?;
+    let rate = count as f64 / seconds;
     Ok(json!({"pairs": count, "pairs_per_s": rate, "peak_rss_mib": peak}))
 }
 

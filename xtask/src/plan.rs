@@ -275,12 +275,12 @@ impl Plan {
                 _ if boolean && setting.is_absent() => {}
                 _ if boolean => arguments.push(format!("--{key}")),
                 Setting::List(items) => {
-                    for item in items {
+                    for item in items.iter().filter(|item| !item.is_empty_text()) {
                         item.push(key, references, &mut arguments);
                     }
                 }
                 // An empty text leaves the flag to its default.
-                Setting::Text(text) if text.is_empty() => {}
+                setting if setting.is_empty_text() => {}
                 setting => setting.push(key, references, &mut arguments),
             }
         }
@@ -289,6 +289,10 @@ impl Plan {
 }
 
 impl Setting {
+    fn is_empty_text(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
+    }
+
     fn needs(&self, needs: &mut Vec<usize>) {
         match self {
             Self::Artifact(index) => needs.push(*index),

@@ -1,20 +1,26 @@
 //! Taking over a published model folder.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
 use w2s_lm::{LmError, ModelFolder, Tokenizer, save_language_model};
 
-/// Copies a model folder into `dir` after reading all of it: configuration, every tensor, tokenizer. Of an adapter's
-/// folder the merged model is written, and of any other one the model that is left if layers are dropped, counted from 0.
+/// Copies a model folder into `dir` after reading all of it: configuration, every tensor, tokenizer. An
+/// adapter is merged first; then layers are dropped, counted from 0. What is changed so is written in f32.
 ///
 /// # Errors
 ///
-/// [`LmError`] if the folder holds something that cannot be read or is not implemented, or if a layer to drop is not there.
+/// [`LmError`] if the folder holds something that cannot be read or is not implemented, or if a layer to drop is not there. Layers of a
+/// classifier are not dropped.
 pub fn import(folder: &Path, drop_layers: &[usize], dir: &Path) -> Result<Value> {
     let opened = ModelFolder::open(folder)?;
     let tokenizer = Tokenizer::load(folder)?;
     tokenizer.fits(opened.config().vocabulary)?;
+    ensure!(
+        drop_layers.is_empty() || !opened.is_classifier(),
+        "layers are dropped from language models, and `{}` holds a classifier",
+        folder.display()
+    );
     let mut model = opened.language_model(&w2s_lm::device("flex")?)?;
     model.model = model.model.without_layers(drop_layers)?;
     let rewritten = opened.is_adapter() || !drop_layers.is_empty();
@@ -115,6 +121,8 @@ mod tests {
         let (imported, of_adapter) = (log_probs(out.path()), log_probs(&adapter));
         assert!(!imported.1 && of_adapter.1);
         assert_eq!(imported.0, of_adapter.0);
+        let shorter = tempfile::tempdir().unwrap();
+        assert_eq!(import(&adapter, &[1], shorter.path()).unwrap()["layers"], 1);
     }
 
     #[test]
@@ -126,11 +134,23 @@ mod tests {
             folder.path(),
         );
         write_tokenizer(folder.path());
+        std::fs::write(folder.path().join("model-old.safetensors"), "stays behind").unwrap();
         let whole = log_probs(folder.path()).0;
         let import = |dropped: &[usize]| {
             let out = tempfile::tempdir().unwrap();
-            import(folder.path(), dropped, out.path())
-                .map(|summary| (summary["layers"].clone(), log_probs(out.path()).0))
+            let summary = import(folder.path(), dropped, out.path())?;
+            if !dropped.is_empty() {
+                let mut files: Vec<_> = std::fs::read_dir(out.path())
+                    .unwrap()
+                    .map(|entry| entry.unwrap().file_name())
+                    .collect();
+                files.sort();
+                assert_eq!(
+                    files,
+                    ["config.json", "model.safetensors", "tokenizer.json"]
+                );
+            }
+            anyhow::Ok((summary["layers"].clone(), log_probs(out.path()).0))
         };
         let (first, last) = (import(&[0]).unwrap(), import(&[1]).unwrap());
         assert_eq!([&first.0, &last.0], [1, 1]);
@@ -150,6 +170,13 @@ mod tests {
         let text = text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1");
         std::fs::write(&config, text).unwrap();
         assert_eq!(last.1, log_probs(folder.path()).0);
+
+        let classifier = std::fs::read_to_string(&config)
+            .unwrap()
+            .replace("Qwen2ForCausalLM", "Qwen2ForSequenceClassification");
+        std::fs::write(&config, classifier).unwrap();
+        let refused = import(&[0]).unwrap_err().to_string();
+        assert!(refused.ends_with("holds a classifier"), "{refused}");
     }
 
     #[test]

@@ -199,7 +199,8 @@ pub struct Import {
     #[serde(skip)]
     pub model: PathBuf,
 
-    /// Layers to leave out, counted from 0 and separated by commas: makes a weaker model of a pretrained one
+    /// Layers to leave out, counted from 0, in ascending order and separated by commas: makes a weaker model of a pretrained
+    /// one, written in f32
     #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop_layers: Vec<usize>,
@@ -213,6 +214,13 @@ impl Operation for Import {
 
     fn inputs(&self, inputs: &mut Inputs) {
         inputs.file("model", &self.model);
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.drop_layers.is_sorted_by(|a, b| a < b) {
+            bail!("--drop-layers takes each layer once, in ascending order");
+        }
+        Ok(())
     }
 
     fn run(&self, step: &Step) -> Result<Value> {

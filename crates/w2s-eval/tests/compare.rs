@@ -318,7 +318,7 @@ fn arms_are_compared_with_the_base_on_the_same_items() {
 }
 
 #[test]
-fn a_teacher_may_lack_what_only_students_have() {
+fn a_teacher_may_lack_a_divergence() {
     let fixture = Fixture::new();
     let teacher = Arm {
         role: "teacher",
@@ -342,6 +342,23 @@ fn a_teacher_may_lack_what_only_students_have() {
         "{markdown}"
     );
     assert!(!report.to_html().unwrap().contains("NaN"));
+
+    // Any other metric it must have.
+    let mut rows: Vec<Score> = scores.last().unwrap().records().unwrap();
+    for row in &mut rows {
+        row.values.remove("words");
+    }
+    let without_words = fixture.run(
+        "without-words",
+        ("eval", "respond", Kind::Scores),
+        json!({}),
+        &[],
+        scores.last().unwrap().manifest.summary.clone(),
+        |pending| pending.write_records(&rows).unwrap(),
+    );
+    *scores.last_mut().unwrap() = without_words;
+    let report = build(&fixture, &scores, &[]);
+    assert_eq!(report.metrics, ["exact", "kl"]);
 }
 
 #[test]

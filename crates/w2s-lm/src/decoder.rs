@@ -239,9 +239,9 @@ impl Decoder {
                 "there is no layer {layer} to drop: the model has {layers}, counted from 0"
             )));
         }
-        let mut number = 0..;
-        self.layers
-            .retain(|_| number.next().is_some_and(|layer| !dropped.contains(&layer)));
+        let kept = self.layers.into_iter().enumerate();
+        let kept = kept.filter(|(layer, _)| !dropped.contains(layer));
+        self.layers = kept.map(|(_, block)| block).collect();
         if self.layers.is_empty() {
             return Err(LmError::Layers(format!(
                 "no layer is left of {layers}: keep at least one"

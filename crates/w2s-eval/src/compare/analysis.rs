@@ -127,7 +127,7 @@ impl<'x, 'e, 'a> Analysis<'x, 'e, 'a> {
     }
 }
 
-/// One metric of every item, in the order of the items; not a number where a teacher lacks it.
+/// One metric of every item, in the order of the items; not a number where a teacher has no divergence.
 fn column(run: &Entry<'_>, metric: &str) -> Vec<f64> {
     let value = |item: &BTreeMap<String, f64>| item.get(metric).copied().unwrap_or(f64::NAN);
     run.items.values().map(value).collect()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use w2s_artifact::{Artifact, ArtifactRef, Score, StoreError};
 
-use super::{BASE, TEACHER};
+use super::{BASE, DIVERGENCES, TEACHER};
 use crate::bootstrap::Settings;
 use crate::metrics;
 
@@ -420,8 +420,8 @@ fn same_items(first: &Entry<'_>, second: &Entry<'_>) -> Result<(), CompareError>
     })
 }
 
-/// The metrics that every run has on every item, and the others, each with a clause that says where it is missing. A teacher
-/// that has a metric on no item, such as a divergence from the student, does not keep it from the others.
+/// The metrics that every run has on every item, and the others, each with a clause that says where it is missing. A
+/// teacher without a divergence from the student, which its vocabulary may forbid, does not keep it from the others.
 pub(super) fn common_metrics(arms: &[Arm<'_, '_>]) -> (Vec<String>, BTreeMap<String, String>) {
     let runs = || {
         arms.iter()
@@ -438,7 +438,12 @@ pub(super) fn common_metrics(arms: &[Arm<'_, '_>]) -> (Vec<String>, BTreeMap<Str
                 .values()
                 .filter(|item| item.contains_key(metric))
                 .count();
-            let blank = has == 0 && arm.first().role == TEACHER;
+            let blank = DIVERGENCES.contains(&metric.as_str())
+                && arm.first().role == TEACHER
+                && arm
+                    .runs
+                    .iter()
+                    .all(|run| run.items.values().all(|item| !item.contains_key(metric)));
             (has < run.items.len() && !blank).then(|| {
                 format!(
                     "`{metric}` has values on {has} of {} items of arm `{}`",

@@ -34,7 +34,7 @@ pub const FORMAT: u32 = 2;
 /// The role of the arm that the others are compared with.
 pub const BASE: &str = "base";
 
-/// The role of arms that others learn from; they may lack what only a student has.
+/// The role of arms that others learn from; they may lack a divergence from the student.
 pub const TEACHER: &str = "teacher";
 
 /// Metrics that say how far an arm has moved, not how good it is: no headline unless asked for.
@@ -94,7 +94,7 @@ pub struct ArmScores {
     pub items_effective: usize,
     /// Scored answers; more than the items where each has several samples, which are averaged first.
     pub answers: usize,
-    /// Its scores, in the order of the report's `metrics`; blank where a teacher lacks one.
+    /// Its scores, in the order of the report's `metrics`; blank where a teacher has no divergence.
     pub metrics: Vec<MetricScores>,
 }
 
