@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use std::path::Path;
 use w2s_lm::{LmError, ModelFolder, Tokenizer, save_language_model};
 
-/// Copies a model folder into `dir` after reading all of it: configuration, every tensor, tokenizer. An
-/// adapter is merged first; then layers are dropped, counted from 0. What is changed so is written in f32.
+/// Copies a model folder into `dir` after reading all of it: configuration, every tensor, tokenizer. An adapter is merged
+/// first; then layers are dropped, counted from 0. What is changed so is written in f32.
 ///
 /// # Errors
 ///
-/// [`LmError`] if the folder holds something that cannot be read or is not implemented, or if a layer to drop is not there. Layers of a
-/// classifier are not dropped.
+/// [`LmError`] if the folder holds something that cannot be read or is not implemented, or if a layer to drop is not there;
+/// another error if layers are to be dropped from a classifier.
 pub fn import(folder: &Path, drop_layers: &[usize], dir: &Path) -> Result<Value> {
     let opened = ModelFolder::open(folder)?;
     let tokenizer = Tokenizer::load(folder)?;
