@@ -180,6 +180,19 @@ fn shipped_recipes_are_ready_to_run() {
         .join("data/golden/qwen2-tiny")
         .to_string_lossy()
         .into_owned();
+    let delta = [
+        ("student", &*folder),
+        ("chosen", &folder),
+        ("rejected", &folder),
+        ("prompts", &file),
+        ("test", &file),
+    ];
+    let without = [
+        ("chosen-drop", "0"),
+        ("rejected-drop", "0,1"),
+        ("weak", "false"),
+        ("kl", "false"),
+    ];
     let own = |names: &[(&str, &str)]| -> Vec<String> {
         let pairs = names.iter().map(|(name, value)| format!("{name}={value}"));
         pairs.flat_map(|pair| ["--var".to_owned(), pair]).collect()
@@ -199,30 +212,8 @@ fn shipped_recipes_are_ready_to_run() {
             "preference",
             own(&[("model", &folder), ("pairs", &file), ("test", &file)]),
         ),
-        (
-            "delta",
-            own(&[
-                ("student", &folder),
-                ("chosen", &folder),
-                ("rejected", &folder),
-                ("prompts", &file),
-                ("test", &file),
-            ]),
-        ),
-        (
-            "delta",
-            own(&[
-                ("student", &folder),
-                ("chosen", &folder),
-                ("rejected", &folder),
-                ("prompts", &file),
-                ("test", &file),
-                ("chosen-drop", "0"),
-                ("rejected-drop", "0,1"),
-                ("weak", "false"),
-                ("kl", "false"),
-            ]),
-        ),
+        ("delta", own(&delta)),
+        ("delta", own(&[&delta[..], &without].concat())),
     ] {
         let mut more: Vec<&str> = variables.iter().map(String::as_str).collect();
         if recipe == "delta" {
