@@ -13,7 +13,19 @@
 
 use burn::tensor::{Tensor, activation::softmax};
 
-use crate::cross_entropy::cross_entropy_rows;
+use super::cross_entropy::cross_entropy_rows;
+
+/// A window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// How far above one half the student's larger probability may lie.
+    pub radius: f64,
+}
+
+impl Window {
+    /// The radius of its source.
+    pub const DEFAULT: Self = Self { radius: 0.15 };
+}
 
 /// The window loss of each row, `[rows]`; zero on rows outside the window, which still count in the mean.
 pub fn window_rows(logits: Tensor<2>, weak: Tensor<2>, radius: f64) -> Tensor<1> {

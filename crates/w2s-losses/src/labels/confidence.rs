@@ -33,7 +33,7 @@ use std::{fmt, str::FromStr};
 
 use burn::tensor::Tensor;
 
-use crate::error::{LossError, check};
+use crate::error::LossError;
 use crate::numeric::{host, like};
 
 /// Which confidence loss is meant; see the table of `docs/losses.md`.
@@ -135,7 +135,7 @@ pub struct Confidence {
 
 impl Confidence {
     /// A variant with the maximum weight and warm-up of its source.
-    pub fn new(variant: ConfidenceVariant) -> Self {
+    pub const fn new(variant: ConfidenceVariant) -> Self {
         Self {
             variant,
             max_weight: 0.5,
@@ -146,23 +146,13 @@ impl Confidence {
         }
     }
 
-    /// Refuses a weight or a warm-up outside `[0, 1]`.
-    pub fn check(&self) -> Result<(), LossError> {
-        let unit = |x: f64| (0.0..=1.0).contains(&x);
-        let must = "between 0 and 1";
-        check(unit(self.max_weight), "max_weight", self.max_weight, must)?;
-        let warmup = self.warmup_fraction;
-        check(unit(warmup), "warmup_fraction", warmup, must)
-    }
-
     /// The weight `a` at a step, given as `step / steps` with steps counted from zero.
     pub fn weight(&self, step_fraction: f64) -> f64 {
         let warmup = self.warmup_fraction;
         let part = match self.variant {
             ConfidenceVariant::OpenAi if step_fraction > warmup => 1.0,
             ConfidenceVariant::OpenAi => step_fraction,
-            _ if step_fraction >= warmup => 1.0,
-            _ => step_fraction / warmup,
+            _ => ramp(step_fraction, warmup),
         };
         part * self.max_weight
     }
@@ -178,6 +168,15 @@ impl Confidence {
     ) -> Result<Tensor<2>, LossError> {
         let hard = self.variant.harden(student, &weak)?;
         Ok(mix(weak, hard, self.weight(step_fraction)))
+    }
+}
+
+/// `min(1, s/u)`
+pub(super) fn ramp(step_fraction: f64, warmup: f64) -> f64 {
+    if step_fraction >= warmup {
+        1.0
+    } else {
+        step_fraction / warmup
     }
 }
 
@@ -211,7 +210,7 @@ fn binary(student: &Tensor<2>, weak: &Tensor<2>) -> Result<(Rows, Rows), LossErr
 }
 
 /// Refuses student probabilities and weak labels of different shapes.
-pub(crate) fn same_shape(student: &Tensor<2>, weak: &Tensor<2>) -> Result<(), LossError> {
+fn same_shape(student: &Tensor<2>, weak: &Tensor<2>) -> Result<(), LossError> {
     if student.dims() == weak.dims() {
         return Ok(());
     }

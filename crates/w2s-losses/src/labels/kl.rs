@@ -11,7 +11,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::cross_entropy::cross_entropy_rows;
+use super::cross_entropy::cross_entropy_rows;
 
 /// The divergence of each row, `[rows]`.
 pub fn kl_rows(logits: Tensor<2>, weak: Tensor<2>) -> Tensor<1> {

@@ -19,7 +19,24 @@ use burn::tensor::{
     activation::{log_softmax, softmax},
 };
 
-use crate::cross_entropy::cross_entropy_rows;
+use super::cross_entropy::cross_entropy_rows;
+
+/// The exponents of a product loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Product {
+    /// `α`, of the weak label.
+    pub alpha: f64,
+    /// `β`, of the student's own prediction.
+    pub beta: f64,
+}
+
+impl Product {
+    /// The exponents of its source.
+    pub const DEFAULT: Self = Self {
+        alpha: 1.0,
+        beta: 1.0,
+    };
+}
 
 /// The targets of the product loss, without gradient; `alpha` is the weak label's exponent, `beta` the student's.
 pub fn product_targets(logits: Tensor<2>, weak: Tensor<2>, alpha: f64, beta: f64) -> Tensor<2> {
