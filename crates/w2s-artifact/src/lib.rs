@@ -77,7 +77,7 @@ pub use crate::{
     pending::{Pending, SCRATCH},
     preference::{
         Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score,
-        prompt_fingerprint,
+        ANSWERS_FILE, ScoredAnswer, prompt_fingerprint,
     },
     record::{Document, Example, Features, Label, Prediction, Record, Split, Tokens},
     reference::{ArtifactRef, Key, Kind},
