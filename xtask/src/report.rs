@@ -36,7 +36,7 @@ pub fn publish(
     for (index, reference) in &reports {
         let mut folder = store.reports_dir(recipe);
         if reports.len() > 1 {
-            folder = folder.join(&plan.tasks[*index].name);
+            folder = folder.join(&plan.tasks[*index].slug);
         }
         let report = copy(&store.artifact_dir(reference), &folder, plan, planned, seen)?;
         println!("\n{}", table(&report));

@@ -202,7 +202,7 @@ impl Run<'_> {
             &format!("w2s-{}", task.stage),
             &self.stages.flags(&arguments, &task.name),
         );
-        let path = self.logs.join(log_name(&task.name));
+        let path = self.logs.join(format!("{}.log", task.slug));
         let cannot_write = || format!("cannot write the log {}", workspace::shown(&path));
         let mut log = File::create(&path).or_complain(cannot_write)?;
         writeln!(log, "$ {command}").or_complain(cannot_write)?;
@@ -304,18 +304,6 @@ fn follow(stderr: impl Read, log: &mut File, view: &View) -> VecDeque<String> {
     tail
 }
 
-/// `naive[seed=0]` logs to `naive-seed-0.log`.
-fn log_name(task: &str) -> String {
-    let slug: String = task
-        .chars()
-        .map(|character| match character {
-            character if character.is_ascii_alphanumeric() || "_.".contains(character) => character,
-            _ => '-',
-        })
-        .collect();
-    format!("{}.log", slug.trim_end_matches('-'))
-}
-
 /// Standard error: live lines on a terminal, plain ones on a pipe.
 struct Screen {
     live: Option<MultiProgress>,
@@ -395,16 +383,6 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn logs_are_named_after_steps() {
-        assert_eq!(log_name("naive"), "naive.log");
-        assert_eq!(log_name("naive[seed=0]"), "naive-seed-0.log");
-        assert_eq!(
-            log_name("naive[seed=0,size=a/b]"),
-            "naive-seed-0-size-a-b.log"
-        );
-    }
 
     #[test]
     fn the_tail_keeps_the_last_lines_and_the_log_all() {
