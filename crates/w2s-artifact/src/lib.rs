@@ -46,6 +46,8 @@ mod key;
 
 mod record;
 
+mod features;
+
 mod preference;
 
 pub mod codec;
@@ -67,6 +69,7 @@ mod time;
 pub use crate::{
     artifact::Artifact,
     error::StoreError,
+    features::FeatureOrigin,
     key::{Input, KeySpec, hash_path},
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
