@@ -17,6 +17,23 @@ pub struct Message {
     pub content: String,
 }
 
+/// What tells whether two prompts are the same: a hash of who says what, blind to white space around and between words.
+pub fn prompt_fingerprint(messages: &[Message]) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    for Message { role, content } in messages {
+        for part in [role, content] {
+            for word in part.split_whitespace() {
+                hasher.update(word.as_bytes());
+                hasher.update(b" ");
+            }
+            hasher.update(b"\n");
+        }
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(first)
+}
+
 /// What a model is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
@@ -192,13 +209,17 @@ pub struct Score {
     pub id: u64,
     /// Number of the sample, from 0.
     pub sample: u32,
+    /// Items of one group are drawn together by intervals.
+    pub group: u64,
+    /// Fingerprint of what was asked: two scores are about the same item where it is the same.
+    pub content: u64,
     /// The metrics.
     pub values: BTreeMap<String, f64>,
 }
 
 impl Record for Score {
     const KIND: Kind = Kind::Scores;
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn validate(&self) -> Result<(), String> {
         match self.values.iter().find(|(_, value)| !value.is_finite()) {
@@ -206,6 +227,28 @@ impl Record for Score {
             None => Ok(()),
         }
     }
+}
+
+/// The file beside scores of answers, with a [`ScoredAnswer`] a line.
+pub const ANSWERS_FILE: &str = "answers.jsonl";
+
+/// An answer as people read it, with what it was asked and how it scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoredAnswer {
+    /// The prompt.
+    pub id: u64,
+    /// Number of the sample, from 0.
+    pub sample: u32,
+    /// The conversation up to the answer.
+    pub messages: Vec<Message>,
+    /// The answer.
+    pub text: String,
+    /// Whether it came to its end.
+    pub finished: bool,
+    /// The right answer, where one is known.
+    pub answer: Option<String>,
+    /// The metrics.
+    pub values: BTreeMap<String, f64>,
 }
 
 fn check_messages(messages: &[Message]) -> Result<(), String> {
@@ -257,6 +300,27 @@ mod tests {
         let mut silent = pair("yes", "no");
         silent.messages.clear();
         assert_eq!(silent.validate(), Err("the prompt is empty".into()));
+    }
+
+    #[test]
+    fn white_space_does_not_make_another_prompt() {
+        let prompt = |turns: &[(&str, &str)]| {
+            let turns = turns.iter().map(|(role, content)| Message {
+                role: (*role).into(),
+                content: (*content).into(),
+            });
+            prompt_fingerprint(&turns.collect::<Vec<_>>())
+        };
+        let asked = prompt(&[("user", "why so ?")]);
+        assert_eq!(asked, prompt(&[("user", "  why\n\nso\t? ")]));
+        for other in [
+            &[("user", "why so")][..],
+            &[("user", "whyso ?")],
+            &[("system", "why so ?")],
+            &[("user", "why"), ("user", "so ?")],
+        ] {
+            assert_ne!(asked, prompt(other));
+        }
     }
 
     #[test]
