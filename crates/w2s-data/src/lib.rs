@@ -10,6 +10,8 @@
 //! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
 //! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
 //!
+//! A [`Matrix`] is features of the user's own, one row for each row of the source, for probes on frozen models of any kind.
+//!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
 //!
 //! ```
@@ -45,6 +47,8 @@ mod split;
 
 mod preference_file;
 
+mod matrix;
+
 mod prompts;
 
 mod pairs;
@@ -75,6 +79,7 @@ mod inspect;
 
 pub use crate::{
     error::{DataError, Place},
+    matrix::{Matrix, MatrixError},
     pairs::{
         Answers, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason, ScoreColumn,
     },
@@ -94,6 +99,7 @@ pub use crate::{
 pub use crate::{
     export::{Export, ExportFormat},
     inspect::{Inspect, RowsOf, TemplateName, TooLong},
+    matrix::FeaturesOperation,
     operations::{Corpus, TaskOperation},
     preference_operations::{Pairs, Prompts},
     questions::{AnswersOperation, QuestionsOperation},
