@@ -52,7 +52,7 @@ fn sampling(samples: usize, temperature: Option<f32>) -> SamplingArgs {
         temperature,
         top_k: None,
         top_p: None,
-        seed: 1,
+        seed: Some(1),
         stop: Vec::new(),
     }
 }
