@@ -248,6 +248,7 @@ fn prompts_go_to_parquet_and_are_a_source_again() {
     let place = Place::new();
     let prompt = |id, messages, answer: Option<&str>, choices: &[&str], gold| Prompt {
         id,
+        group: id / 2,
         messages,
         answer: answer.map(str::to_owned),
         choices: choices.iter().map(ToString::to_string).collect(),
@@ -333,6 +334,7 @@ fn pairs_go_to_parquet_and_are_a_source_again() {
     let row = Pair {
         id: 4,
         prompt: 3,
+        group: 2,
         messages: vec![turn("user", "why ?")],
         chosen: answer("so", Some(0.75), Some(2)),
         rejected: answer(" no", None, None),

@@ -168,6 +168,7 @@ mod tests {
     fn prompt(id: u64, answer: Option<&str>) -> Prompt {
         Prompt {
             id,
+            group: id,
             messages: vec![Message {
                 role: "user".into(),
                 content: "what is it ?".into(),

@@ -35,6 +35,7 @@ fn base(folder: &Path) {
 fn prompt(id: u64, text: &str) -> Prompt {
     Prompt {
         id,
+        group: id,
         messages: vec![Message {
             role: "user".into(),
             content: text.into(),
