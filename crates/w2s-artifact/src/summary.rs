@@ -307,6 +307,9 @@ pub struct PromptsSummary {
     /// Rows left out, by reason, where they come from files.
     #[serde(default, skip_serializing_if = "Dropped::is_empty")]
     pub dropped: Dropped,
+    /// Rows whose marked transcript was read as turns.
+    #[serde(default)]
+    pub transcripts: usize,
     /// Name of the generated world that they are about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub world: Option<String>,

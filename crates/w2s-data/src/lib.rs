@@ -45,7 +45,7 @@ mod task;
 
 mod split;
 
-mod preference_file;
+mod conversation;
 
 mod matrix;
 
@@ -78,13 +78,14 @@ mod export;
 mod inspect;
 
 pub use crate::{
+    conversation::{Asked, Comparison, Form, Mark, RowFormat},
     error::{DataError, Place},
     matrix::{Matrix, MatrixError},
     pairs::{
-        Answers, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason, ScoreColumn,
+        Answers, Given, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason,
+        ScoreColumn,
     },
-    preference_file::{Asked, Compared, Comparison, Mark, RowFormat},
-    prompts::{PromptsDropped, PromptsRead, prompts},
+    prompts::{PromptsRead, prompts},
     random::Stream,
     split::{
         Dropped, Normalise, Row, SplitCount, SplitCounts, SplitParams, SplitPlan, cut, pre_cut,

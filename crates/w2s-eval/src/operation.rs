@@ -1,102 +1,22 @@
 //! The operations of the `w2s-eval` binary.
 
-use w2s_artifact::{Artifact, Kind};
-use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
-
-use crate::report::{BuildError, Options, Report, build_report};
-use w2s_stats::bootstrap::Settings;
-
 mod predict;
-mod score;
-
 pub use predict::PredictOperation;
-pub use score::{
-    ChoicesOperation, LikelihoodOperation, RespondOperation, ScoreOperation, ScoringArgs,
-};
 
-/// Scores predictions and writes `report.json`, `report.md` and `report.html`.
-#[derive(Clone, Debug, clap::Args, serde::Serialize)]
-pub struct ReportOperation {
-    /// Name of the recipe, for the title
-    #[arg(long, value_name = "NAME")]
-    pub recipe: String,
-    /// Predictions to report on; repeat the flag for each arm and seed
-    #[arg(long, required = true, value_name = "ARTIFACT")]
-    #[serde(skip)]
-    pub predictions: Vec<ArtifactArg>,
-    /// Bootstrap draws behind every interval
-    #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
-    pub draws: usize,
-    /// Seed of the bootstrap
-    #[arg(long, value_name = "N", default_value_t = Settings::default().seed)]
-    pub seed: u64,
-}
+mod scoring;
+pub use scoring::ScoringArgs;
 
-impl Operation for ReportOperation {
-    const NAME: &'static str = "report";
-    const VERSION: u32 = 2;
-    const KIND: Kind = Kind::Report;
-    const ABOUT: &'static str = "Scores predictions and writes the report of an experiment";
+mod respond;
+pub use respond::RespondOperation;
 
-    fn inputs(&self, inputs: &mut Inputs) {
-        inputs
-            .artifact("predictions", &self.predictions)
-            .of(Kind::Predictions);
-    }
+mod score;
+pub use score::ScoreOperation;
 
-    fn check(&self) -> anyhow::Result<()> {
-        if self.draws == 0 {
-            let error: Result<(), BuildError> = Err(BuildError::NoDraws);
-            return hinted(error);
-        }
-        Ok(())
-    }
+mod choices;
+pub use choices::ChoicesOperation;
 
-    fn run(&self, step: &Step) -> anyhow::Result<serde_json::Value> {
-        let predictions: Vec<Artifact> = step.artifacts("predictions")?;
-        let options = Options {
-            recipe: self.recipe.clone(),
-            bootstrap: Settings {
-                draws: self.draws,
-                seed: self.seed,
-            },
-        };
-        let report = hinted(build_report(step.store(), &predictions, &options))?;
-        step.write_file("report.json", report.to_json()?)?;
-        step.write_file("report.md", report.to_markdown()?)?;
-        step.write_file("report.html", report.to_html()?)?;
-        Ok(summary(&report))
-    }
-}
+mod likelihood;
+pub use likelihood::LikelihoodOperation;
 
-/// Keeps the error's own advice on what to type next.
-fn hinted<T>(result: Result<T, BuildError>) -> anyhow::Result<T> {
-    match result.as_ref().err().and_then(BuildError::hint) {
-        Some(hint) => result.hint(hint),
-        None => Ok(result?),
-    }
-}
-
-fn summary(report: &Report) -> serde_json::Value {
-    let arms: Vec<_> = report
-        .arms
-        .iter()
-        .map(|arm| serde_json::json!({"arm": arm.arm, "role": arm.role, "accuracy": arm.accuracy.mean, "ci95": arm.accuracy.ci95}))
-        .collect();
-    let pgr: Vec<_> = report
-        .pgr
-        .iter()
-        .map(|pgr| {
-            let recovered = &pgr.recovered;
-            serde_json::json!({"arm": pgr.arm, "value": recovered.value, "ci95": recovered.ci95, "gap_significant": recovered.gap_significant})
-        })
-        .collect();
-    serde_json::json!({
-        "recipe": report.recipe,
-        "headline": report.headline,
-        "seeds": report.seeds,
-        "arms": arms,
-        "pgr": pgr,
-        "warnings": report.warnings.len(),
-    })
-}
+mod theory;
+pub use theory::TheoryOperation;
