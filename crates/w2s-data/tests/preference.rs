@@ -70,6 +70,7 @@ impl Place {
     fn answers(&self) -> Answers {
         let prompt = |id: u64| Prompt {
             id,
+            group: id,
             messages: vec![Message {
                 role: "user".to_owned(),
                 content: format!("question {id}"),
@@ -493,7 +494,7 @@ fn bad_input_is_named() {
     let file = place.file("text.jsonl", &[json!({"text": "a"})]);
     assert_eq!(
         place.failure::<Prompts>(&["--source", &file]),
-        "text.jsonl:1: no question: none of the columns `messages`, `prompt`, `instruction`, `question`, and no transcript with `\\n\\nAssistant:` in `chosen`; there are `text`"
+        "text.jsonl:1: no question: none of the columns `messages`, `conversations`, `prompt`, `instruction`, `question`, and no transcript with `\\n\\nAssistant:` in `chosen`; there are `text`"
     );
     let silent = place.file("silent.jsonl", &[json!({"prompt": ""})]);
     assert_eq!(
@@ -520,6 +521,7 @@ fn bad_input_is_named() {
         'f',
         &[Prompt {
             id: 0,
+            group: 0,
             messages: vec![Message {
                 role: "user".to_owned(),
                 content: "question 0".to_owned(),

@@ -193,6 +193,7 @@ impl Columns for Prediction {
     fn fields() -> Vec<Field> {
         vec![
             required("id", DataType::UInt64),
+            required("group", DataType::UInt64),
             required("label", DataType::UInt32),
             required("probabilities", list_of(DataType::Float32)),
         ]
@@ -201,6 +202,7 @@ impl Columns for Prediction {
     fn columns(rows: &[Self]) -> Vec<ArrayRef> {
         vec![
             u64s(rows.iter().map(|row| row.id)),
+            u64s(rows.iter().map(|row| row.group)),
             u32s(rows.iter().map(|row| row.label)),
             f32_lists(rows.iter().map(|row| row.probabilities.as_slice())),
         ]
