@@ -101,6 +101,7 @@ fn correction(groups: f64) -> f64 {
 }
 
 /// How wide intervals of a design are, at one level.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rule {
     level: f64,
     /// Quantiles of t; that of the seeds is none for one seed.
