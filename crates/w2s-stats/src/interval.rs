@@ -175,8 +175,8 @@ impl Rule {
         let centre = mean + k / 2.0;
         let width = (k * spread + k * k / 4.0).sqrt();
         [
-            ((centre - width) / (1.0 + k)).max(0.0),
-            ((centre + width) / (1.0 + k)).min(1.0),
+            ((centre - width) / (1.0 + k)).clamp(0.0, mean),
+            ((centre + width) / (1.0 + k)).clamp(mean, 1.0),
         ]
     }
 }

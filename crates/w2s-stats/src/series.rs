@@ -149,7 +149,8 @@ impl Series {
             ci95: self.interval(),
             per_seed: self.per_seed.iter().copied().map(defined).collect(),
             n,
-            stderr: self.design.rule().and_then(|_| defined(parts.stderr())),
+            stderr: (self.mean.is_finite() && self.design.rule().is_some())
+                .then(|| parts.stderr()),
             seed_sd: defined((squares.sum::<f64>() / (seeds - 1.0)).sqrt()),
         }
     }
