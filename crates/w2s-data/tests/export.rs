@@ -249,7 +249,7 @@ fn prompts_go_to_parquet_and_are_a_source_again() {
     let place = Place::new();
     let prompt = |id, messages, answer: Option<&str>, choices: &[&str], gold| Prompt {
         id,
-        group: id / 2,
+        group: id / 2 * 2,
         messages,
         answer: answer.map(str::to_owned),
         choices: choices.iter().map(ToString::to_string).collect(),
@@ -275,13 +275,16 @@ fn prompts_go_to_parquet_and_are_a_source_again() {
         .iter()
         .map(|f| f.is_nullable())
         .collect();
-    assert_eq!(nullable, [false, false, true, false, true]);
+    assert_eq!(nullable, [false, false, false, true, false, true]);
 
     let objects = source::read_objects(&[place.path("rows.parquet")]).unwrap();
     assert_eq!(objects[1].values["gold"], 1);
     assert_eq!(objects[2].values["answer"], serde_json::Value::Null);
-    let read = prompts(&objects, &RowFormat::default()).unwrap();
-    assert_eq!(read.prompts, rows);
+    let format = RowFormat {
+        group: Some("group".to_owned()),
+        ..RowFormat::default()
+    };
+    assert_eq!(prompts(&objects, &format).unwrap().prompts, rows);
 }
 
 #[test]
@@ -350,7 +353,7 @@ fn pairs_go_to_parquet_and_are_a_source_again() {
         .collect();
     assert_eq!(
         names.join(" "),
-        "id prompt messages chosen chosen_source chosen_sample chosen_score chosen_tokens chosen_finished \
+        "id prompt group messages chosen chosen_source chosen_sample chosen_score chosen_tokens chosen_finished \
          rejected rejected_source rejected_sample rejected_score rejected_tokens rejected_finished rule"
     );
     assert_eq!(
