@@ -59,7 +59,8 @@ pub struct Pipeline {
     #[arg(long, value_name = "STEP")]
     pub from: Option<String>,
 
-    /// Override a key of a step (`naive.epochs=3`), or a matrix variable (`matrix.seed=[0]`); repeatable.
+    /// Override a key of a step (`weak.epochs=3`), a matrix variable (`matrix.seed=[0]`), or something in a row of one
+    /// (`arm.naive.train.lr=1e-3`); repeatable.
     #[arg(long, value_name = "STEP.KEY=VALUE")]
     pub set: Vec<String>,
 

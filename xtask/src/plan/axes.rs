@@ -1,6 +1,6 @@
 //! The matrix with its values, and points in it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::template::{Field, Part, Template, parts};
 use crate::complaint::{Complaint, Result};
@@ -15,6 +15,7 @@ pub struct Axis {
     pub name: String,
     pub place: Place,
     pub values: Vec<Value>,
+    positions: HashMap<String, usize>,
     /// The row of each value, when it has rows.
     pub rows: Option<Vec<Row>>,
     /// Rows that were taken out.
@@ -34,14 +35,7 @@ pub struct Row {
 impl Axis {
     /// The place of a value among all.
     pub fn position(&self, text: &str) -> Option<usize> {
-        self.values
-            .iter()
-            .position(|value| matches!(value, Value::Text(known) if known == text))
-            .or_else(|| {
-                self.values
-                    .iter()
-                    .position(|value| value.to_string() == text)
-            })
+        self.positions.get(text).copied()
     }
 
     /// All values, for messages.
@@ -98,6 +92,7 @@ impl Axis {
             name: name.to_owned(),
             place: place.clone(),
             values: Vec::new(),
+            positions: HashMap::new(),
             rows: None,
             taken_out: Vec::new(),
             origins: Vec::new(),
@@ -162,22 +157,21 @@ impl Axis {
         })
     }
 
-    fn checked(self) -> Result<Self> {
-        let Self { place, name, .. } = &self;
+    fn checked(mut self) -> Result<Self> {
+        let complaint = |axis: &Self, what: String| {
+            Complaint::usage(format!(
+                "{}: matrix variable `{}` has {what}",
+                axis.place, axis.name
+            ))
+        };
         if self.values.is_empty() {
             let what = if self.rows.is_some() { "row" } else { "value" };
-            return Err(Complaint::usage(format!(
-                "{place}: matrix variable `{name}` has no {what}"
-            )));
+            return Err(complaint(&self, format!("no {what}")));
         }
-        let mut seen = HashSet::new();
-        for value in self.values.iter().map(Value::to_string) {
-            if seen.contains(&value) {
-                return Err(Complaint::usage(format!(
-                    "{place}: matrix variable `{name}` has the value `{value}` twice"
-                )));
+        for (at, value) in self.values.iter().enumerate() {
+            if self.positions.insert(value.to_string(), at).is_some() {
+                return Err(complaint(&self, format!("the value `{value}` twice")));
             }
-            seen.insert(value);
         }
         Ok(self)
     }

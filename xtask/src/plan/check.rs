@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::arguments::Setting;
 use super::names::Complaints;
-use super::{Plan, Set, Task};
+use super::{Plan, Set, Task, is_said};
 use crate::complaint::{Complaint, Result, nearest};
 use crate::stages::{Catalog, Key, Operation};
 
@@ -112,7 +112,14 @@ impl Plan {
             complaints.push(say(format!("is a list of {count}, but it takes one value")));
         }
         if known.required && setting.is_absent() {
-            complaints.push(say("is empty, but it is needed".to_owned()));
+            let left_out = self.left_out.iter();
+            let said = left_out.filter(|(name, _)| is_said(&set.written, &format!("@{name}")));
+            complaints.push(said.fold(
+                say("is empty, but it is needed".to_owned()),
+                |complaint, (name, reason)| {
+                    complaint.detail(format!("`{name}` is left out: {reason}"))
+                },
+            ));
         }
         complaints
     }

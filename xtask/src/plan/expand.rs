@@ -266,11 +266,14 @@ pub fn expand(recipe: &Recipe, vars: &BTreeMap<String, Value>) -> Result<Plan> {
                     place: key.field.place.clone(),
                     key: key.field.key.clone(),
                     laid: key.laid,
+                    written: key.field.written.clone(),
                     setting,
                     origins: key.origins.clone(),
                 }),
                 None => {
-                    missing = Some(&key.field.written);
+                    let mut wanted = Vec::new();
+                    key.value.references(&mut wanted);
+                    missing = wanted.first().map(|wanted| &wanted.written.text);
                     break;
                 }
             }

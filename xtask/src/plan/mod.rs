@@ -61,6 +61,8 @@ struct Set {
     place: Place,
     key: String,
     setting: Setting,
+    /// The value as written.
+    written: String,
     /// It comes from a row of the matrix.
     laid: bool,
     /// The variables its value comes from.

@@ -201,20 +201,29 @@ impl<'a> Scope<'a> {
         Ok(wanted)
     }
 
-    /// Whether a condition's value is empty or false; otherwise the value for messages.
+    /// The value of a condition for messages; `None` when it is empty or false, or a list in which everything is.
     pub fn condition(&self, field: &'a Field) -> Filled<Option<String>> {
-        let mut ignored = Vec::new();
-        if let Some(fields) = self.fields(&field.template, &field.place, 0)? {
+        self.holds(&field.template, &field.place)
+    }
+
+    fn holds(&self, template: &'a Template, place: &'a Place) -> Filled<Option<String>> {
+        if let Template::List(items) = template {
+            for item in items {
+                if let Some(value) = self.holds(item, place)? {
+                    return Ok(Some(value));
+                }
+            }
+            return Ok(None);
+        }
+        if let Some(fields) = self.fields(template, place, 0)? {
             return Ok((!fields.is_empty()).then(|| "a table".to_owned()));
         }
-        Ok(
-            match self.cook(&field.template, &field.place, &mut ignored)? {
-                Cooked::Bool(value) => value.then(|| "true".to_owned()),
-                Cooked::Text(text) => (!text.is_empty() && text != "false").then_some(text),
-                Cooked::List(items) => (!items.is_empty()).then(|| "a list".to_owned()),
-                Cooked::Reference(wanted) => Some(wanted.written.text.clone()),
-            },
-        )
+        Ok(match self.cook(template, place, &mut Vec::new())? {
+            Cooked::Bool(value) => value.then(|| "true".to_owned()),
+            Cooked::Text(text) => (!text.is_empty() && text != "false").then_some(text),
+            Cooked::List(items) => (!items.is_empty()).then(|| "a list".to_owned()),
+            Cooked::Reference(wanted) => Some(wanted.written.text.clone()),
+        })
     }
 
     /// The keys that `with` lays over a step's, one table after the other.
