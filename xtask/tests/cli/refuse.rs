@@ -41,7 +41,7 @@ fn wrong_recipes_are_told_by_place() {
     error: small.toml:3:8: extra `=`, expected nothing
     ");
     insta::assert_snapshot!(told(&RECIPE.replacen("data = \"@data\"", "data = \"@naive\"", 1)), @r"
-    error: small.toml:20:7: steps wait for each other: weak -> naive -> labels -> weak
+    error: small.toml:20:7: steps wait for each other: weak[seed=0] -> naive[seed=0] -> labels[seed=0] -> weak[seed=0]
       an arrow reads: uses
     hint: take one of these references out
     ");
