@@ -201,7 +201,7 @@ pub fn evaluate<B: Baseline>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::predicted;
+    use w2s_stats::metrics::predicted;
 
     fn rows<'a>(rows: &[(&'a str, u32)]) -> Vec<Labelled<'a>> {
         rows.iter()

@@ -13,7 +13,7 @@ use w2s_artifact::{Prompt, Score};
 use w2s_lm::{LanguageModel, LmError, answer_log_probs, turns};
 use w2s_text::{ChatTemplate, Encoded, TextError, Tokenizer};
 
-use crate::metrics;
+use w2s_stats::metrics;
 
 /// How a question becomes a context.
 #[derive(Clone)]
@@ -290,11 +290,15 @@ mod tests {
     #[test]
     fn the_norm_is_characters_of_the_choice() {
         let case = golden::case("eval.acc_vs_acc_norm");
-        let choices = case.strings("choices");
-        let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
-        let question = question(2, &choices, &case.floats("loglik"));
-        assert_eq!(question.chosen as f64, case.expected("acc_pred"));
-        assert_eq!(question.chosen_norm as f64, case.expected("acc_norm_pred"));
+        let list = |name: &str| case["inputs"][name].as_array().unwrap();
+        let choices = list("choices")
+            .iter()
+            .map(|choice| choice.as_str().unwrap());
+        let choices: Vec<&str> = choices.collect();
+        let loglik = list("loglik").iter().map(|ll| ll.as_f64().unwrap());
+        let question = question(2, &choices, &loglik.collect::<Vec<_>>());
+        assert_eq!(question.chosen, case["expected"]["acc_pred"]);
+        assert_eq!(question.chosen_norm, case["expected"]["acc_norm_pred"]);
         let values = question.score().values;
         assert_eq!((values["acc"], values["acc_norm"]), (0.0, 1.0));
     }

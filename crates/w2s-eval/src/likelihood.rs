@@ -237,11 +237,13 @@ mod tests {
         let case = golden::case("eval.bits_per_byte");
         let mut totals = Totals::default();
         // Three answers of together seven bytes.
-        for (text, ll) in ["öä", "ni", "x"].iter().zip(case.floats("loglik")) {
-            totals.add(text.len(), sum(ll as f32, 2));
+        let loglik = case["inputs"]["loglik"].as_array().unwrap();
+        for (text, ll) in ["öä", "ni", "x"].iter().zip(loglik) {
+            totals.add(text.len(), sum(ll.as_f64().unwrap() as f32, 2));
         }
-        assert_eq!(totals.bytes as f64, case.input("bytes"));
-        assert!((totals.bits_per_byte() - case.value()).abs() < 1e-9);
+        assert_eq!(totals.bytes, case["inputs"]["bytes"]);
+        let expected = case["expected"].as_f64().unwrap();
+        assert!((totals.bits_per_byte() - expected).abs() < 1e-9);
         assert!((totals.byte_perplexity() - 0.5f64.exp()).abs() < 1e-9);
         assert!((totals.token_perplexity() - (3.5f64 / 6.0).exp()).abs() < 1e-9);
     }

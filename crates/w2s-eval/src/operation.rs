@@ -5,8 +5,8 @@ use std::time::Instant;
 use w2s_artifact::{Artifact, Kind, Split};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Interrupted, Operation, Step};
 
-use crate::bootstrap::Settings;
 use crate::report::{BuildError, Options, Report, Role, build_report};
+use w2s_stats::bootstrap::Settings;
 
 mod score;
 pub use score::{

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use w2s_artifact::Score;
 
-use crate::metrics;
+use w2s_stats::metrics;
 
 /// What a scored model is in its experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

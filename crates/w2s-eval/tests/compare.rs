@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use w2s_artifact::{
     Artifact, ArtifactRef, Input, KeySpec, Kind, Pending, Provenance, Score, Store,
 };
-use w2s_eval::bootstrap::Settings;
 use w2s_eval::compare::{Comparison, Options, build_comparison};
 use w2s_eval::theory;
+use w2s_stats::bootstrap::Settings;
 use w2s_theory::{Case, Flow, Sgd};
 
 const ITEMS: u64 = 240;

@@ -10,8 +10,8 @@ use w2s_artifact::{
     Artifact, ArtifactRef, Example, Input, KeySpec, Kind, Label, Pending, Prediction, Provenance,
     Split, Store,
 };
-use w2s_eval::bootstrap::Settings;
 use w2s_eval::report::{BuildError, Options, Report, Role, build_report};
+use w2s_stats::bootstrap::Settings;
 
 const GOLD: u64 = 120;
 const TRANSFER: u64 = 160;

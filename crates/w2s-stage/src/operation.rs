@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde_json::Value;
 use w2s_artifact::Kind;
 
+use crate::known::KnownInputs;
 use crate::step::Step;
 
 /// A subcommand of a stage.
@@ -32,7 +33,15 @@ pub trait Operation: clap::Args + serde::Serialize + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Does the work: writes files into [`Step::dir`] and returns the summary for the manifest.
+    /// Looks at what is known of the inputs, some of which may only be planned: who makes them, with which parameters, from
+    /// what. An error here, like one of [`check`](Self::check), is told before the first step of a recipe runs: exit code 2.
+    /// An artifact of which nothing is known passes.
+    fn check_inputs(&self, _known: &KnownInputs) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Does the work: writes files into [`Step::dir`] and returns the summary for the manifest. A short text under the
+    /// summary's key `line` is what people are shown of the artifact, as in `600 rows, accuracy 0.822`.
     fn run(&self, step: &Step) -> anyhow::Result<Value>;
 }
 
@@ -43,6 +52,7 @@ pub(crate) trait AnyOperation: Sync {
     fn kind(&self) -> Kind;
     fn inputs(&self, inputs: &mut Inputs);
     fn check(&self) -> anyhow::Result<()>;
+    fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()>;
     fn run(&self, step: &Step) -> anyhow::Result<Value>;
     fn parameters(&self) -> serde_json::Result<Value>;
 }
@@ -66,6 +76,10 @@ impl<T: Operation> AnyOperation for T {
 
     fn check(&self) -> anyhow::Result<()> {
         Operation::check(self)
+    }
+
+    fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()> {
+        Operation::check_inputs(self, known)
     }
 
     fn run(&self, step: &Step) -> anyhow::Result<Value> {

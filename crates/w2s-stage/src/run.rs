@@ -10,6 +10,7 @@ use serde_json::Value;
 use w2s_artifact::{Artifact, ArtifactRef, Input, KeySpec, Provenance, Status, StepLock, Store};
 
 use crate::error::{HintExt, Interrupted, is_interruption};
+use crate::known::{self, KnownInputs, Origin};
 use crate::operation::{AnyOperation, Inputs, Operation, Values};
 use crate::stage::DeviceCheck;
 use crate::step::{Step, missing_input};
@@ -67,7 +68,7 @@ pub struct Outcome {
 
 /// What a run would do.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Outlook {
     /// The artifact it would make.
     pub reference: ArtifactRef,
     /// Whether it is there already.
@@ -110,7 +111,7 @@ pub fn plan<T: Operation>(
     stage: &str,
     operation: &T,
     options: &RunOptions,
-) -> anyhow::Result<Plan> {
+) -> anyhow::Result<Outlook> {
     Ok(plan_any(stage, operation, options)?)
 }
 
@@ -174,6 +175,9 @@ fn prepare(
             }
         }
     }
+    operation
+        .check_inputs(&KnownInputs::new(&store, &inputs))
+        .map_err(Failure::Usage)?;
     let parameters = operation
         .parameters()
         .context("the parameters have no JSON form")
@@ -200,11 +204,15 @@ pub(crate) fn plan_any(
     stage: &str,
     operation: &dyn AnyOperation,
     options: &RunOptions,
-) -> Result<Plan, Failure> {
+) -> Result<Outlook, Failure> {
     let Prepared {
-        store, reference, ..
+        store,
+        reference,
+        parameters,
+        inputs,
     } = prepare(stage, operation, options)?;
     let status = store.status(&reference).map_err(failed)?;
+    let known_already = matches!(status, Status::Complete(_));
     let (cached, reason) = match status {
         _ if options.force => (false, "it is run again with --force".to_owned()),
         Status::Complete(manifest) => (
@@ -223,7 +231,19 @@ pub(crate) fn plan_any(
     if !cached {
         store.check_writable().map_err(failed)?;
     }
-    Ok(Plan {
+    let origin = Origin {
+        stage: stage.to_owned(),
+        operation: operation.name().to_owned(),
+        version: operation.version(),
+        step: options.step.clone(),
+        parameters,
+        inputs,
+    };
+    match known_already {
+        true => known::forget(&store, &reference),
+        false => known::note(&store, &reference, &origin),
+    }
+    Ok(Outlook {
         reference,
         cached,
         reason,
@@ -381,6 +401,7 @@ fn work(
         .commit(provenance)
         .with_context(|| format!("cannot keep the result of {} {}", stage, operation.name()))
         .map_err(Failure::Failed)?;
+    known::forget(&step.store, &reference);
     Ok(Outcome {
         artifact,
         cached: false,

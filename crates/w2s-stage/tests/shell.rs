@@ -227,6 +227,56 @@ fn check_names_the_result_and_does_nothing() {
 }
 
 #[test]
+fn a_check_looks_through_steps_that_are_only_planned() {
+    let toy = Toy::new();
+    let reference = |line: &Value| line["artifact"].as_str().unwrap().to_owned();
+    let notes = || {
+        let notes = fs::read_dir(toy.store().join("planned"));
+        notes.into_iter().flatten().count()
+    };
+    let one = ["count", "--documents", "1", "--step", "one"];
+    let count = reference(&toy.line(&[&one[..], &["--check"]].concat()));
+    let copy = ["copy", "--corpus", &count];
+    let copied = reference(&toy.line(&[&copy[..], &["--check"]].concat()));
+    let thin = ["copy", "--thin", "--corpus", &copied];
+    assert_eq!(notes(), 2);
+    let refused = failure(&toy, &[&thin[..], &["--check"]].concat());
+    assert_eq!(
+        refused,
+        (
+            2,
+            format!(
+                "error: --thin would leave nothing out of {}, which holds one document\nhint: leave --thin out\n",
+                &copied[.."corpus/".len() + 8]
+            )
+        )
+    );
+    // Made instead of planned, it is known as well, and the notes are gone.
+    toy.line(&one);
+    toy.line(&copy);
+    assert_eq!(notes(), 0);
+    assert_eq!(failure(&toy, &[&thin[..], &["--check"]].concat()), refused);
+    assert_eq!(failure(&toy, &thin), refused);
+    // A name of which nothing is known passes the check.
+    let unknown = format!("corpus/{}", "ab".repeat(32));
+    toy.line(&["copy", "--thin", "--corpus", &unknown, "--check"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn where_nothing_can_be_noted_a_check_still_answers() {
+    let toy = Toy::new();
+    toy.line(&["count"]);
+    // A file where the folder should be: nobody can make it, whoever runs the test.
+    fs::write(toy.store().join("planned"), "").unwrap();
+    assert_eq!(toy.line(&["count", "--check"])["cached"], true);
+    assert_eq!(
+        toy.line(&["count", "--documents", "4", "--check"])["cached"],
+        false
+    );
+}
+
+#[test]
 fn describe_says_what_a_recipe_may_write() {
     let toy = Toy::new();
     let described = toy.line(&["describe"]);
@@ -254,7 +304,8 @@ fn describe_says_what_a_recipe_may_write() {
             key["input"].as_str(),
         )
     };
-    assert_eq!(keys.len(), 4);
+    assert_eq!(keys.len(), 5);
+    assert_eq!(keys[4]["values"], json!(["examples", "prompts"]));
     assert_eq!(shape(0), ("corpus", true, false, false, Some("artifact")));
     assert_eq!(shape(1), ("more", false, true, false, Some("artifact")));
     assert_eq!(shape(2), ("file", false, false, false, Some("file")));
@@ -283,6 +334,12 @@ fn wrong_flags_exit_with_2() {
     assert!(wrong(&["count", "--document", "3"]).contains("--documents"));
     assert!(wrong(&["copy"]).contains("--corpus"));
     assert!(wrong(&["cuont"]).contains("count"));
+    let purpose = wrong(&["copy", "--corpus", "corpus/1234", "--purpose", "prompt"]);
+    assert!(
+        purpose.contains("[possible values: examples, prompts]")
+            && purpose.contains("a similar value exists: 'prompts'"),
+        "{purpose}"
+    );
     assert_eq!(
         wrong(&["count", "--documents", "0"]),
         "error: --documents is 0, at least 1 is needed\nhint: leave it out for 3\n"
@@ -590,6 +647,7 @@ fn help_shows_flags_and_exit_codes() {
         "{count}"
     );
     assert!(count.contains("Usage: w2s-toy count [OPTIONS]"), "{count}");
+    assert!(help(&["copy", "--help"]).contains("[possible values: examples, prompts]"));
     assert!(
         count.contains("Documents to write [default: 3]") && count.contains("\nRun:\n"),
         "{count}"

@@ -5,8 +5,8 @@ use std::iter;
 
 use super::entry::{Arm, Entry};
 use super::{ArmScores, BASE, Lesson, MetricScores, VersusBase};
-use crate::bootstrap::{Draws, SeedSample, Series, Settings, paired};
-use crate::metrics::{self, McNemar};
+use w2s_stats::bootstrap::{Draws, SeedSample, Series, Settings, paired};
+use w2s_stats::metrics::{self, McNemar};
 
 /// Every arm and metric in every draw.
 pub(super) struct Analysis<'x, 'e, 'a> {

@@ -9,9 +9,9 @@ use super::entry::{Arm, CompareError, Entry, arrange, common_metrics};
 use super::ladder::ladder;
 use super::training::Models;
 use super::{ArmScores, Comparison, DIVERGENCES, FORMAT, StoppingCurve, StoppingPoint, findings};
-use crate::bootstrap::Settings;
 use crate::report::{Bootstrap, findings::oracle_warnings, format::count, provenance};
 use crate::theory::{Study, THEORY_FILE};
+use w2s_stats::bootstrap::Settings;
 
 /// What shapes a report besides its scores.
 #[derive(Clone, Debug)]

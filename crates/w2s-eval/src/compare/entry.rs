@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use w2s_artifact::{Artifact, ArtifactRef, Score, StoreError};
 
 use super::{BASE, DIVERGENCES, TEACHER};
-use crate::bootstrap::Settings;
-use crate::metrics;
+use w2s_stats::bootstrap::Settings;
+use w2s_stats::metrics;
 
 /// Why scores do not add up to a report.
 #[derive(Debug, thiserror::Error)]

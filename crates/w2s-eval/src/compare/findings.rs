@@ -1,10 +1,10 @@
 //! What was found, in words, from numbers of the report alone.
 
 use super::{ArmScores, BASE, Comparison, Lesson, MetricScores, VersusBase};
-use crate::bootstrap::Estimate;
 use crate::report::findings::FEW_ITEMS;
 use crate::report::format::{count, list, score};
 use crate::theory::{CaseStudy, Study};
+use w2s_stats::bootstrap::Estimate;
 use w2s_theory::Arm;
 
 /// With more arms than this, arms are counted instead of named.

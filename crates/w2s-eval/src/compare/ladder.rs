@@ -3,8 +3,8 @@
 use std::iter;
 
 use super::{ArmScores, Ladder, LadderStep, Rung};
-use crate::bootstrap::Series;
-use crate::metrics;
+use w2s_stats::bootstrap::Series;
+use w2s_stats::metrics;
 
 /// The ladder of `arms`, of which each comes with its gain over the base in every draw. None where no arm has tags
 /// `chosen` and `rejected` or scored pairs; points of early-stopping curves are no part of it.
@@ -160,7 +160,7 @@ mod tests {
             rejected: Some(rejected.into()),
             delta: scores.map(|(chosen, rejected)| chosen - rejected),
             chosen_score: scores.map(|(chosen, _)| chosen),
-            gain: crate::bootstrap::Estimate {
+            gain: w2s_stats::bootstrap::Estimate {
                 mean: None,
                 ci95: None,
                 per_seed: vec![],

@@ -23,10 +23,10 @@ pub use self::build::{Options, build_comparison};
 pub use self::entry::CompareError;
 #[cfg(feature = "cli")]
 pub use self::operation::CompareOperation;
-use crate::bootstrap::Estimate;
-use crate::metrics::McNemar;
 use crate::report::{Bootstrap, StepResult};
 use crate::theory::Study;
+use w2s_stats::bootstrap::Estimate;
+use w2s_stats::metrics::McNemar;
 
 /// Layout of `report.json`; raised when a field changes its meaning or goes away.
 pub const FORMAT: u32 = 2;

@@ -4,7 +4,7 @@ use w2s_artifact::Kind;
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
 
 use super::{CompareError, Comparison, Options, build_comparison};
-use crate::bootstrap::Settings;
+use w2s_stats::bootstrap::Settings;
 
 /// Compares scores with those of the base and writes `report.json`, `report.md` and `report.html`.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]

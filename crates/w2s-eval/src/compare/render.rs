@@ -9,11 +9,11 @@ use w2s_theory::{Arm, Point, Trajectory};
 use super::charts::{Line, Mark, Plot, Scale, Spot, heat_map};
 use super::findings::bracketed;
 use super::{Comparison, DIVERGENCES, LadderStep, TrainingLog};
-use crate::bootstrap::Estimate;
 use crate::report::format::{count, score};
 use crate::report::render::{environment as report_environment, outcome, steps_view};
 use crate::report::svg::{self, Curve, Dot, Reference};
 use crate::theory::{CaseStudy, Study};
+use w2s_stats::bootstrap::Estimate;
 
 /// Charts of one run, each with the columns of the log that it shows. The column `kl` is Schulman's third estimator on the
 /// answers of the pairs: how far the policy has moved on what it is shown, not how far its own answers are from the

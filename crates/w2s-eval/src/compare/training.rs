@@ -7,8 +7,8 @@ use w2s_artifact::{ArtifactRef, Kind, Manifest, Store};
 
 use super::entry::{Arm, Entry};
 use super::{Lesson, TrainingLog};
-use crate::metrics;
 use crate::report::provenance::{TRAINING_LOG, thin, training_log};
+use w2s_stats::metrics;
 
 /// Logged steps at the end of training whose mean displacement is judged.
 const LAST_STEPS: usize = 10;

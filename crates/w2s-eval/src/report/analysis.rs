@@ -5,10 +5,10 @@ use std::iter;
 use super::{
     AgreementResult, ArmResult, CalibrationResult, Comparison, Gap, OtherMetric, PgrResult, Role,
 };
-use crate::bootstrap::{self, Draws, SeedSample, Series, Settings};
-use crate::metrics::{self, McNemar};
-use crate::pgr;
-use crate::ranking::Ranking;
+use w2s_stats::bootstrap::{self, Draws, SeedSample, Series, Settings};
+use w2s_stats::metrics::{self, McNemar};
+use w2s_stats::pgr;
+use w2s_stats::ranking::Ranking;
 
 /// Bins of the calibration diagrams.
 const CALIBRATION_BINS: usize = 10;

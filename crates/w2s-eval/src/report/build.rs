@@ -9,7 +9,7 @@ use w2s_artifact::{Artifact, ArtifactRef, Example, Prediction, Split, Store, Sto
 use super::analysis::{Arm, Experiment, Run, Trial, analyse};
 use super::{Bootstrap, FORMAT, Report, Role, SplitPlan, findings, provenance};
 use crate::baselines::{self, Baseline, Labelled, LengthThreshold, MajorityClass, UnigramBayes};
-use crate::bootstrap::Settings;
+use w2s_stats::bootstrap::Settings;
 
 /// What shapes a report besides its predictions.
 #[derive(Clone, Debug)]

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 pub use self::analysis::{Arm, Experiment, Run, Trial, analyse};
 pub use self::build::{BuildError, Options, build_report};
-pub use crate::bootstrap::Estimate;
-use crate::metrics::{McNemar, ReliabilityBin};
+pub use w2s_stats::bootstrap::Estimate;
+use w2s_stats::metrics::{McNemar, ReliabilityBin};
 
 /// Layout of `report.json`; raised when a field changes its meaning or goes away.
 pub const FORMAT: u32 = 1;
@@ -183,7 +183,7 @@ pub struct PgrResult {
     pub metric: String,
     /// The value and its uncertainty; without a ceiling arm there is none.
     #[serde(flatten)]
-    pub recovered: crate::pgr::Recovered,
+    pub recovered: w2s_stats::pgr::Recovered,
     /// The same for other metrics, keyed by their names.
     pub other_metrics: Vec<OtherMetric>,
     /// The student against its teacher, item by item.
@@ -197,7 +197,7 @@ pub struct OtherMetric {
     pub metric: String,
     /// The value and its uncertainty.
     #[serde(flatten)]
-    pub recovered: crate::pgr::Recovered,
+    pub recovered: w2s_stats::pgr::Recovered,
 }
 
 /// Two arms on the same items.
