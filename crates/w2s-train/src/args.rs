@@ -4,6 +4,7 @@ use crate::{Decay, EarlyStopping, Schedule, TrainConfig};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
+use w2s_artifact::summary::TRAINING_LOG;
 
 /// How to train, the same for every method; flags and key of every training operation.
 #[derive(Clone, Debug, Serialize)]
@@ -21,8 +22,8 @@ pub struct TrainArgs {
         arg(long, allow_negative_numbers = true, value_name = "RATE")
     )]
     pub lr: f64,
-    /// How the learning rate falls: cosine, linear, constant
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Decay::Cosine, value_name = "NAME"))]
+    /// How the learning rate falls
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value_t = Decay::Cosine, value_name = "NAME"))]
     pub schedule: Decay,
     /// Part of the steps over which the learning rate rises, 0 to 1
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
@@ -111,7 +112,7 @@ impl TrainArgs {
             micro_batch: self.micro_batch,
             early_stopping: stopping.and_then(EarlyStoppingArgs::rule),
             state_dir: state_dir.into(),
-            metrics_file: dir.join("metrics.jsonl"),
+            metrics_file: dir.join(TRAINING_LOG),
             save_every: Duration::from_secs_f64(self.save_seconds),
         }
     }
