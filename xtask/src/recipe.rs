@@ -16,7 +16,7 @@ use crate::complaint::{Complaint, OrComplain, Result, nearest};
 use crate::workspace;
 
 /// The stages a step can run.
-pub const STAGES: [&str; 5] = ["data", "base", "teacher", "student", "eval"];
+pub const STAGES: [&str; 6] = ["data", "base", "teacher", "student", "eval", "report"];
 
 /// A recipe as it is written.
 #[derive(Debug, Clone)]

@@ -209,13 +209,17 @@ pub struct Score {
     pub id: u64,
     /// Number of the sample, from 0.
     pub sample: u32,
+    /// Items of one group are drawn together by intervals.
+    pub group: u64,
+    /// Fingerprint of what was asked: two scores are about the same item where it is the same.
+    pub content: u64,
     /// The metrics.
     pub values: BTreeMap<String, f64>,
 }
 
 impl Record for Score {
     const KIND: Kind = Kind::Scores;
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn validate(&self) -> Result<(), String> {
         match self.values.iter().find(|(_, value)| !value.is_finite()) {
@@ -223,6 +227,28 @@ impl Record for Score {
             None => Ok(()),
         }
     }
+}
+
+/// The file beside scores of answers, with a [`ScoredAnswer`] a line.
+pub const ANSWERS_FILE: &str = "answers.jsonl";
+
+/// An answer as people read it, with what it was asked and how it scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoredAnswer {
+    /// The prompt.
+    pub id: u64,
+    /// Number of the sample, from 0.
+    pub sample: u32,
+    /// The conversation up to the answer.
+    pub messages: Vec<Message>,
+    /// The answer.
+    pub text: String,
+    /// Whether it came to its end.
+    pub finished: bool,
+    /// The right answer, where one is known.
+    pub answer: Option<String>,
+    /// The metrics.
+    pub values: BTreeMap<String, f64>,
 }
 
 fn check_messages(messages: &[Message]) -> Result<(), String> {

@@ -19,8 +19,8 @@
 //! let world = ReviewsWorld::default().build(7)?;
 //! println!("{}", world.documents().next().unwrap_or_default());
 //!
-//! let pool = reviews::rows(world.pool_reviews().take(500));
-//! let test = reviews::rows(world.test_reviews().take(100));
+//! let pool = reviews::rows(world.pool_reviews().take(500), 0);
+//! let test = reviews::rows(world.test_reviews().take(100), 500);
 //! let sizes = SplitParams { gold_rows: Some(100), transfer_rows: Some(200), ..SplitParams::default() };
 //! let classes = reviews::CLASSES.map(String::from);
 //! let (examples, plan) = cut(pool, Some(test), 0, &classes, 0, &sizes)?;

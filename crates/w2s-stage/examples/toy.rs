@@ -48,6 +48,19 @@ struct Count {
     /// Fail in one of several ways
     #[arg(long)]
     fail: Option<String>,
+    /// How it ends when it is interrupted
+    #[command(flatten)]
+    #[serde(flatten)]
+    ending: Ending,
+}
+
+/// Flags that are flattened into those of `count`.
+#[derive(clap::Args, Serialize)]
+struct Ending {
+    /// Fail to save the state with these words
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsaved: Option<String>,
 }
 
 impl Operation for Count {
@@ -83,6 +96,9 @@ impl Operation for Count {
         progress.resume_at(resumed);
         for next in resumed..self.documents {
             if step.interrupted() {
+                if let Some(text) = &self.ending.unsaved {
+                    bail!("cannot write the state: {text}");
+                }
                 std::fs::write(&state, next.to_string())?;
                 return Err(Interrupted.into());
             }
@@ -100,6 +116,7 @@ impl Operation for Count {
             })
             .collect();
         step.write_records(&documents)?;
+        step.headline(format!("{} documents", documents.len()));
         Ok(
             json!({"documents": documents.len(), "resumed_at": resumed, "rayon": rayon::current_num_threads()}),
         )

@@ -14,7 +14,9 @@ use crate::step::Step;
 ///
 /// The struct is the flags (`clap::Args`) and at the same time the parameters that go into the key (`Serialize`). Fields
 /// that name inputs carry `#[serde(skip)]`: their content is hashed instead of their spelling. Field names must not be
-/// those of the shared flags: `store`, `device`, `threads`, `step`, `check`, `force`, `verbose`, `quiet`.
+/// those of the shared flags: `store`, `device`, `threads`, `step`, `check`, `force`, `verbose`, `quiet`. A field that
+/// flattens another struct of flags has a doc comment as any other field: clap would make it the subcommand's description,
+/// and the shell sets that to [`ABOUT`](Self::ABOUT) after all of them.
 pub trait Operation: clap::Args + serde::Serialize + Send + Sync + 'static {
     /// The subcommand, such as `finetune`.
     const NAME: &'static str;
@@ -40,8 +42,8 @@ pub trait Operation: clap::Args + serde::Serialize + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Does the work: writes files into [`Step::dir`] and returns the summary for the manifest. A short text under the
-    /// summary's key `line` is what people are shown of the artifact, as in `600 rows, accuracy 0.822`.
+    /// Does the work: writes files into [`Step::dir`] and returns the summary for the manifest, an object.
+    /// [`Step::headline`] says in a few words what was made.
     fn run(&self, step: &Step) -> anyhow::Result<Value>;
 }
 

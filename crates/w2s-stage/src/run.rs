@@ -1,8 +1,8 @@
 //! From parsed flags to an artifact: key, cache, lock, work, commit.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
@@ -13,7 +13,7 @@ use crate::error::{HintExt, Interrupted, is_interruption};
 use crate::known::{self, KnownInputs, Origin};
 use crate::operation::{AnyOperation, Inputs, Operation, Values};
 use crate::stage::DeviceCheck;
-use crate::step::{Step, missing_input};
+use crate::step::{Step, held, missing_input};
 
 /// How long to wait before looking again whether another process is done.
 const LOCK_POLL: Duration = Duration::from_millis(50);
@@ -373,15 +373,19 @@ fn work(
         threads: options.threads,
         quiet: options.quiet,
         interrupt: Arc::clone(&options.interrupt),
+        opened: Mutex::default(),
+        headline: Mutex::default(),
     };
-    let summary = operation.run(&step).map_err(|error| {
-        // A loop that was told to stop ends with an error of its own library.
-        if is_interruption(&error) || step.interrupted() {
+    let mut summary = operation.run(&step).map_err(|error| {
+        if is_interruption(&error) {
             Failure::Interrupted(error)
         } else {
             Failure::Failed(error)
         }
     })?;
+    if let (Some(line), Some(summary)) = (held(&step.headline).take(), summary.as_object_mut()) {
+        summary.insert("line".to_owned(), line.into());
+    }
     let provenance = Provenance {
         stage: stage.to_owned(),
         operation: operation.name().to_owned(),

@@ -121,7 +121,7 @@ fn a_run_prints_one_line_and_the_next_is_cached() {
     assert_eq!(first["cached"], json!(false));
     assert_eq!(
         first["summary"],
-        json!({"documents": 5, "resumed_at": 0, "rayon": 3})
+        json!({"documents": 5, "resumed_at": 0, "rayon": 3, "line": "5 documents"})
     );
     let name = first["artifact"].as_str().unwrap();
     assert!(name.starts_with("corpus/") && name.len() == "corpus/".len() + 64);
@@ -532,6 +532,31 @@ fn ctrl_c_saves_and_the_same_command_resumes() {
 
 #[cfg(unix)]
 #[test]
+fn a_state_that_could_not_be_saved_is_told_after_ctrl_c() {
+    let toy = Toy::new();
+    let child = toy.spawn(&[
+        "count",
+        "--documents",
+        "400",
+        "--pause-ms",
+        "25",
+        "--unsaved",
+        "the disk is full",
+    ]);
+    toy.wait_for_work();
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(
+        text.ends_with("error: cannot write the state: the disk is full\n"),
+        "{text}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
 fn a_second_ctrl_c_ends_at_once() {
     let toy = Toy::new();
     // One document takes longer than the test waits, so that the first signal alone does not end it.
@@ -641,6 +666,7 @@ fn help_shows_flags_and_exit_codes() {
             && stage.contains("130 interrupted")
             && !stage.contains("describe")
     );
+    // Neither the doc comment of a flattened field nor that of its struct.
     let count = help(&["count", "--help"]);
     assert!(
         count.starts_with("Writes documents that are numbers\n\n"),

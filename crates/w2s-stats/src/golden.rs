@@ -41,13 +41,6 @@ impl Case {
         floats(&self.inputs[name])
     }
 
-    pub(crate) fn strings(&self, name: &str) -> Vec<String> {
-        let items = self.inputs[name].as_array().expect("list").iter();
-        items
-            .map(|item| item.as_str().expect("string").to_owned())
-            .collect()
-    }
-
     pub(crate) fn bools(&self, name: &str) -> Vec<bool> {
         self.floats(name)
             .iter()

@@ -4,11 +4,18 @@
 
 pub mod metrics;
 
-pub mod ranking;
-
-pub mod bootstrap;
+mod design;
+mod interval;
+mod series;
+mod terms;
+pub use design::Design;
+pub use series::{Estimate, Series};
+pub use terms::Terms;
 
 pub mod pgr;
+
+pub mod correlation;
+pub mod pairwise;
 
 #[cfg(test)]
 mod golden;

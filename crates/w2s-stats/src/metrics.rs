@@ -6,8 +6,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ranking::Ranking;
-
 /// The class with the largest probability; the first one wins ties, so 0.5 against 0.5 is class 0.
 pub fn predicted(probabilities: &[f64]) -> u32 {
     let mut best = 0;
@@ -78,14 +76,15 @@ pub fn weighted_f1(predicted: &[u32], gold: &[u32]) -> Option<f64> {
     (!gold.is_empty()).then(|| weighted / gold.len() as f64)
 }
 
+/// Items of one class: how many there are, how many are predicted, and how many are both.
 #[derive(Clone, Default)]
-struct ClassCounts {
-    support: usize,
-    claimed: usize,
-    hits: usize,
+pub(crate) struct ClassCounts {
+    pub(crate) support: usize,
+    pub(crate) claimed: usize,
+    pub(crate) hits: usize,
 }
 
-fn counts(predicted: &[u32], gold: &[u32]) -> Vec<ClassCounts> {
+pub(crate) fn counts(predicted: &[u32], gold: &[u32]) -> Vec<ClassCounts> {
     assert_eq!(predicted.len(), gold.len(), "one prediction per item");
     let classes = predicted
         .iter()
@@ -106,9 +105,26 @@ fn counts(predicted: &[u32], gold: &[u32]) -> Vec<ClassCounts> {
 /// Area under the ROC curve as Mann-Whitney counts it: the share of (positive, negative) pairs in which the positive item
 /// scores higher, ties one half.
 pub fn auroc(scores: &[f64], positive: &[bool]) -> Option<f64> {
-    Ranking::new(scores, positive)
-        .evaluate(&vec![1; scores.len()])
-        .map(|scores| scores.auroc)
+    assert_eq!(scores.len(), positive.len(), "one score per item");
+    let order = descending(scores);
+    // Twice the wins stays a whole number; `above` counts the positives with a higher score.
+    let (mut twice_wins, mut above, mut negatives) = (0u64, 0u64, 0u64);
+    for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
+        let tied_positives = tied.iter().filter(|&&item| positive[item]).count() as u64;
+        let tied_negatives = tied.len() as u64 - tied_positives;
+        twice_wins += tied_negatives * (2 * above + tied_positives);
+        above += tied_positives;
+        negatives += tied_negatives;
+    }
+    let pairs = above * negatives;
+    (pairs > 0).then(|| twice_wins as f64 / (2 * pairs) as f64)
+}
+
+/// The items, the highest score first; the lower index first among equal scores.
+pub(crate) fn descending(scores: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    order
 }
 
 /// Predictions after moving the threshold so that as many items are called positive as there are.
@@ -118,10 +134,8 @@ pub fn auroc(scores: &[f64], positive: &[bool]) -> Option<f64> {
 pub fn prior_matched(scores: &[f64], positive: &[bool]) -> Vec<bool> {
     assert_eq!(scores.len(), positive.len(), "one score per item");
     let positives = positive.iter().filter(|&&label| label).count();
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     let mut called = vec![false; scores.len()];
-    for &item in order.iter().take(positives) {
+    for &item in descending(scores).iter().take(positives) {
         called[item] = true;
     }
     called
@@ -182,7 +196,7 @@ pub fn reliability(probabilities: &[f64], happened: &[bool], bins: usize) -> Opt
     }
     let mut sums = vec![(0usize, 0.0f64, 0usize); bins];
     for (&probability, &happened) in probabilities.iter().zip(happened) {
-        let bin = ((probability * bins as f64).ceil() as usize).clamp(1, bins) - 1;
+        let bin = bin(probability, bins);
         sums[bin].0 += 1;
         sums[bin].1 += probability;
         sums[bin].2 += usize::from(happened);
@@ -204,6 +218,11 @@ pub fn reliability(probabilities: &[f64], happened: &[bool], bins: usize) -> Opt
         })
         .collect();
     Some(Reliability { ece, bins })
+}
+
+/// Which of `bins` bins a probability falls into.
+pub(crate) fn bin(probability: f64, bins: usize) -> usize {
+    ((probability * bins as f64).ceil() as usize).clamp(1, bins) - 1
 }
 
 /// How a student agrees with its supervisor, given the gold labels (arXiv 2312.09390, figure 8).

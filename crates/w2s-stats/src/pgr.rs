@@ -7,10 +7,15 @@
 //! The public code averages teacher and ceiling over seeds and takes the median over student runs. Here seeds are paired
 //! (a seed also cuts the data), so the headline is the ratio of the means over seeds, and each seed's own ratio stands
 //! beside it.
+//!
+//! The interval is Fieller's (1954): a ratio r is in it when student - weak - r (ceiling - weak), a score like any other, is not
+//! shown to differ from zero. It needs no gap that is large against its error, keeps all pairing, and is not symmetric. When the
+//! gap itself may be zero there is no bounded interval, and none is given.
 
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::Series;
+use crate::interval::{Parts, Rule};
+use crate::series::Series;
 
 /// PGR of one set of scores; none unless the ceiling is above the teacher.
 pub fn value(weak: f64, student: f64, ceiling: f64) -> Option<f64> {
@@ -19,10 +24,8 @@ pub fn value(weak: f64, student: f64, ceiling: f64) -> Option<f64> {
 
 /// Whether the 95 % interval of ceiling - weak lies above zero.
 pub fn gap_significant(weak: &Series, ceiling: &Series) -> bool {
-    ceiling
-        .minus(weak)
-        .interval()
-        .is_some_and(|[low, _]| low > 0.0)
+    let interval = ceiling.minus(weak).interval();
+    interval.is_some_and(|[low, _]| low > 0.0)
 }
 
 /// PGR of one student on one metric, with its uncertainty.
@@ -30,7 +33,7 @@ pub fn gap_significant(weak: &Series, ceiling: &Series) -> bool {
 pub struct Recovered {
     /// From the means over seeds; none unless the ceiling is above the teacher.
     pub value: Option<f64>,
-    /// Paired 95 % bootstrap interval, over the draws in which the ceiling is above the teacher.
+    /// Paired 95 % interval over seeds and test items; none unless the gap is significant.
     pub ci95: Option<[f64; 2]>,
     /// Whether the 95 % interval of ceiling - weak lies above zero. Without that the value says nothing.
     pub gap_significant: bool,
@@ -38,31 +41,75 @@ pub struct Recovered {
     pub per_seed: Vec<Option<f64>>,
     /// Median over the seeds that have a value.
     pub median_of_seeds: Option<f64>,
-    /// Draws without a value, which the interval leaves out.
-    pub undefined_draws: usize,
 }
 
 /// Computes [`Recovered`] from the scores of teacher, student and ceiling.
 pub fn recovered(weak: &Series, student: &Series, ceiling: &Series) -> Recovered {
-    let gap = ceiling.zip(weak, |ceiling, weak| {
-        if ceiling > weak {
-            ceiling - weak
-        } else {
-            f64::NAN
-        }
-    });
-    let ratio = student.minus(weak).over(&gap);
-    let estimate = ratio.estimate(0);
-    let mut values: Vec<f64> = estimate.per_seed.iter().flatten().copied().collect();
+    let scores = weak.per_seed.iter().zip(&student.per_seed);
+    let per_seed: Vec<Option<f64>> = scores
+        .zip(&ceiling.per_seed)
+        .map(|((&weak, &student), &ceiling)| value(weak, student, ceiling))
+        .collect();
+    let mut values: Vec<f64> = per_seed.iter().flatten().copied().collect();
     values.sort_by(f64::total_cmp);
+    let gap_significant = gap_significant(weak, ceiling);
     Recovered {
-        value: estimate.mean,
-        ci95: estimate.ci95,
-        gap_significant: gap_significant(weak, ceiling),
-        per_seed: estimate.per_seed,
-        median_of_seeds: crate::bootstrap::percentile(&values, 0.5),
-        undefined_draws: ratio.undefined_draws(),
+        value: value(weak.mean, student.mean, ceiling.mean),
+        ci95: gap_significant
+            .then(|| fieller(&student.minus(weak), &ceiling.minus(weak)))
+            .flatten(),
+        gap_significant,
+        per_seed,
+        median_of_seeds: median(&values),
     }
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    Some((sorted[last / 2] + sorted[last.div_ceil(2)]) / 2.0)
+}
+
+/// The interval of `gain / gap` for a gap whose own interval leaves out zero.
+///
+/// The half width of `gain - r * gap` is a convex function of r and the score itself a straight line, so the ratios that are
+/// refused are two half-lines, one on either side.
+fn fieller(gain: &Series, gap: &Series) -> Option<[f64; 2]> {
+    let rule = Rule::new(&gain.design, 0.05)?;
+    let parts = [
+        Parts::of(gain, gain),
+        Parts::of(gain, gap),
+        Parts::of(gap, gap),
+    ];
+    let ratio = gain.mean / gap.mean;
+    let width = |r: f64| {
+        let unit = gain.unit.max(r.abs() * gap.unit);
+        rule.half_width(Parts::combine(parts, r), unit)
+    };
+    let refused = |r: f64| (gain.mean - r * gap.mean).abs() > width(r);
+    let edge = |direction: f64| {
+        let mut step = direction * (width(ratio) / gap.mean.abs()).max(f64::EPSILON);
+        let mut inside = ratio;
+        // A gap at the edge of significance has its bound far away.
+        while !refused(ratio + step) {
+            inside = ratio + step;
+            step *= 2.0;
+            if !step.is_finite() {
+                return None;
+            }
+        }
+        let mut outside = ratio + step;
+        for _ in 0..60 {
+            let middle = inside + (outside - inside) / 2.0;
+            *(if refused(middle) {
+                &mut outside
+            } else {
+                &mut inside
+            }) = middle;
+        }
+        Some(inside)
+    };
+    ratio.is_finite().then_some(())?;
+    Some([edge(-1.0)?, edge(1.0)?])
 }
 
 #[cfg(test)]
@@ -70,6 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::design::Design;
     use crate::golden;
 
     #[test]
@@ -92,37 +140,72 @@ mod tests {
         }
     }
 
-    fn series(per_seed: [f64; 2], draws: [f64; 4]) -> Series {
-        Series {
-            mean: (per_seed[0] + per_seed[1]) / 2.0,
-            per_seed: per_seed.to_vec(),
-            draws: draws.to_vec(),
-        }
+    /// A score without items: two of them a seed, which are alike.
+    fn series(per_seed: &[f64]) -> Series {
+        let columns: Vec<[f64; 2]> = per_seed.iter().map(|&value| [value; 2]).collect();
+        Design::crossed(per_seed.len(), &[0, 1]).mean(&columns)
     }
 
     #[test]
-    fn a_seed_and_a_draw_without_a_gap_have_no_value() {
-        let weak = series([0.6, 0.8], [0.7, 0.7, 0.7, 0.9]);
-        let student = series([0.7, 0.8], [0.75, 0.8, 0.85, 0.8]);
-        let ceiling = series([0.8, 0.8], [0.8, 0.8, 0.8, 0.8]);
-        let got = recovered(&weak, &student, &ceiling);
+    fn fieller_by_hand() {
+        // Two seeds with gaps 0.3 and 0.3 and gains 0.1 and 0.2: the ratio is 0.5, and the error of the gap is zero, so the
+        // interval is 0.15 +- 12.706 * 0.05 over 0.3.
+        let got = recovered(
+            &series(&[0.6, 0.5]),
+            &series(&[0.7, 0.7]),
+            &series(&[0.9, 0.8]),
+        );
+        let [low, high] = got.ci95.unwrap();
+        let half = 12.7062 * 0.05 / 0.3;
+        assert!((low - (0.5 - half)).abs() < 1e-3 && (high - (0.5 + half)).abs() < 1e-3);
+
+        // Three seeds, gap 0.2, 0.3, 0.4 and gain 0.2, 0.15, 0.1: with mean square errors gg = 0.01/3, nn = 0.0025/3,
+        // ng = -0.005/3 and q = 4.30265^2 the edges solve (0.15 - 0.3 r)^2 = q (nn - 2 r ng + r^2 gg).
+        let got = recovered(
+            &series(&[0.5; 3]),
+            &series(&[0.7, 0.65, 0.6]),
+            &series(&[0.7, 0.8, 0.9]),
+        );
+        let q = 4.30265f64.powi(2);
+        let (a, b, c) = (
+            0.09 - q * 0.01 / 3.0,
+            -0.09 - 2.0 * q * 0.005 / 3.0,
+            0.0225 - q * 0.0025 / 3.0,
+        );
+        let root = (b * b - 4.0 * a * c).sqrt();
+        let [low, high] = got.ci95.unwrap();
+        assert!((low - (-b - root) / (2.0 * a)).abs() < 1e-3, "{low}");
+        assert!((high - (-b + root) / (2.0 * a)).abs() < 1e-3, "{high}");
+    }
+
+    #[test]
+    fn without_a_significant_gap_there_is_a_value_and_no_interval() {
+        let got = recovered(
+            &series(&[0.6, 0.8]),
+            &series(&[0.7, 0.8]),
+            &series(&[0.8, 0.8]),
+        );
         // Means: weak 0.7, student 0.75, ceiling 0.8.
         assert!((got.value.unwrap() - 0.5).abs() < 1e-9);
         assert!((got.per_seed[0].unwrap() - 0.5).abs() < 1e-9);
         assert_eq!(got.per_seed[1], None);
-        assert_eq!(got.undefined_draws, 1);
+        assert_eq!(got.median_of_seeds, got.per_seed[0]);
         assert!(!got.gap_significant);
-        // The three draws that count give 0.5, 1.0 and 1.5.
-        let [low, high] = got.ci95.unwrap();
-        assert!((low - 0.525).abs() < 1e-9 && (high - 1.475).abs() < 1e-9);
+        assert_eq!(got.ci95, None);
     }
 
     #[test]
     fn a_ceiling_below_its_teacher_is_not_a_significant_gap() {
-        let weak = series([0.9, 0.9], [0.9; 4]);
-        let ceiling = series([0.8, 0.8], [0.8; 4]);
+        let (weak, ceiling) = (series(&[0.9, 0.9, 0.9]), series(&[0.8, 0.8, 0.8]));
         assert!(!gap_significant(&weak, &ceiling));
         assert_eq!(recovered(&weak, &weak, &ceiling).value, None);
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_two() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[1.0, 2.0, 4.0]), Some(2.0));
+        assert_eq!(median(&[1.0, 2.0, 4.0, 8.0]), Some(3.0));
     }
 
     proptest! {
