@@ -125,16 +125,16 @@ pub struct EarlyStoppingArgs {
     /// Part of the rows held out for early stopping on their labels, 0 to 0.5; 0 trains to the end
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
     pub held_out: f64,
-    /// Held-out evaluations per epoch
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
-    pub evaluations: usize,
-    /// Evaluations without a better score after which training stops
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
-    pub patience: usize,
+    /// Held-out evaluations per epoch [default: 4]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub evaluations: Option<usize>,
+    /// Evaluations without a better score after which training stops [default: 4]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub patience: Option<usize>,
 }
 
 impl EarlyStoppingArgs {
-    /// Refuses values that make no sense: the message names the flag.
+    /// Refuses values that make no sense, and those without any effect: the message names the flag.
     pub fn check(&self) -> Result<(), String> {
         if !(0.0..=0.5).contains(&self.held_out) {
             return Err(format!(
@@ -146,8 +146,13 @@ impl EarlyStoppingArgs {
             ("evaluations", self.evaluations),
             ("patience", self.patience),
         ] {
-            if value == 0 {
+            if value == Some(0) {
                 return Err(format!("--{name} is 0; it must be above zero"));
+            }
+            if value.is_some() && self.held_out == 0.0 {
+                return Err(format!(
+                    "--{name} is given, but --held-out is 0: nothing is evaluated"
+                ));
             }
         }
         Ok(())
@@ -155,8 +160,8 @@ impl EarlyStoppingArgs {
 
     fn rule(&self) -> Option<EarlyStopping> {
         (self.held_out > 0.0).then_some(EarlyStopping {
-            evaluations_per_epoch: self.evaluations,
-            patience: self.patience,
+            evaluations_per_epoch: self.evaluations.unwrap_or(4),
+            patience: self.patience.unwrap_or(4),
         })
     }
 }

@@ -7,7 +7,6 @@ use crate::error::{LossError, check};
 
 /// A loss of weak labels with its settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub enum LabelLoss {
     /// Imitates the labels, soft or hard: naive finetuning.
     CrossEntropy,
