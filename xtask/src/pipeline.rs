@@ -172,7 +172,10 @@ fn complaints(plan: &Plan, mut refused: Vec<Refused>) -> Vec<Complaint> {
                 0 => format!("step `{name}` cannot start"),
                 more => format!("step `{name}` and {more} more like it cannot start"),
             };
-            stages::adopt(Complaint::usage(sentence), &first.printed)
+            let complaint = stages::adopt(Complaint::usage(sentence), &first.printed);
+            plan.behind(first.index, &first.printed)
+                .into_iter()
+                .fold(complaint, Complaint::detail)
         })
         .collect()
 }

@@ -15,7 +15,7 @@ use w2s_artifact::{Artifact, ArtifactRef, Kind, Store};
 use crate::complaint::{OrComplain, Result};
 use crate::out::{out, plain, say};
 use crate::plan::Plan;
-use crate::run::{Seen, slug};
+use crate::run::Seen;
 use crate::stages::Planned;
 use crate::table::{Head, aligned};
 use crate::workspace;
@@ -93,7 +93,7 @@ pub fn publish(
         mark_steps(&mut report, plan, planned, seen);
         let mut folder = store.reports_dir(name);
         if reports.len() > 1 {
-            folder = folder.join(slug(&plan.tasks[*index].name));
+            folder = folder.join(&plan.tasks[*index].slug);
         }
         let lies = match copy(&artifact, &folder, &report) {
             Ok(()) => folder,

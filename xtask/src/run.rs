@@ -216,7 +216,7 @@ impl Run<'_> {
         let task = &self.plan.tasks[index];
         let arguments = self.lines.of(index, references);
         let command = self.stages.pasteable(&task.stage, &task.name, &arguments);
-        let path = self.logs.join(format!("{}.log", slug(&task.name)));
+        let path = self.logs.join(format!("{}.log", task.slug));
         let cannot_write = || format!("cannot write the log {}", workspace::shown(&path));
         std::fs::create_dir_all(&self.logs).or_complain(cannot_write)?;
         let mut log = File::create(&path).or_complain(cannot_write)?;
@@ -318,18 +318,6 @@ fn follow(stderr: impl Read, log: &mut File, view: &View) -> VecDeque<String> {
     tail
 }
 
-/// The name of a task as that of a file: `naive[seed=0]` is `naive-seed-0`.
-pub fn slug(task: &str) -> String {
-    let slug: String = task
-        .chars()
-        .map(|character| match character {
-            character if character.is_ascii_alphanumeric() || "_.".contains(character) => character,
-            _ => '-',
-        })
-        .collect();
-    slug.trim_end_matches('-').to_owned()
-}
-
 /// Standard error: live lines on a terminal, plain ones on a pipe.
 struct Screen {
     live: Option<MultiProgress>,
@@ -409,13 +397,6 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn logs_are_named_after_steps() {
-        assert_eq!(slug("naive"), "naive");
-        assert_eq!(slug("naive[seed=0]"), "naive-seed-0");
-        assert_eq!(slug("naive[seed=0,size=a/b]"), "naive-seed-0-size-a-b");
-    }
 
     #[test]
     fn the_tail_keeps_the_last_lines_and_the_log_all() {

@@ -32,9 +32,19 @@ struct Description {
 pub struct Operation {
     /// As in `train`.
     pub name: String,
+    /// The kind of the artifact it leaves.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// Its flags.
     #[serde(default)]
     pub keys: Vec<Key>,
+}
+
+impl Operation {
+    /// Whether it has the flag.
+    pub fn knows(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known.name == key)
+    }
 }
 
 /// A flag of an operation, which is a key of a step.

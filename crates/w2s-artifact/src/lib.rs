@@ -79,8 +79,8 @@ pub use crate::{
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
     preference::{
-        Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score,
-        ANSWERS_FILE, ScoredAnswer, prompt_fingerprint,
+        ANSWERS_FILE, Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score,
+        ScoredAnswer, prompt_fingerprint,
     },
     record::{Document, Example, Features, Label, Prediction, Record, Split, Tokens},
     reference::{ArtifactRef, Key, Kind},

@@ -2,7 +2,6 @@
 
 use w2s_artifact::Kind;
 use w2s_stage::{ArtifactArg, Operation, Step};
-use w2s_stats::bootstrap::Settings;
 
 use crate::{Inputs, Options, ReportError, build};
 
@@ -32,12 +31,6 @@ pub struct Build {
     #[arg(long = "override", value_name = "TEXT")]
     #[serde(rename = "override")]
     pub overrides: Vec<String>,
-    /// Bootstrap draws behind every interval
-    #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
-    pub draws: usize,
-    /// Seed of the bootstrap
-    #[arg(long, value_name = "N", default_value_t = Settings::default().seed)]
-    pub seed: u64,
 }
 
 impl Operation for Build {
@@ -53,9 +46,6 @@ impl Operation for Build {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.draws == 0 {
-            return Err(ReportError::NoDraws.into());
-        }
         if self.predictions.is_empty() && self.scores.is_empty() && self.theory.is_empty() {
             return Err(ReportError::Nothing.into());
         }
@@ -67,10 +57,6 @@ impl Operation for Build {
             recipe: self.recipe.clone(),
             overrides: self.overrides.clone(),
             metric: self.metric.clone(),
-            bootstrap: Settings {
-                draws: self.draws,
-                seed: self.seed,
-            },
         };
         let inputs = Inputs {
             predictions: step.artifacts("predictions")?,

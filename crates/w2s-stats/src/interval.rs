@@ -101,6 +101,7 @@ fn correction(groups: f64) -> f64 {
 }
 
 /// How wide intervals of a design are, at one level.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rule {
     level: f64,
     /// Quantiles of t; that of the seeds is none for one seed.
@@ -174,8 +175,8 @@ impl Rule {
         let centre = mean + k / 2.0;
         let width = (k * spread + k * k / 4.0).sqrt();
         [
-            ((centre - width) / (1.0 + k)).max(0.0),
-            ((centre + width) / (1.0 + k)).min(1.0),
+            ((centre - width) / (1.0 + k)).clamp(0.0, mean),
+            ((centre + width) / (1.0 + k)).clamp(mean, 1.0),
         ]
     }
 }

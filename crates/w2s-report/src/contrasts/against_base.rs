@@ -1,7 +1,7 @@
 //! Arms against the model that they started from, on the same items.
 
 use w2s_artifact::Role;
-use w2s_stats::bootstrap::Estimate;
+use w2s_stats::Estimate;
 
 use super::recovered::{capital, items};
 use super::training::Models;
@@ -35,10 +35,7 @@ impl Gain {
 /// The gain of an arm in a metric; none for a base, and where one of the two has no value.
 pub(super) fn gain(analysis: &Analysis<'_>, arm: usize, metric: &Metric) -> Option<Gain> {
     let series = match metric.chance {
-        Some(chance) => {
-            let own = analysis.metric(arm, &metric.key)?;
-            own.zip(&own, |value, _| value - chance)
-        }
+        Some(chance) => analysis.above(arm, &metric.key, chance),
         None => analysis.difference(arm, analysis.experiment.arms[arm].base?, &metric.key)?,
     };
     let difference = analysis.estimated(arm, &series);

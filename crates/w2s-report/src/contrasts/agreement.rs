@@ -32,16 +32,10 @@ pub(crate) fn agreement(analysis: &Analysis<'_>, page: &mut Page) {
         let (Some(teacher), false) = (arm.teacher, arm.role == Role::Baseline) else {
             continue;
         };
-        let Some([both_right, same_error]) = analysis.agreement(at) else {
-            continue;
-        };
-        let right = analysis.headline(teacher);
-        let wrong = right.zip(&right, |right, _| 1.0 - right);
-        // Wrong together: neither is right.
-        let both_wrong = analysis
-            .headline(at)
-            .zip(&right, |own, teacher| 1.0 - own - teacher)
-            .zip(&both_right, |rest, both| rest + both);
+        let of = |test| analysis.share(at, teacher, test);
+        let right = of(|_, teacher, gold| teacher == gold);
+        let wrong = right.complement();
+        let both_right = of(|own, teacher, gold| own == gold && teacher == gold);
         let of_right: usize = experiment.arms[teacher]
             .runs
             .iter()
@@ -49,13 +43,13 @@ pub(crate) fn agreement(analysis: &Analysis<'_>, page: &mut Page) {
             .sum();
         let of_wrong = arm.items() - of_right;
         let parts = [
-            (both_right.zip(&same_error, |right, wrong| right + wrong), arm.items()),
+            (of(|own, teacher, _| own == teacher), arm.items()),
             (both_right.over(&right), of_right),
-            (same_error.over(&wrong), of_wrong),
-            (both_wrong.over(&wrong), of_wrong),
-            (right.minus(&both_right).over(&right), of_right),
+            (of(|own, teacher, gold| own == teacher && teacher != gold).over(&wrong), of_wrong),
+            (of(|own, teacher, gold| own != gold && teacher != gold).over(&wrong), of_wrong),
+            (of(|own, teacher, gold| own != gold && teacher == gold).over(&right), of_right),
         ];
-        let estimates = parts.map(|(series, n)| series.estimate(n));
+        let estimates = parts.map(|(series, n)| series.as_share().estimate(n));
         let mut cells = vec![Cell::text(&arm.name)];
         cells.extend(estimates.iter().map(|estimate| Cell::estimate(estimate, Unit::Score)));
         let artifacts = arm.artifacts().chain(experiment.arms[teacher].artifacts());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use w2s_artifact::ArtifactRef;
-use w2s_stats::bootstrap::Estimate;
+use w2s_stats::Estimate;
 
 use super::Page;
 use super::against_base::bracketed;

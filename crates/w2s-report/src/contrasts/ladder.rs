@@ -1,21 +1,16 @@
 //! Gain over the base against the pairs that an arm learnt from.
 
-use std::iter;
-
-use w2s_stats::bootstrap::{Estimate, Series};
-use w2s_stats::metrics;
+use w2s_stats::correlation::spearman;
+use w2s_stats::{Estimate, Series, metrics};
 
 use super::Page;
 use super::against_base::{bracketed, gain, scored};
 use super::training::Models;
 use crate::analysis::Analysis;
-use crate::format::score;
+use crate::format::{p_value, score};
 use crate::section::{
     Cell, Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone,
 };
-
-/// A rank correlation over fewer arms says nothing: among five, one order of 120 is perfect by chance.
-const FEWEST_ARMS: usize = 6;
 
 /// One arm on the ladder.
 struct Step {
@@ -61,15 +56,13 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
         let known: Vec<(f64, &Step)> = preference.filter_map(|step| Some((of(step)?, step))).collect();
         let places: Vec<f64> = known.iter().map(|(x, _)| *x).collect();
         let series: Vec<&Series> = known.iter().map(|(_, step)| &step.series).collect();
-        if let Some(correlation) = rank_correlation(&places, &series) {
-            let estimate = correlation.estimate(known.iter().map(|(_, step)| step.gain.n).sum());
-            if estimate.mean.is_some() {
-                page.finding(format!(
-                    "Over {} preference arms, the gain and the {label} have the rank correlation {}.",
-                    known.len(),
-                    bracketed(&estimate)
-                ));
-            }
+        if let Some(found) = spearman(&places, &series) {
+            page.finding(format!(
+                "Over {} preference arms, the gain and the {label} have the rank correlation {} (p {}).",
+                found.arms,
+                score(found.value),
+                p_value(found.p)
+            ));
         }
     }
     let mut table = Table::new(
@@ -240,79 +233,11 @@ fn scatter(
     })
 }
 
-/// Spearman's correlation of `x` with the means, with the values of each seed and with those of each draw.
-fn rank_correlation(x: &[f64], series: &[&Series]) -> Option<Series> {
-    if x.len() < FEWEST_ARMS {
-        return None;
-    }
-    let x = ranks(x);
-    let against = |value: &dyn Fn(&Series) -> f64| {
-        let y: Vec<f64> = series.iter().map(|series| value(series)).collect();
-        correlation(&x, &ranks(&y))
-    };
-    let first = series[0];
-    Some(Series {
-        mean: against(&|series| series.mean),
-        per_seed: (0..first.per_seed.len())
-            .map(|seed| against(&|series| series.per_seed[seed]))
-            .collect(),
-        draws: (0..first.draws.len())
-            .map(|draw| against(&|series| series.draws[draw]))
-            .collect(),
-    })
-}
-
-/// Ranks from 0; equal values share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    values
-        .iter()
-        .map(|value| {
-            let below = values.iter().filter(|other| *other < value).count();
-            let equal = values.iter().filter(|other| *other == value).count();
-            below as f64 + (equal - 1) as f64 / 2.0
-        })
-        .collect()
-}
-
-/// Pearson's correlation; not a number where one side is constant.
-fn correlation(x: &[f64], y: &[f64]) -> f64 {
-    let n = x.len() as f64;
-    let centred = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / n;
-        values.iter().map(|value| value - mean).collect::<Vec<_>>()
-    };
-    let dot = |a: &[f64], b: &[f64]| iter::zip(a, b).map(|(a, b)| a * b).sum::<f64>();
-    let (x, y) = (centred(x), centred(y));
-    let lengths = dot(&x, &x) * dot(&y, &y);
-    match lengths > 0.0 {
-        true => dot(&x, &y) / lengths.sqrt(),
-        false => f64::NAN,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use w2s_stats::Design;
 
-    #[test]
-    fn rank_correlation_by_hand() {
-        assert_eq!(ranks(&[3.0, 1.0, 3.0, 7.0]), [1.5, 0.0, 1.5, 3.0]);
-        let series = |mean: f64| Series {
-            mean,
-            per_seed: vec![mean],
-            draws: vec![mean, -mean],
-        };
-        // Two neighbours change places: 1 - 6 (1 + 1) / (6 * 35); the second draw turns the order around.
-        let gains = [0.1, 0.3, 0.2, 0.4, 0.5, 0.6].map(series);
-        let gains: Vec<&Series> = gains.iter().collect();
-        let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let found = rank_correlation(&x, &gains).unwrap();
-        let expected = 1.0 - 12.0 / 210.0;
-        assert!((found.mean - expected).abs() < 1e-12);
-        assert!((found.draws[1] + expected).abs() < 1e-12);
-        assert!(rank_correlation(&x[..5], &gains[..5]).is_none(), "five arms are too few");
-        assert!(rank_correlation(&[1.0; 6], &gains).unwrap().mean.is_nan());
-    }
+    use super::*;
 
     #[test]
     fn rungs_are_ordered_by_the_score_of_their_answers() {
@@ -323,17 +248,8 @@ mod tests {
             rejected: Some(rejected.into()),
             delta: scores.map(|(chosen, rejected)| chosen - rejected),
             chosen_score: scores.map(|(chosen, _)| chosen),
-            gain: Estimate {
-                mean: None,
-                ci95: None,
-                per_seed: vec![],
-                n: 0,
-            },
-            series: Series {
-                mean: 0.0,
-                per_seed: vec![],
-                draws: vec![],
-            },
+            gain: Estimate::default(),
+            series: Design::new(&[vec![0]]).mean(&[[0.0]]),
         };
         // `mini` has 0.75 in one set of pairs and 0.25 in another.
         let scored = [

@@ -42,10 +42,8 @@ pub(crate) fn warnings(analysis: &Analysis<'_>, page: &mut Page) {
             ));
         }
     }
-    match experiment.seeds.len() {
-        1 => page.warning("single seed: the intervals hold nothing of the spread between seeds".to_owned()),
-        2 => page.warning("two seeds: the intervals say little about the spread between seeds; three is the usual minimum".to_owned()),
-        _ => {}
+    for caution in analysis.design.cautions() {
+        page.warning(caution);
     }
     let fewest = experiment.items.iter().map(Vec::len).min().unwrap_or(0);
     if fewest < FEW_ITEMS {

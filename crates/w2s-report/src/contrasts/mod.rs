@@ -78,7 +78,7 @@ impl Page {
 }
 
 /// Everything about one test.
-pub(crate) fn experiment(analysis: &Analysis<'_>, data: &[&Data], lineage: &Lineage<'_>, draws: usize, page: &mut Page) {
+pub(crate) fn experiment(analysis: &Analysis<'_>, data: &[&Data], lineage: &Lineage<'_>, page: &mut Page) {
     let experiment = analysis.experiment;
     let models = training::Models::new(experiment, lineage);
     let recovery = recovered::recover(analysis);
@@ -87,7 +87,7 @@ pub(crate) fn experiment(analysis: &Analysis<'_>, data: &[&Data], lineage: &Line
         _ => recovered::overview(analysis, &recovery, page),
     }
     limits::warnings(analysis, page);
-    recovered::section(analysis, &recovery, draws, page);
+    recovered::section(analysis, &recovery, page);
     against_base::metrics(analysis, &models, page);
     pairs_of_arms::section(analysis, page);
     claims::findings(analysis, &models, page);

@@ -1,7 +1,7 @@
 //! The recovered gap: how much of the way from its teacher to its ceiling each student went.
 
 use w2s_artifact::Role;
-use w2s_stats::bootstrap::Estimate;
+use w2s_stats::Estimate;
 use w2s_stats::metrics::McNemar;
 use w2s_stats::pgr::{self, Recovered};
 
@@ -300,8 +300,8 @@ pub(super) fn scored(name: &str, value: &Estimate) -> String {
 }
 
 /// The shares in detail, and what keeps them from being quoted.
-pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize, page: &mut Page) {
-    warnings(analysis, recovery, draws, page);
+pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
+    warnings(analysis, recovery, page);
     if recovery.students.is_empty() {
         return;
     }
@@ -352,7 +352,7 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize
     let mut section = Section::new(
         "pgr",
         "Performance gap recovered",
-        "(student − teacher) / (ceiling − teacher), never clipped: 0 % imitates the teacher, 100 % reaches the ceiling. It is the ratio of means over seeds; draws in which the ceiling is not above the teacher have none and are left out.",
+        "(student − teacher) / (ceiling − teacher), never clipped: 0 % imitates the teacher, 100 % reaches the ceiling. It is the ratio of means over seeds, with Fieller's interval: none unless the gap is shown.",
     );
     section.text.extend(recovery.gaps.iter().map(|gap| {
         let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| &experiment.arms[at].name);
@@ -387,7 +387,7 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize
     page.section(section);
 }
 
-fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize, page: &mut Page) {
+fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
     let experiment = analysis.experiment;
     for gap in &recovery.gaps {
         let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| &experiment.arms[at].name);
@@ -413,17 +413,6 @@ fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize, page: &m
             page.warning(format!(
                 "{plural} {}: the ceiling {ceiling} is not above the teacher {teacher}, so no PGR there",
                 list(&below)
-            ));
-        }
-    }
-    for student in &recovery.students {
-        let recovered = &student.recovered;
-        if recovered.value.is_some() && recovered.undefined_draws > 0 {
-            page.warning(format!(
-                "the PGR interval of {} leaves out {} of {} draws, in which the ceiling is not above the teacher",
-                experiment.arms[student.arm].name,
-                count(recovered.undefined_draws as u64),
-                count(draws as u64)
             ));
         }
     }
