@@ -1,10 +1,12 @@
 //! Features of the user's own, from a file of each format to predictions: what an experiment on frozen vision models, say,
 //! goes through. The report of such predictions is that of any others.
 
+use arrow::array::{ArrayRef, Float32Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use w2s_artifact::{Artifact, ArtifactRef, Prediction, Store};
 
 const ROWS: usize = 400;
@@ -146,12 +148,28 @@ fn safetensors(values: &[f32], width: usize) -> Vec<u8> {
     file
 }
 
+/// A column a feature.
+fn parquet(values: &[f32], width: usize) -> Vec<u8> {
+    let column = |j: usize| -> ArrayRef {
+        let column = values.iter().skip(j).step_by(width).copied();
+        Arc::new(Float32Array::from_iter_values(column))
+    };
+    let columns = (0..width).map(|j| (format!("f{j}"), column(j)));
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut file = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    file
+}
+
 #[test]
 fn a_users_matrix_of_any_format_becomes_predictions() {
     let place = Place::new();
     let values = matrix();
     std::fs::write(place.file("x.npy"), npy(&values, WIDTH)).unwrap();
     std::fs::write(place.file("x.safetensors"), safetensors(&values, WIDTH)).unwrap();
+    std::fs::write(place.file("x.parquet"), parquet(&values, WIDTH)).unwrap();
     let last: Vec<f32> = values.chunks(WIDTH).map(|row| row[WIDTH - 1]).collect();
     std::fs::write(place.file("weak.npy"), npy(&last, 1)).unwrap();
 
@@ -187,12 +205,8 @@ fn a_users_matrix_of_any_format_becomes_predictions() {
     let (weak_accuracy, _) = predict(&teacher, &weak, "teacher");
 
     let mut seen: Option<Vec<Prediction>> = None;
-    let npy = features("x.npy").reference;
-    // The export of features is a Parquet file with a column of lists, though with rows in the order of the splits.
+    let npy_features = features("x.npy").reference;
     for file in ["x.npy", "x.safetensors", "x.parquet"] {
-        if file == "x.parquet" {
-            std::fs::write(place.file(file), parquet(&place, &values)).unwrap();
-        }
         let made = features(file);
         assert_eq!(made.manifest.summary["width"], WIDTH);
         let strong = made.reference;
@@ -225,7 +239,7 @@ fn a_users_matrix_of_any_format_becomes_predictions() {
 
         if file != "x.npy" {
             let message = place.refused(&format!(
-                "eval predict --model {student} --features {npy} --data {data} --arm a --role student"
+                "eval predict --model {student} --features {npy_features} --data {data} --arm a --role student"
             ));
             assert!(
                 message.contains("was trained on features made by `data features` of"),
@@ -264,7 +278,7 @@ fn a_users_matrix_of_any_format_becomes_predictions() {
     );
 
     // A matrix of another source.
-    std::fs::write(place.file("short.npy"), self::npy(&values[WIDTH..], WIDTH)).unwrap();
+    std::fs::write(place.file("short.npy"), npy(&values[WIDTH..], WIDTH)).unwrap();
     let message = place.refused(&format!("data features --matrix short.npy --data {data}"));
     assert!(
         message.contains("short.npy has 399 rows") && message.contains("made from 400 rows"),

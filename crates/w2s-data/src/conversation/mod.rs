@@ -337,7 +337,9 @@ fn answered(
         (Some(system), Some(own)) if system.content.trim() != own.content.trim() => {
             return Err(malformed(
                 row,
-                format!("the conversations of the prompt and of `{column}` have different system turns"),
+                format!(
+                    "the conversations of the prompt and of `{column}` have different system turns"
+                ),
             ));
         }
         _ => {}
@@ -346,7 +348,9 @@ fn answered(
     if asked.is_some_and(|asked| asked.form == Form::Turns) && !whole.starts_with(question) {
         return Err(malformed(
             row,
-            format!("column `{column}` holds a whole conversation, and it is not that of the prompt"),
+            format!(
+                "column `{column}` holds a whole conversation, and it is not that of the prompt"
+            ),
         ));
     }
     Ok((turns, answer.content))
@@ -592,13 +596,17 @@ mod tests {
                 "è".into()
             )
         );
-        let asked = RowFormat::default().question(&row(values)).unwrap().unwrap();
+        let asked = RowFormat::default()
+            .question(&row(values))
+            .unwrap()
+            .unwrap();
         assert_eq!((asked.messages.len(), asked.form), (3, Form::Transcript));
     }
 
     #[test]
     fn a_transcript_of_the_prompt_alone_is_one_too() {
-        let values = json!({"prompt": "\n\nHuman: a\n\nAssistant:", "chosen": " b", "rejected": " c"});
+        let values =
+            json!({"prompt": "\n\nHuman: a\n\nAssistant:", "chosen": " b", "rejected": " c"});
         let read = (said(&[("user", "a")]), "b".to_owned(), "c".to_owned());
         assert_eq!(pair(&RowFormat::default(), values.clone()), read);
         let kept = pair(&format(Mark::Common, true), values);
@@ -629,7 +637,11 @@ mod tests {
             json!({"system": "one word", "prompt": [turn("system", "one word"), turn("user", "colour ?")]}),
         ] {
             let values = sides(values);
-            assert_eq!(pair(&RowFormat::default(), values.clone()), expected, "{values}");
+            assert_eq!(
+                pair(&RowFormat::default(), values.clone()),
+                expected,
+                "{values}"
+            );
         }
         let transcript = json!({
             "system": "one word",
@@ -649,7 +661,11 @@ mod tests {
             "rows.jsonl:3: column `system` and the first turn of the conversation, also of the system, say different things"
         );
         let mut two = sides(json!({"prompt": prompt}));
-        two["chosen"] = json!([turn("system", "one word"), turn("user", "colour ?"), turn("assistant", "red")]);
+        two["chosen"] = json!([
+            turn("system", "one word"),
+            turn("user", "colour ?"),
+            turn("assistant", "red")
+        ]);
         assert_eq!(
             refused(two),
             "rows.jsonl:3: the conversations of the prompt and of `chosen` have different system turns"
@@ -671,7 +687,11 @@ mod tests {
     fn a_completion_of_several_turns_goes_on_from_the_prompt() {
         let turn = |role: &str, content: &str| json!({"role": role, "content": content});
         let completion = |last: &str| {
-            json!([turn("assistant", "Tesk."), turn("user", "And a river?"), turn("assistant", last)])
+            json!([
+                turn("assistant", "Tesk."),
+                turn("user", "And a river?"),
+                turn("assistant", last)
+            ])
         };
         let values = json!({
             "prompt": [turn("system", "Be short."), turn("user", "Name a hill.")],
@@ -692,9 +712,7 @@ mod tests {
 
     #[test]
     fn turns_may_be_written_in_one_cell() {
-        let list = |answer: &str| {
-            json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": answer}])
-        };
+        let list = |answer: &str| json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": answer}]);
         let cells = json!({"prompt": "a", "chosen": list("b").to_string(), "rejected": list("c").to_string()});
         assert_eq!(
             pair(&RowFormat::default(), cells),

@@ -515,8 +515,7 @@ fn scores_and_answers_must_fit() {
         values: BTreeMap::from([("b".to_owned(), 1.0), ("a".to_owned(), 0.0)]),
     };
     let refused = |name| {
-        let error =
-            ScoreColumn::new("scores/cc", std::slice::from_ref(&both), name).unwrap_err();
+        let error = ScoreColumn::new("scores/cc", std::slice::from_ref(&both), name).unwrap_err();
         assert_eq!(
             error.hint().unwrap(),
             "name one of them with `--score NAME`"
@@ -532,8 +531,7 @@ fn scores_and_answers_must_fit() {
         "scores/cc: one score must be chosen; there are `a`, `b`"
     );
     let column = ScoreColumn::new("scores/cc", &[both], Some("b")).unwrap();
-    let error =
-        |rows, scores| Answers::new("responses/aa", responses(rows), scores).unwrap_err();
+    let error = |rows, scores| Answers::new("responses/aa", responses(rows), scores).unwrap_err();
     assert_eq!(
         error(&[(1, 0, "a", 1), (0, 1, "a", 1)], Some(&column)).to_string(),
         "none of the 2 answers of responses/aa has the score `b` in scores/cc"
