@@ -52,7 +52,10 @@ impl<M: ClassModel> Objective<M> for Confidence<M> {
     }
 
     fn loss(&mut self, pass: Logits, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError> {
-        let all = self.targets.clone().expect("the loop shows the batch first");
+        let all = self
+            .targets
+            .clone()
+            .expect("the loop shows the batch first");
         let targets = all.narrow(0, place(rows, info), rows.len()); // [rows, classes]
         let targets = if pass.logits.device().is_autodiff() {
             Tensor::from_inner(targets)

@@ -2,8 +2,8 @@
 //!
 //! **From labels.** [`classify`] puts a classification head on a base model and lets a method move it: [`Naive`] imitates the
 //! labels, [`Confidence`] may disagree with them, [`Product`] multiplies the two opinions; [`Entropy`], [`Window`] and [`Kl`] are
-//! variants. The weak teacher and the strong ceiling are [`Naive`] on gold labels. [`Learning`] trains any other model of classes,
-//! such as a linear probe, in the same way.
+//! variants. The weak teacher and the strong ceiling are [`Naive`] on gold labels. [`probe()`] does the same with a
+//! linear head on features that were made beforehand; [`Learning`] is what both share.
 //!
 //! **From conversations.** [`sft()`] imitates answers, [`prefer()`] puts the better answer of a pair above the other one, against what
 //! the frozen base makes of both, which [`reference()`] computed once. Both start from a [`Setup`], and the model stays a language
@@ -23,6 +23,7 @@ mod sft;
 mod classify;
 mod conversation;
 mod labels;
+mod probe;
 mod reference;
 
 pub use classify::{Learning, Supervision, Tokenised, classify, targets};
@@ -36,6 +37,7 @@ pub use kl::Kl;
 pub use labels::{Labels, Logits, learner};
 pub use naive::Naive;
 pub use prefer::{Prefer, prefer};
+pub use probe::probe;
 pub use product::Product;
 pub use reference::{Referenced, reference};
 pub use sft::{Sft, sft};

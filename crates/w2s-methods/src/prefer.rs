@@ -247,7 +247,10 @@ impl Objective<LanguageModel> for Prefer {
     }
 
     fn loss(&mut self, pass: PairPass, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError> {
-        let PairPass { mut policy, tokens: computed } = pass;
+        let PairPass {
+            mut policy,
+            tokens: computed,
+        } = pass;
         let reference = self.reference(rows, &policy.chosen.sum.device());
         let first = place(rows, info);
         policy.kl = self.kl;

@@ -66,7 +66,9 @@ impl Operation for Classify {
 
     fn check(&self) -> Result<()> {
         if self.labels.is_none() && !self.gold {
-            bail!("--labels is not given, the labels to learn\nhint: or give --gold, for the ceiling");
+            bail!(
+                "--labels is not given, the labels to learn\nhint: or give --gold, for the ceiling"
+            );
         }
         let prompt = &self.classifier.prompt;
         if self.tokens.is_some() {

@@ -6,6 +6,7 @@ mod features;
 mod label_loss;
 mod named;
 mod prefer;
+mod probe;
 mod reference;
 mod sft;
 
@@ -14,5 +15,6 @@ pub use encode::Encode;
 pub use features::ComputeFeatures;
 pub use label_loss::LabelLossArgs;
 pub use prefer::Prefer;
+pub use probe::TrainProbe;
 pub use reference::Reference;
 pub use sft::{Sft, Side};

@@ -106,7 +106,8 @@ impl Operation for Prefer {
     const NAME: &'static str = "prefer";
     const VERSION: u32 = 1;
     const KIND: Kind = Kind::Checkpoint;
-    const ABOUT: &'static str = "Trains a language model to prefer one answer of each pair to the other";
+    const ABOUT: &'static str =
+        "Trains a language model to prefer one answer of each pair to the other";
 
     fn inputs(&self, inputs: &mut Inputs) {
         inputs.artifact("base", &self.base).of(Kind::Checkpoint);

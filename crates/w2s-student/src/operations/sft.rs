@@ -81,7 +81,9 @@ impl Operation for Sft {
 
     fn check(&self) -> Result<()> {
         if self.pairs.is_none() && self.responses.is_none() {
-            bail!("there is nothing to imitate\nhint: give --pairs, or --responses with their --prompts");
+            bail!(
+                "there is nothing to imitate\nhint: give --pairs, or --responses with their --prompts"
+            );
         }
         if self.side.is_some() && self.pairs.is_none() {
             bail!("--side is a side of --pairs, which are not given");
@@ -160,4 +162,3 @@ fn answers(prompts: Vec<Prompt>, responses: Vec<Response>) -> Result<Vec<Convers
     };
     responses.into_iter().map(conversation).collect()
 }
-

@@ -2,8 +2,10 @@
 
 mod finetune;
 mod label;
+mod probe;
 mod respond;
 
 pub use finetune::Finetune;
 pub use label::Label;
+pub use probe::TrainProbe;
 pub use respond::Respond;
