@@ -3,12 +3,12 @@
 use crate::state::{Best, Cursor, Moments, Saved, Values, add_gradients, norm, take_gradients};
 use crate::{Batches, Schedule, TrainError};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use w2s_artifact::summary::{FitSummary, TrainingLogLine};
 use w2s_ops::AdamW;
@@ -138,33 +138,62 @@ struct MetricsLog {
     file: File,
     path: PathBuf,
     bytes: u64,
+    /// Of all lines so far.
+    hash: blake3::Hasher,
 }
 
 impl MetricsLog {
-    /// Opens the log and forgets lines after the saved state.
-    fn open(path: PathBuf, bytes: u64) -> Result<Self, TrainError> {
-        let open = || {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .read(true)
-                .open(&path)?;
-            file.set_len(bytes)?;
-            file.seek(SeekFrom::Start(bytes))?;
-            Ok(file)
+    fn create(path: PathBuf) -> Result<Self, TrainError> {
+        let file = File::create(&path).map_err(|e| TrainError::state(&path, e))?;
+        Ok(Self {
+            file,
+            path,
+            bytes: 0,
+            hash: blake3::Hasher::new(),
+        })
+    }
+
+    /// The log of a saved state, without lines after it; `None` if it is not there, or not the one that was written.
+    fn resume(path: PathBuf, cursor: &Cursor) -> Result<Option<Self>, TrainError> {
+        let open = || -> std::io::Result<Option<Self>> {
+            let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+            let mut hash = blake3::Hasher::new();
+            let kept = std::io::copy(&mut (&mut file).take(cursor.metrics_bytes), &mut hash)?;
+            if kept < cursor.metrics_bytes || hash.finalize().to_string() != cursor.metrics_hash {
+                return Ok(None);
+            }
+            file.set_len(kept)?;
+            file.seek(SeekFrom::Start(kept))?;
+            Ok(Some(Self {
+                file,
+                path: path.clone(),
+                bytes: kept,
+                hash,
+            }))
         };
-        let file = open().map_err(|e: std::io::Error| TrainError::state(&path, e))?;
-        Ok(Self { file, path, bytes })
+        match open() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map_err(|e| TrainError::state(&path, e)),
+        }
     }
 
     fn write(&mut self, metrics: &TrainingLogLine) -> Result<(), TrainError> {
         let mut line = serde_json::to_string(metrics).expect("metrics serialize");
         line.push('\n');
         self.bytes += line.len() as u64;
+        self.hash.update(line.as_bytes());
         self.file
             .write_all(line.as_bytes())
             .map_err(|e| TrainError::state(&self.path, e))
+    }
+
+    /// Brings what was written to the disk, and says what it is.
+    fn sync(&self, cursor: &mut Cursor) -> Result<(), TrainError> {
+        let synced = self.file.sync_data();
+        synced.map_err(|e| TrainError::state(&self.path, e))?;
+        cursor.metrics_bytes = self.bytes;
+        cursor.metrics_hash = self.hash.finalize().to_string();
+        Ok(())
     }
 
     fn final_loss(&self, steps: usize) -> Result<f64, TrainError> {
@@ -178,6 +207,28 @@ impl MetricsLog {
         let tail = &losses[losses.len().saturating_sub(steps.div_ceil(10))..];
         Ok(tail.iter().sum::<f64>() / tail.len().max(1) as f64)
     }
+}
+
+/// A saved state that fits the model, with its log; or none, and an empty log. What is damaged is told.
+fn resume<M: Module>(
+    config: &TrainConfig,
+    state_file: &Path,
+    model: &M,
+    device: &Device,
+) -> Result<(Option<Saved>, MetricsLog), TrainError> {
+    let log = &config.metrics_file;
+    if let Some(saved) = Saved::read(state_file, device) {
+        if !saved.fits(model) {
+            let file = state_file.display();
+            tracing::warn!("`{file}` is the state of another model; training starts over");
+        } else if let Some(log) = MetricsLog::resume(log.clone(), &saved.cursor)? {
+            return Ok((Some(saved), log));
+        } else {
+            let log = log.display();
+            tracing::warn!("`{log}` is not the log of the saved state; training starts over");
+        }
+    }
+    Ok((None, MetricsLog::create(log.clone())?))
 }
 
 /// What a state is taken to need for its way into a file, until one was written.
@@ -205,17 +256,17 @@ pub fn fit<M: Module>(
     let device = model.devices().first().cloned().unwrap_or_default();
     let state_file = config.state_dir.join("state.safetensors");
     let mut best_values = None;
-    let (mut cursor, mut moments) =
-        match Saved::read(&state_file, &device.clone().without_autodiff()) {
-            Some(saved) => {
-                tracing::info!("going on from step {} of {steps}", saved.cursor.step);
-                model = saved.parameters.restore(model);
-                best_values = saved.best;
-                (saved.cursor, saved.moments)
-            }
-            None => (Cursor::default(), Moments::zeros(&model)),
-        };
-    let mut log = MetricsLog::open(config.metrics_file.clone(), cursor.metrics_bytes)?;
+    let still = device.clone().without_autodiff();
+    let (saved, mut log) = resume(config, &state_file, &model, &still)?;
+    let (mut cursor, mut moments) = match saved {
+        Some(saved) => {
+            tracing::info!("going on from step {} of {steps}", saved.cursor.step);
+            model = saved.parameters.restore(model);
+            best_values = saved.best;
+            (saved.cursor, saved.moments)
+        }
+        None => (Cursor::default(), Moments::zeros(&model)),
+    };
     let started = Instant::now();
     let before = cursor.seconds;
     let mut saved_at = Instant::now();
@@ -329,12 +380,12 @@ pub fn fit<M: Module>(
             more,
         };
         log.write(&metrics)?;
-        cursor.metrics_bytes = log.bytes;
         let stop = !watch(&metrics, steps);
         // Saving a large model takes seconds: it may cost a twentieth of the time at most.
         let due = saved_at.elapsed() >= config.save_every.max(save_cost * 20);
         if cursor.step < steps && (stop || due) {
             let start = Instant::now();
+            log.sync(&mut cursor)?;
             Saved::write(&state_file, &cursor, &model, &moments, best_values.as_ref())?;
             saved_at = Instant::now();
             save_cost = saved_at - start;

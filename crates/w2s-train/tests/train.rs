@@ -228,7 +228,8 @@ fn frozen_parameters_stay_and_are_not_saved() {
     let folder = tempfile::tempdir().unwrap();
     assert!(run(folder.path(), false).is_err(), "stopped after a step");
     let bytes = std::fs::read(folder.path().join("state.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
+    // A hash of 32 bytes stands behind the tensors.
+    let file = SafeTensors::deserialize(&bytes[..bytes.len() - 32]).unwrap();
     assert_eq!(file.len(), 3, "the bias and its two moments");
     assert!(file.tensors().iter().all(|(_, view)| view.shape() == [1]));
     let resumed = run(folder.path(), true).unwrap().model.values();
@@ -236,19 +237,75 @@ fn frozen_parameters_stay_and_are_not_saved() {
 }
 
 #[test]
-fn a_damaged_state_starts_over() {
-    let plan = Batches::by_examples(20, 6, 1, 5);
+fn a_state_or_a_log_that_is_not_what_was_written_starts_over() {
+    let batches = Batches::by_examples(20, 6, 3, 5);
+    let run = |folder: &Path, stop: usize| {
+        fit(
+            Line::new(),
+            &mut Squares::default(),
+            &batches,
+            &config(folder),
+            &mut |line, _| line.step != stop,
+        )
+    };
+    let calm = tempfile::tempdir().unwrap();
+    let whole = run(calm.path(), 0).unwrap().model.values();
+    let (state, metrics) = ("state.safetensors", "metrics.jsonl");
+    let flip = |at: usize| {
+        move |bytes: &mut Vec<u8>| {
+            let at = at % bytes.len();
+            bytes[at] ^= 4;
+        }
+    };
+    let damages: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 7] = [
+        (state, Box::new(|bytes| bytes.truncate(100))),
+        (state, Box::new(|bytes| *bytes = b"not a state".to_vec())),
+        // In the header, in the values, in the hash.
+        (state, Box::new(flip(40))),
+        (state, Box::new(|bytes| bytes.iter_mut().rev().skip(40).take(1).for_each(|b| *b ^= 4))),
+        (state, Box::new(|bytes| bytes.iter_mut().rev().take(1).for_each(|b| *b ^= 4))),
+        (metrics, Box::new(|bytes| bytes.truncate(30))),
+        (metrics, Box::new(flip(30))),
+    ];
+    for (file, damage) in damages {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(run(folder.path(), 5).is_err(), "stopped after five steps");
+        let path = folder.path().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(run(folder.path(), 0).unwrap().model.values(), whole);
+        let steps: Vec<usize> = log(folder.path()).iter().map(|line| line.step).collect();
+        assert_eq!(steps, (1..=batches.steps()).collect::<Vec<_>>(), "{file}");
+    }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("state.safetensors"), b"not a state").unwrap();
-    let fitted = fit(
-        Line::new(),
-        &mut Squares::default(),
-        &plan,
-        &config(folder.path()),
-        &mut |_, _| true,
-    )
-    .unwrap();
-    assert_eq!(fitted.summary.steps, plan.steps());
+    assert!(run(folder.path(), 5).is_err());
+    std::fs::remove_file(folder.path().join(metrics)).unwrap();
+    assert_eq!(run(folder.path(), 0).unwrap().model.values(), whole);
+    assert_eq!(log(folder.path()).len(), batches.steps());
+}
+
+#[test]
+fn a_state_of_another_model_starts_over() {
+    let batches = Batches::by_examples(20, 6, 1, 5);
+    let folder = tempfile::tempdir().unwrap();
+    let frozen = Line {
+        bias: Line::new().bias.set_require_grad(false),
+        ..Line::new()
+    };
+    let run = |model: Line, go_on: bool| {
+        fit(
+            model,
+            &mut Squares::default(),
+            &batches,
+            &config(folder.path()),
+            &mut |_, _| go_on,
+        )
+    };
+    assert!(run(frozen, false).is_err(), "stopped after a step");
+    let fitted = run(Line::new(), true).unwrap();
+    assert_eq!(fitted.summary.steps, batches.steps());
+    assert_eq!(log(folder.path()).len(), batches.steps());
 }
 
 #[test]
