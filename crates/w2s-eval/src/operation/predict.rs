@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde_json::{Value, json};
 use w2s_artifact::summary::PredictionsSummary;
-use w2s_artifact::{Artifact, Kind, Role, Split};
+use w2s_artifact::{Kind, Role, Split};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, KnownInputs, Operation, Step, choices};
+
+use crate::scores::model_seed;
 
 /// Predicts the test split with one model of an experiment.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -37,19 +39,6 @@ pub struct PredictOperation {
     pub seed: Option<u64>,
 }
 
-impl PredictOperation {
-    /// The seed that was given, or that of the model's training.
-    fn seed(&self, model: &Artifact) -> anyhow::Result<u64> {
-        let trained = || model.manifest.parameters["seed"].as_u64();
-        let seed = self.seed.or_else(trained);
-        seed.with_context(|| no_seed(&model.reference.short()))
-    }
-}
-
-fn no_seed(model: &str) -> String {
-    format!("{model} was not trained here, so that it has no seed\nhint: give one with --seed")
-}
-
 impl Operation for PredictOperation {
     const NAME: &'static str = "predict";
     const VERSION: u32 = 2;
@@ -64,15 +53,12 @@ impl Operation for PredictOperation {
             .of(Kind::Features);
     }
 
-    /// A model without a seed is told before it is trained, and so is a probe without features.
+    /// A probe without features is told before it is trained.
     fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()> {
         for model in known.artifacts("model") {
             let Some(origin) = model.origin() else {
                 continue;
             };
-            if self.seed.is_none() && origin.parameters["seed"].as_u64().is_none() {
-                bail!(no_seed(&model.title()));
-            }
             let probe = origin.operation == "probe";
             match &self.features {
                 None if probe => bail!(
@@ -91,7 +77,6 @@ impl Operation for PredictOperation {
 
     fn run(&self, step: &Step) -> anyhow::Result<Value> {
         let (model, data) = (step.artifact("model")?, step.artifact("data")?);
-        let seed = self.seed(&model)?;
         let features = step.optional_artifact("features")?;
         let total = data.examples(self.split)?.len() as u64;
         let (mut watch, mut count) = (step.watch("row"), 0);
@@ -115,7 +100,7 @@ impl Operation for PredictOperation {
         Ok(json!(PredictionsSummary {
             arm: self.arm.clone(),
             role: self.role,
-            seed,
+            seed: model_seed(self.seed, &model.manifest),
             classes: done.classes,
             rows,
             accuracy: right as f64 / rows.max(1) as f64,

@@ -2,36 +2,21 @@
 //!
 //! The policy scores both answers of a pair, whose prompt it reads once; what the frozen reference makes of them was
 //! computed before, by [`reference`](crate::reference()). The loss of a step is the mean over its pairs, whatever passes
-//! they are computed in. KTO's baseline and AOT's order belong to the whole batch and are computed before its passes.
+//! they are computed in. KTO's baseline and AOT's order belong to the whole batch and are taken before its passes.
 
-use crate::conversation::{EncodedPair, EncodedPairs, PairCounts, Setup, encode_pairs};
-use crate::reference::{check_rows, known_rows, score};
+use crate::conversation::{EncodedPair, EncodedPairs, Setup, encode_pairs};
+use crate::labels::{place, told};
+use crate::reference::{check_rows, known_rows};
 use anyhow::{Result, bail};
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use serde::Serialize;
+use w2s_artifact::summary::{TrainingLogLine, TrainingSummary};
 use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
 use w2s_lm::{AnswerBatch, LanguageModel, answer_log_probs};
 use w2s_losses::{
-    AotPartners, LossError, PairLogProbs, PreferenceLoss, PreferenceSettings, ResponseLogProbs,
-    aot_partners, kto_kl, log_odds_ratio,
+    AotPartners, LossError, PairLogProbs, Preference, PreferenceLoss, ResponseLogProbs,
+    aot_partners, kto_kl, log_odds_ratio, preference,
 };
-use w2s_train::{FitSummary, Loss, Metrics, Objective, Plan, StepInfo, TrainError, Watch};
-
-/// What preference tuning did.
-#[derive(Clone, Debug, Serialize)]
-pub struct Preferred {
-    /// Pairs it was trained on, and what became of the others.
-    #[serde(flatten)]
-    pub counts: PairCounts,
-    /// Mean tokens of the chosen answers.
-    pub tokens_chosen: f64,
-    /// Mean tokens of the rejected answers.
-    pub tokens_rejected: f64,
-    /// The run.
-    #[serde(flatten)]
-    pub fit: FitSummary,
-}
+use w2s_train::{Batches, Loss, Objective, StepInfo, TrainError, Watch};
 
 /// Tunes a base model on pairs, and writes the model folder. `reference` holds what the base makes of the pairs; a loss
 /// that compares with no reference may do without.
@@ -40,39 +25,40 @@ pub struct Preferred {
 ///
 /// If no pair is left, if the reference is of other pairs, of other tokens or of another model, or if the model cannot be
 /// read or trained.
-pub fn preference(
+pub fn prefer(
     setup: &Setup,
     pairs: &[Pair],
     reference: Option<&[ReferenceLogProbs]>,
-    loss: PreferenceLoss,
-    settings: PreferenceSettings,
+    what: Preference,
     watch: Watch,
-) -> Result<Preferred> {
+) -> Result<TrainingSummary> {
     let (model, encoder) = setup.open()?;
-    let EncodedPairs { pairs, counts } = encode_pairs(&encoder, pairs, loss.needs_kl())?;
+    let needs_kl = what.loss.needs_kl();
+    let EncodedPairs { pairs, counts } = encode_pairs(&encoder, pairs, needs_kl)?;
     let reference = match reference {
         None => None,
         Some(rows) => {
-            let rows = known_rows(&pairs, rows, loss.needs_kl())?;
+            let rows = known_rows(&pairs, rows, needs_kl)?;
             check_rows(&model, &pairs, &rows, setup.train.seed)?;
             Some(rows)
         }
     };
-    let plan = setup.plan(pairs.len());
+    let batches = setup.batches(pairs.len());
     let mean_tokens = |side: usize| {
         let tokens = pairs.iter().map(|pair| pair.sides[side].answer.len());
-        tokens.sum::<usize>() as f64 / pairs.len() as f64
+        Some(tokens.sum::<usize>() as f64 / pairs.len() as f64)
     };
     let (tokens_chosen, tokens_rejected) = (mean_tokens(0), mean_tokens(1));
-    let mut method = Preference::new(pairs, reference, loss, settings);
-    method.check_plan(&plan)?;
-    tracing::info!("the loss of a pair is {}", loss.formula(&settings));
+    let mut method = Prefer::new(pairs, reference, what);
+    method.check_batches(&batches)?;
+    let formula = what.formula();
+    tracing::info!("the loss of a pair is {formula}");
     let mut falling = Falling::default();
     let fit = setup.fit(
         model,
         &encoder,
         &mut method,
-        &plan,
+        &batches,
         &mut |metrics, steps| {
             if let Some(fall) = falling.sees(metrics) {
                 tracing::warn!("{fall}");
@@ -83,54 +69,67 @@ pub fn preference(
     if let Some(fall) = falling.end() {
         tracing::warn!("{fall}");
     }
-    Ok(Preferred {
-        counts,
+    Ok(TrainingSummary {
+        rows: counts.pairs,
+        dropped: counts.dropped(),
+        truncated: counts.truncated(),
+        loss: Some(what.loss.name().into()),
+        formula: Some(formula),
+        beta: Some(what.beta),
         tokens_chosen,
         tokens_rejected,
         fit,
+        ..TrainingSummary::default()
     })
 }
 
 /// Prefers one answer to the other.
-pub struct Preference {
+pub struct Prefer {
     pairs: Vec<EncodedPair>,
     reference: Option<Vec<ReferenceLogProbs>>,
-    loss: PreferenceLoss,
-    settings: PreferenceSettings,
-    /// What each pair of the batch is compared with, for the losses that sort it.
+    what: Preference,
+    /// KTO's KL estimate of the step's batch.
+    kl: Option<f64>,
+    /// What each pair of the step's batch is compared with, for the losses that sort it.
     partners: Option<AotPartners>,
 }
 
-impl Preference {
+/// A forward pass over both answers of some pairs.
+pub struct PairPass {
+    policy: PairLogProbs,
+    tokens: usize,
+}
+
+impl Prefer {
     /// A loss on some pairs; `reference` has one row a pair, in the order of the pairs.
     pub fn new(
         pairs: Vec<EncodedPair>,
         reference: Option<Vec<ReferenceLogProbs>>,
-        loss: PreferenceLoss,
-        settings: PreferenceSettings,
+        what: Preference,
     ) -> Self {
         Self {
             pairs,
             reference,
-            loss,
-            settings,
+            what,
+            kl: None,
             partners: None,
         }
     }
 
-    /// Refuses a plan with a step that is too small for the loss, before the first one.
-    fn check_plan(&self, plan: &Plan) -> Result<()> {
-        for step in 0..plan.steps() {
-            let batch = plan.batch(step);
-            if self.loss.needs_partners() && batch.len() < 2 {
+    /// Refuses batches that are too small for the loss, before the first step.
+    fn check_batches(&self, batches: &Batches) -> Result<()> {
+        let loss = self.what.loss;
+        for step in 0..batches.steps() {
+            let batch = batches.batch(step);
+            if loss.needs_partners() && batch.len() < 2 {
                 bail!(
                     "step {} has a single pair; the loss `{}` sorts the pairs of a batch\n\
                      hint: choose a --batch above 1, one that leaves no single pair at the end of an epoch",
                     step + 1,
-                    self.loss
+                    loss
                 );
             }
-            if !self.loss.needs_kl() {
+            if !loss.needs_kl() {
                 continue;
             }
             let known = self.mismatched(batch).count();
@@ -140,7 +139,7 @@ impl Preference {
                      at least 2\nhint: choose a larger --batch, one that leaves no single pair at the end of an epoch",
                     step + 1,
                     batch.len(),
-                    self.loss
+                    loss
                 );
             }
         }
@@ -180,21 +179,13 @@ impl Preference {
         Some(log_probs(&rows, device))
     }
 
-    /// What the pairs of a whole batch are compared with by the losses that sort it.
-    fn sort(&self, batch: &[usize], policy: &PairLogProbs) -> Result<AotPartners, LossError> {
-        let loss = self.loss.name();
-        let reference = self.reference(batch, &policy.chosen.sum.device());
-        let reference = reference.ok_or(LossError::NoReference { loss })?;
-        aot_partners(self.loss, policy, &reference)
-    }
-
     /// Before the first update policy and reference are the same, and many losses have a known value there. `nll` is the
     /// mean negative log-likelihood of the chosen answers, which no reference knows.
     fn check_first_loss(&self, loss: f64, nll: f64) -> Result<(), TrainError> {
-        let Some(known) = self.loss.step_zero_loss(&self.settings) else {
+        let Some(known) = self.what.step_zero_loss() else {
             return Ok(());
         };
-        let loss = loss - self.settings.nll_weight * nll;
+        let loss = loss - self.what.nll_weight * nll;
         if (loss - known).abs() > 1e-3 * known.max(1.0) {
             return Err(TrainError::Objective(format!(
                 "the first loss is {loss:.4}, not {known:.4}: the reference was not made by this base\n\
@@ -205,37 +196,15 @@ impl Preference {
     }
 }
 
-impl Objective<LanguageModel> for Preference {
-    fn prepare(
-        &mut self,
-        model: &LanguageModel,
-        _: &[&[usize]],
-        info: StepInfo,
-    ) -> Result<(), TrainError> {
-        if self.loss.needs_kl() {
-            self.settings.kto_kl = Some(self.kl(model, info.batch).map_err(told)?);
-        }
-        if self.loss.needs_partners() {
-            let pairs: Vec<_> = info.batch.iter().map(|&r| self.pairs[r].clone()).collect();
-            let rows = score(model, &pairs, &mut |_| true).expect("nothing stops it");
-            let device = model.devices().first().cloned().unwrap_or_default();
-            let policy = log_probs(&rows.iter().collect::<Vec<_>>(), &device);
-            self.partners = Some(self.sort(info.batch, &policy).map_err(told)?);
-        }
-        Ok(())
-    }
+impl Objective<LanguageModel> for Prefer {
+    type Pass = PairPass;
 
-    fn loss(
+    fn forward(
         &mut self,
         model: &LanguageModel,
         rows: &[usize],
-        info: StepInfo,
-    ) -> Result<Loss, TrainError> {
-        // A batch in one pass was not prepared.
-        let whole = rows.len() == info.batch.len();
-        if self.loss.needs_kl() && whole {
-            self.settings.kto_kl = Some(self.kl(model, info.batch).map_err(told)?);
-        }
+        _: StepInfo,
+    ) -> Result<PairPass, TrainError> {
         let batch = AnswerBatch::pack(rows.iter().map(|&row| &self.pairs[row].sides));
         let sums = model.answer_log_probs(&batch); // [2 * pairs]: chosen and rejected in turn
         let sums = sums.reshape([rows.len(), 2]);
@@ -249,20 +218,47 @@ impl Objective<LanguageModel> for Preference {
                 .step_by(2)
                 .collect(),
         };
-        let mut policy = PairLogProbs::new(side(0), side(1));
-        let reference = self.reference(rows, &policy.chosen.sum.device());
-        if self.loss.needs_partners() {
-            if whole {
-                self.partners = Some(self.sort(rows, &policy).map_err(told)?);
-            }
-            let place = |row| info.batch.iter().position(|r| r == row);
-            let places = rows
-                .iter()
-                .map(|row| place(row).expect("a row of the batch"));
-            policy.partners = self.partners.as_ref().map(|all| all.of(places));
+        Ok(PairPass {
+            policy: PairLogProbs::new(side(0), side(1)),
+            tokens: batch.tokens(),
+        })
+    }
+
+    /// KTO's baseline is taken on answers to other prompts, which no pass of the batch reads.
+    fn begin(&mut self, model: &LanguageModel, info: StepInfo) -> Result<(), TrainError> {
+        if self.what.loss.needs_kl() {
+            self.kl = Some(self.kl(model, info.batch).map_err(told)?);
         }
-        let output = w2s_losses::preference(self.loss, &self.settings, &policy, reference.as_ref())
-            .map_err(told)?;
+        Ok(())
+    }
+
+    fn reads_whole_batch(&self) -> bool {
+        self.what.loss.needs_partners()
+    }
+
+    fn whole(&mut self, passes: &[PairPass], info: StepInfo) -> Result<(), TrainError> {
+        let loss = self.what.loss;
+        let policy = joined(passes);
+        let reference = self.reference(info.batch, &policy.chosen.sum.device());
+        let reference = reference.ok_or(LossError::NoReference { loss: loss.name() });
+        let partners = reference.and_then(|known| aot_partners(loss, &policy, &known));
+        self.partners = Some(partners.map_err(told)?);
+        Ok(())
+    }
+
+    fn loss(&mut self, pass: PairPass, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError> {
+        let PairPass {
+            mut policy,
+            tokens: computed,
+        } = pass;
+        let reference = self.reference(rows, &policy.chosen.sum.device());
+        let first = place(rows, info);
+        policy.kl = self.kl;
+        policy.partners = self
+            .partners
+            .as_ref()
+            .map(|all| all.of(first..first + rows.len()));
+        let output = preference(&self.what, &policy, reference.as_ref()).map_err(told)?;
         let mean_of = |values: &Tensor<1>| mean(&host(values.clone()));
         let nll = -mean_of(&policy.chosen.mean());
         if info.step == 0 {
@@ -291,11 +287,11 @@ impl Objective<LanguageModel> for Preference {
                 ("kl", (kl(&chosen) + kl(&rejected)) / 2.0),
             ]);
         }
-        if let Some(kl) = self.settings.kto_kl {
+        if let Some(kl) = self.kl {
             metrics.push(("kto_kl", kl));
         }
-        let orpo = self.loss == PreferenceLoss::Orpo;
-        if orpo || self.settings.nll_weight != 0.0 {
+        let orpo = self.what.loss == PreferenceLoss::Orpo;
+        if orpo || self.what.nll_weight != 0.0 {
             metrics.push(("nll", nll));
         }
         if orpo {
@@ -304,7 +300,7 @@ impl Objective<LanguageModel> for Preference {
         }
         Ok(Loss {
             value: output.loss.sum() / info.batch.len() as f64,
-            tokens: batch.tokens(),
+            tokens: computed,
             metrics: metrics
                 .into_iter()
                 .map(|(name, value)| (name, value * share))
@@ -319,6 +315,18 @@ impl Objective<LanguageModel> for Preference {
 fn kl(displacements: &[f64]) -> f64 {
     let terms = displacements.iter().map(|d| (-d).exp_m1() + d);
     terms.sum::<f64>() / displacements.len() as f64
+}
+
+/// Passes one after the other, without gradient.
+fn joined(passes: &[PairPass]) -> PairLogProbs {
+    let side = |of: fn(&PairLogProbs) -> &ResponseLogProbs| {
+        let sides = || passes.iter().map(|pass| of(&pass.policy));
+        ResponseLogProbs {
+            sum: Tensor::cat(sides().map(|side| side.sum.clone().detach()).collect(), 0),
+            tokens: sides().flat_map(|side| side.tokens.clone()).collect(),
+        }
+    };
+    PairLogProbs::new(side(|both| &both.chosen), side(|both| &both.rejected))
 }
 
 /// What some rows say of both sides, as the losses read it.
@@ -346,13 +354,6 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn told(error: LossError) -> TrainError {
-    TrainError::Objective(match error.hint() {
-        None => error.to_string(),
-        Some(hint) => format!("{error}\nhint: {hint}"),
-    })
-}
-
 /// Nats per token by which both sides must have fallen, and over how many steps in a row, before it is worth a warning.
 const FALL: f64 = -0.05;
 const FALL_STEPS: usize = 10;
@@ -368,7 +369,7 @@ struct Falling {
 
 impl Falling {
     /// The warning, when it has been so for some steps for the first time.
-    fn sees(&mut self, metrics: &Metrics) -> Option<String> {
+    fn sees(&mut self, metrics: &TrainingLogLine) -> Option<String> {
         let of = |name: &str| metrics.more.get(name).copied().unwrap_or(f64::NAN);
         let (chosen, rejected) = (of("displacement_chosen"), of("displacement_rejected"));
         let both = chosen < FALL && rejected < FALL;
@@ -409,8 +410,8 @@ mod tests {
         assert!((kl(&[-ln2, 0.0]) - (1.0 - ln2) / 2.0).abs() < 1e-12);
     }
 
-    fn step(chosen: f64, rejected: f64) -> Metrics {
-        Metrics {
+    fn step(chosen: f64, rejected: f64) -> TrainingLogLine {
+        TrainingLogLine {
             step: 7,
             epoch: 0.0,
             loss: 0.0,

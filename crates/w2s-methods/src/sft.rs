@@ -3,45 +3,32 @@
 //! The loss of a step is the mean over all answer tokens of its batch, whatever passes they are computed in: a long
 //! answer weighs more than a short one, and accumulation equals the large batch.
 
-use crate::conversation::{Conversation, Dropped, Setup, encode_answers};
+use crate::conversation::{Conversation, Setup, encode_answers};
 use anyhow::Result;
-use serde::Serialize;
+use w2s_artifact::summary::TrainingSummary;
 use w2s_lm::{AnswerBatch, LanguageModel};
 use w2s_text::Encoded;
-use w2s_train::{FitSummary, Loss, Objective, StepInfo, TrainError, Watch};
-
-/// What finetuning did.
-#[derive(Clone, Debug, Serialize)]
-pub struct Finetuned {
-    /// Answers it was trained on.
-    pub rows: usize,
-    /// Answers left out.
-    pub dropped: Dropped,
-    /// Answers cut to the longest row.
-    pub truncated: usize,
-    /// The run.
-    #[serde(flatten)]
-    pub fit: FitSummary,
-}
+use w2s_train::{Loss, Objective, StepInfo, TrainError, Watch};
 
 /// Finetunes a base model on conversations, and writes the model folder.
 ///
 /// # Errors
 ///
 /// If no conversation is left, or if the model cannot be read or trained.
-pub fn sft(setup: &Setup, rows: &[Conversation], watch: Watch) -> Result<Finetuned> {
+pub fn sft(setup: &Setup, rows: &[Conversation], watch: Watch) -> Result<TrainingSummary> {
     let (model, encoder) = setup.open()?;
     let encoded = encode_answers(&encoder, rows)?;
     let mut method = Sft {
         answers: encoded.answers,
     };
     let rows = method.answers.len();
-    let plan = setup.plan(rows);
-    Ok(Finetuned {
+    let batches = setup.batches(rows);
+    Ok(TrainingSummary {
         rows,
-        dropped: encoded.dropped,
+        dropped: encoded.dropped.by_reason(""),
         truncated: encoded.truncated,
-        fit: setup.fit(model, &encoder, &mut method, &plan, watch)?,
+        fit: setup.fit(model, &encoder, &mut method, &batches, watch)?,
+        ..TrainingSummary::default()
     })
 }
 
@@ -58,7 +45,10 @@ impl Sft {
 }
 
 impl Objective<LanguageModel> for Sft {
-    fn loss(
+    /// The output projection and its loss are one operation: there are no logits to look at.
+    type Pass = Loss;
+
+    fn forward(
         &mut self,
         model: &LanguageModel,
         rows: &[usize],
@@ -72,5 +62,9 @@ impl Objective<LanguageModel> for Sft {
             tokens: batch.tokens(),
             metrics: vec![("tokens_answer", mean_tokens)],
         })
+    }
+
+    fn loss(&mut self, pass: Loss, _: &[usize], _: StepInfo) -> Result<Loss, TrainError> {
+        Ok(pass)
     }
 }

@@ -47,7 +47,7 @@ pub fn reference(
 }
 
 /// The rows of some pairs under a model.
-pub(crate) fn score(
+fn score(
     model: &LanguageModel,
     pairs: &[EncodedPair],
     each: &mut dyn FnMut(usize) -> bool,

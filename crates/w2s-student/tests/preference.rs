@@ -1,200 +1,112 @@
-//! The operations in a store, and what they refuse.
+//! Training on answers and on pairs of answers, in a store, and what it refuses.
 
 mod support;
 
 use burn::tensor::{Device, Tensor};
-use clap::Command;
 use serde_json::json;
 use std::path::Path;
-use support::{WORDS, base, chat_base, pairs};
-use w2s_artifact::{
-    Artifact, ArtifactRef, Example, Key, Kind, LogProb, Pair, Prompt, Provenance, Record,
-    ReferenceLogProbs, Response, Split, Store,
-};
+use support::{Bench, WORDS, chat_base, flag_names, flags, pairs, unparsed, weights};
+use w2s_artifact::{Artifact, ArtifactRef, LogProb, Pair, Prompt, ReferenceLogProbs, Response};
 use w2s_lm::{Batch, EncodingArgs, ModelFolder, Template, TooLong};
 use w2s_losses::{
-    PairLogProbs, PreferenceLoss, PreferenceSettings, ResponseLogProbs, aot_partners, kto_kl,
+    PairLogProbs, Preference, PreferenceLoss, ResponseLogProbs, Setting, aot_partners, kto_kl,
     log_odds_ratio, preference,
 };
-use w2s_stage::{Operation, RunOptions};
-use w2s_student::{ComputeFeatures, Encode, Reference, Train};
+use w2s_stage::Operation;
+use w2s_student::{Prefer, Reference, Sft};
 use w2s_text::ChatTemplate;
 
-/// An operation with the flags of a command line.
-fn flags<T: Operation>(line: &str) -> T {
-    let command = T::augment_args(Command::new("test").no_binary_name(true));
-    let matches = command
-        .try_get_matches_from(line.split_whitespace())
-        .unwrap();
-    T::from_arg_matches(&matches).unwrap()
-}
-
-fn refused(line: &str) -> String {
-    let line = format!("--base checkpoint/0101 --lr 1e-3 {line}");
-    flags::<Train>(&line).check().unwrap_err().to_string()
-}
-
 #[test]
-fn flags_of_another_method_and_values_out_of_range_are_refused() {
-    let dpo = "--method preference --pairs pairs/0101 --reference references/0101";
-    for (line, message) in [
-        (format!("{dpo} --beta 0"), "`beta` is 0 but must be above 0"),
-        (
-            format!("{dpo} --beta -1"),
-            "`beta` is -1 but must be above 0",
-        ),
-        (
-            format!("{dpo} --max-steps 0"),
-            "--max-steps is 0; it must be above zero",
-        ),
-        (
-            format!("{dpo} --loss dpo_norm"),
-            "unknown preference loss `dpo_norm`\nhint: it is called `delta-preference` here",
-        ),
-        (
-            format!("{dpo} --held-out 0.1"),
-            "--held-out is not read by --method preference; it belongs to labels",
-        ),
-        (
-            format!("{dpo} --template {{text}}"),
-            "unknown template `{text}`; there are model, plain",
-        ),
-        (
-            "--method preference --pairs pairs/0101".into(),
-            "the loss `sigmoid` compares with a reference, and --reference is not given\n\
-             hint: make one with `w2s-student reference`, or use `simpo` or `orpo`, which need none",
-        ),
-        (
-            "--method preference".into(),
-            "--method preference needs --pairs",
-        ),
-        (
-            "--method sft".into(),
-            "--method sft needs --pairs, or --responses with their --prompts",
-        ),
-        (
-            "--method sft --pairs pairs/0101 --loss sigmoid".into(),
-            "--loss is not read by --method sft; it belongs to labels and preference",
-        ),
-        (
-            "--data examples/0101 --labels labels/0101 --pairs pairs/0101".into(),
-            "--pairs is not read by --method labels; it belongs to sft and preference",
-        ),
-        (
-            "--labels labels/0101".into(),
-            "--method labels needs --data, the examples",
-        ),
-        (
-            "--data examples/0101".into(),
-            "--method labels needs --labels, or --gold for the ceiling",
-        ),
+fn flags_are_those_of_the_operation_and_values_out_of_range_are_refused() {
+    let dpo = "--base checkpoint/0101 --pairs pairs/0101 --reference references/0101 --lr 1e-3";
+    let refused = |more: &str| {
+        let prefer = flags::<Prefer>(&format!("{dpo} {more}"));
+        prefer.check().unwrap_err().to_string()
+    };
+    for (more, message) in [
+        ("--beta 0", "`beta` is 0 but must be above 0"),
+        ("--beta -1", "`beta` is -1 but must be above 0"),
+        ("--max-steps 0", "--max-steps is 0; it must be above zero"),
         // Flags at their defaults are flags as well.
         (
-            format!("{dpo} --gamma 0.5"),
+            "--gamma 0.5",
             "`gamma` is 0.5 but the loss `sigmoid` does not read it\n\
              hint: leave `gamma` out, or choose a loss that reads it",
         ),
         (
-            format!("{dpo} --desirable-weight 1"),
-            "`desirable_weight` is 1 but the loss `sigmoid` does not read it\n\
-             hint: leave `desirable_weight` out, or choose a loss that reads it",
+            "--desirable-weight 1",
+            "`desirable-weight` is 1 but the loss `sigmoid` does not read it\n\
+             hint: leave `desirable-weight` out, or choose a loss that reads it",
         ),
         (
-            format!("{dpo} --loss hinge --label-smoothing 0"),
-            "`label_smoothing` is 0 but the loss `hinge` does not read it\n\
-             hint: leave `label_smoothing` out, or choose a loss that reads it",
+            "--loss hinge --label-smoothing 0",
+            "`label-smoothing` is 0 but the loss `hinge` does not read it\n\
+             hint: leave `label-smoothing` out, or choose a loss that reads it",
         ),
         (
-            format!("{dpo} --evaluations 4"),
-            "--evaluations is not read by --method preference; it belongs to labels",
+            "--loss robust",
+            "`label-smoothing` is 0 but must be above 0 for the loss `robust`, which is `sigmoid` without it",
         ),
         (
-            "--method sft --pairs pairs/0101 --patience 2".into(),
-            "--patience is not read by --method sft; it belongs to labels",
-        ),
-        (
-            "--data examples/0101 --gold --patience 2".into(),
-            "--patience is given, but --held-out is 0: nothing is evaluated",
-        ),
-        (
-            "--data examples/0101 --gold --max-weight 0.5".into(),
-            "--max-weight is not read by --loss cross-entropy; it belongs to confidence",
-        ),
-        (
-            "--data examples/0101 --gold --loss confidence --alpha 1".into(),
-            "--alpha is not read by --loss confidence; it belongs to product",
-        ),
-        (
-            format!("{dpo} --loss robust"),
-            "the loss `robust` without label smoothing is that of `sigmoid`\n\
-             hint: give --label-smoothing, the part of the pairs taken to be the wrong way round",
-        ),
-        (
-            format!("{dpo} --loss cdpo"),
-            "unknown preference loss `cdpo`\n\
-             hint: it is called `sigmoid` with `--label-smoothing` above 0 here",
+            "--loss discopop --tau 2",
+            "`tau` is 2 but must be above 0 and at most 1",
         ),
     ] {
-        assert_eq!(refused(&line), message, "{line}");
+        assert_eq!(refused(more), message, "{more}");
     }
     for (lr, value) in [("0", "0"), ("-0.5", "-0.5")] {
-        let line = format!("--base checkpoint/0101 --lr {lr} {dpo}");
+        let line = format!("--base checkpoint/0101 --pairs pairs/0101 --loss orpo --lr {lr}");
         assert_eq!(
-            flags::<Train>(&line).check().unwrap_err().to_string(),
+            flags::<Prefer>(&line).check().unwrap_err().to_string(),
             format!("--lr is {value}; it must be above zero")
         );
     }
-    let fine = "--base checkpoint/0101 --lr 1e-3 --method preference --loss simpo --pairs pairs/0101 --beta 3";
-    flags::<Train>(fine).check().unwrap();
-    let robust = format!("--base checkpoint/0101 --lr 1 {dpo} --loss robust --label-smoothing 0.1");
-    flags::<Train>(&robust).check().unwrap();
-}
-
-/// A store with base models and pairs.
-struct Bench {
-    folder: tempfile::TempDir,
-    store: Store,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        Self { folder, store }
+    for fine in [
+        "--loss simpo --beta 3",
+        "--loss robust --label-smoothing 0.1",
+        "--loss discopop --tau 0.5",
+    ] {
+        flags::<Prefer>(&format!("{dpo} {fine}")).check().unwrap();
     }
-
-    fn base(&self, name: u8, words: &[&str], seed: u64) -> ArtifactRef {
-        self.checkpoint(name, |folder| base(folder, words, seed))
+    let alone = "--base checkpoint/0101 --pairs pairs/0101 --lr 1e-3";
+    assert_eq!(
+        flags::<Prefer>(alone).check().unwrap_err().to_string(),
+        "the loss `sigmoid` compares with a reference, and --reference is not given\n\
+         hint: make one with `w2s-student reference`, or use `simpo` or `orpo`, which need none"
+    );
+    let sft = |line: &str| {
+        let sft = flags::<Sft>(&format!("--base checkpoint/0101 --lr 1e-3 {line}"));
+        sft.check().unwrap_err().to_string()
+    };
+    assert_eq!(
+        sft(""),
+        "there is nothing to imitate\nhint: give --pairs, or --responses with their --prompts"
+    );
+    assert_eq!(
+        sft("--responses responses/0101 --prompts prompts/0101 --side chosen"),
+        "--side is a side of --pairs, which are not given"
+    );
+    // A flag of another method is unknown, and a loss of another tool is told its name here.
+    let unknown = unparsed::<Prefer>(&format!("{dpo} --held-out 0.1"));
+    assert!(unknown.contains("unexpected argument '--held-out'"), "{unknown}");
+    let unknown = unparsed::<Sft>("--base checkpoint/0101 --lr 1 --loss sigmoid");
+    assert!(unknown.contains("unexpected argument '--loss'"), "{unknown}");
+    let unknown = unparsed::<Prefer>(&format!("{dpo} --loss dpo_norm"));
+    assert!(
+        unknown.contains("unknown preference loss `dpo_norm`\nhint: it is called `delta-preference` here"),
+        "{unknown}"
+    );
+    let names = flag_names::<Prefer>();
+    for setting in Setting::ALL {
+        assert!(names.iter().any(|name| name == setting.name()));
     }
-
-    fn checkpoint(&self, name: u8, write: impl FnOnce(&Path)) -> ArtifactRef {
-        let reference = ArtifactRef::new(Kind::Checkpoint, Key::from_bytes([name; 32]));
-        let pending = self.store.begin(&reference).unwrap();
-        write(pending.path());
-        pending.commit(Provenance::default()).unwrap();
-        reference
-    }
-
-    fn path(&self, reference: ArtifactRef) -> std::path::PathBuf {
-        self.store.artifact_dir(&reference)
-    }
-
-    fn records<T: Record>(&self, name: u8, records: &[T]) -> ArtifactRef {
-        let reference = ArtifactRef::new(T::KIND, Key::from_bytes([name; 32]));
-        let pending = self.store.begin(&reference).unwrap();
-        pending.write_records(records).unwrap();
-        pending.commit(Provenance::default()).unwrap();
-        reference
-    }
-
-    fn run<T: Operation>(&self, line: &str) -> anyhow::Result<Artifact> {
-        let options = RunOptions::new(self.folder.path());
-        Ok(w2s_stage::run("student", &flags::<T>(line), &options)?.artifact)
+    for other in ["labels", "gold", "alpha", "max-weight", "side", "patience", "label-words"] {
+        assert!(!names.iter().any(|name| name == other), "{other}");
     }
 }
 
 #[test]
-fn a_reference_and_a_run_of_every_method_in_a_store() {
+fn a_reference_and_a_run_of_every_operation_in_a_store() {
     let bench = Bench::new();
     let base = bench.base(1, &WORDS, 1);
     let pairs = bench.records::<Pair>(2, &pairs(12));
@@ -202,12 +114,12 @@ fn a_reference_and_a_run_of_every_method_in_a_store() {
         .run::<Reference>(&format!("--model {base} --pairs {pairs}"))
         .unwrap();
     assert_eq!(known.manifest.summary["pairs"], 12);
-    assert_eq!(known.manifest.summary["chosen"]["too_long"], 0);
+    assert_eq!(known.manifest.summary["dropped"], json!({}));
 
     let train = format!("--base {base} --pairs {pairs} --lr 1e-3 --batch 4 --max-steps 2");
     let tuned = bench
-        .run::<Train>(&format!(
-            "{train} --method preference --reference {}",
+        .run::<Prefer>(&format!(
+            "{train} --reference {}",
             known.reference
         ))
         .unwrap();
@@ -222,104 +134,15 @@ fn a_reference_and_a_run_of_every_method_in_a_store() {
         assert!(tuned.file(name).exists(), "{name}");
     }
     let chosen = bench
-        .run::<Train>(&format!("{train} --method sft"))
+        .run::<Sft>(&train)
         .unwrap();
     let rejected = bench
-        .run::<Train>(&format!("{train} --method sft --side rejected"))
+        .run::<Sft>(&format!("{train} --side rejected"))
         .unwrap();
     assert_ne!(chosen.reference, rejected.reference);
     assert_ne!(
         chosen.manifest.summary["final_loss"],
         rejected.manifest.summary["final_loss"]
-    );
-}
-
-#[test]
-fn tokens_and_features_are_made_once_for_all_students() {
-    let bench = Bench::new();
-    let base = bench.base(1, &WORDS, 1);
-    let examples = |name: u8, count: u64| {
-        let example = |id| Example {
-            id,
-            split: Split::Transfer,
-            group: id,
-            label: (id % 2) as u32,
-            text: format!("film is {}", ["bad", "very good"][id as usize % 2]),
-        };
-        let reference = ArtifactRef::new(Kind::Examples, Key::from_bytes([name; 32]));
-        let pending = bench.store.begin(&reference).unwrap();
-        pending
-            .write_records(&(0..count).map(example).collect::<Vec<_>>())
-            .unwrap();
-        let provenance = Provenance {
-            summary: json!({"classes": ["no", "yes"]}),
-            ..Provenance::default()
-        };
-        pending.commit(provenance).unwrap();
-        reference
-    };
-    let (data, other) = (examples(2, 12), examples(3, 10));
-    let features = bench
-        .run::<ComputeFeatures>(&format!(
-            "--base {base} --data {data} --max-tokens 3 --too-long truncate"
-        ))
-        .unwrap();
-    assert_eq!(features.manifest.summary["rows"], 12);
-    assert_eq!(features.manifest.summary["truncated"], 6);
-
-    let probe = |data: ArtifactRef, more: &str| {
-        let line = format!(
-            "--base {base} --data {data} --features {} --gold --lr 1e-2 {more}",
-            features.reference
-        );
-        bench.run::<Train>(&line)
-    };
-    let trained = probe(data, "--epochs 3").unwrap();
-    let summary = &trained.manifest.summary;
-    assert_eq!(
-        (&summary["rows"], &summary["truncated"]),
-        (&12.into(), &6.into())
-    );
-    // Nothing but the head ran.
-    assert_eq!(summary["tokens"], 0);
-    let settings = ModelFolder::open(&trained.path).unwrap();
-    let settings = settings.classifier_settings().unwrap();
-    assert_eq!(
-        (settings.max_tokens, settings.too_long),
-        (3, TooLong::Truncate)
-    );
-    probe(data, "--loss confidence --seed 2").unwrap();
-
-    // Tokens that were made before train to the same bytes as texts.
-    let tokens = bench
-        .run::<Encode>(&format!(
-            "--base {base} --data {data} --max-tokens 3 --too-long truncate"
-        ))
-        .unwrap();
-    let student = |more: &str| {
-        let line = format!("--base {base} --data {data} --gold --lr 1e-2 {more}");
-        bench.run::<Train>(&line).unwrap()
-    };
-    let read = student(&format!("--tokens {}", tokens.reference));
-    let plain = student("--max-tokens 3 --too-long truncate");
-    assert_ne!(read.reference, plain.reference);
-    assert_eq!(weights(&read), weights(&plain));
-    assert_eq!(read.manifest.summary["truncated"], 6);
-
-    let message = |error: anyhow::Result<Artifact>| error.unwrap_err().to_string();
-    assert_eq!(
-        message(probe(other, "")),
-        format!(
-            "{} was made from {}, but --data is {}\n\
-             hint: make it anew with `w2s-student features` from the same base and data",
-            features.reference.short(),
-            data.short(),
-            other.short()
-        )
-    );
-    assert_eq!(
-        message(probe(data, "--max-tokens 4")),
-        "--max-tokens is that of --features\nhint: give it to `w2s-student features`"
     );
 }
 
@@ -338,9 +161,9 @@ fn a_reference_of_another_origin_is_refused() {
     };
     let refused = |reference: ArtifactRef| {
         let line = format!(
-            "--base {base} --pairs {one} --lr 1e-3 --method preference --reference {reference}"
+            "--base {base} --pairs {one} --lr 1e-3 --reference {reference}"
         );
-        bench.run::<Train>(&line).unwrap_err().to_string()
+        bench.run::<Prefer>(&line).unwrap_err().to_string()
     };
     let of_stranger = reference(stranger, one);
     assert!(
@@ -391,10 +214,10 @@ fn a_reference_of_another_origin_is_refused() {
         let line = format!("--model {base} --pairs {one} {made}");
         let known = bench.run::<Reference>(&line).unwrap().reference;
         let line = format!(
-            "--base {base} --pairs {one} --lr 1e-3 --method preference --reference {known} {used}"
+            "--base {base} --pairs {one} --lr 1e-3 --reference {known} {used}"
         );
         assert_eq!(
-            bench.run::<Train>(&line).unwrap_err().to_string(),
+            bench.run::<Prefer>(&line).unwrap_err().to_string(),
             format!(
                 "{} {message}\nhint: give both steps the same --max-tokens, --too-long and --separate",
                 known.short()
@@ -404,9 +227,9 @@ fn a_reference_of_another_origin_is_refused() {
     // The model has 32 positions: to name them is to leave the default.
     let known = reference(base, one);
     let line = format!(
-        "--base {base} --pairs {one} --lr 1e-3 --max-steps 1 --method preference --reference {known} --max-tokens 32"
+        "--base {base} --pairs {one} --lr 1e-3 --max-steps 1 --reference {known} --max-tokens 32"
     );
-    bench.run::<Train>(&line).unwrap();
+    bench.run::<Prefer>(&line).unwrap();
 }
 
 #[test]
@@ -423,8 +246,8 @@ fn the_template_is_part_of_a_reference() {
     assert_eq!(chat.manifest.summary["template"], hash.as_str());
     assert_eq!(plain.manifest.summary["template"], "plain");
     let train = |flags: &str, known: &Artifact| {
-        bench.run::<Train>(&format!(
-            "--base {base} --pairs {pairs} --lr 1e-3 --max-steps 1 --method preference --reference {} {flags}",
+        bench.run::<Prefer>(&format!(
+            "--base {base} --pairs {pairs} --lr 1e-3 --max-steps 1 --reference {} {flags}",
             known.reference
         ))
     };
@@ -448,7 +271,7 @@ fn the_template_is_part_of_a_reference() {
 /// What a model makes of pairs, and of their prompts with answers to others.
 fn scored(folder: &Path, pairs: &[Pair], encoding: &EncodingArgs) -> Vec<ReferenceLogProbs> {
     let device = w2s_lm::device("flex").unwrap();
-    w2s_student::reference(folder, pairs, encoding, true, &device, &mut |_, _| true)
+    w2s_methods::reference(folder, pairs, encoding, true, &device, &mut |_, _| true)
         .unwrap()
         .unwrap()
         .rows
@@ -478,17 +301,22 @@ fn scalar(values: Tensor<1>) -> f64 {
     values.mean().into_scalar::<f32>().into()
 }
 
-/// Settings that a loss can be told from the others by. `robust` has no smoothing of its own; sorting keeps the mean, so
-/// that it shows only where the loss is curved.
-fn usual(loss: PreferenceLoss) -> PreferenceSettings {
-    let mut settings = loss.settings();
-    if loss == PreferenceLoss::Robust {
-        settings.label_smoothing = 0.1;
+/// Settings that a loss can be told from the others by, as flags too. `robust` has no smoothing of its own; sorting keeps the
+/// mean, so that it shows only where the loss is curved.
+fn usual(loss: PreferenceLoss) -> (Preference, String) {
+    let given = match loss {
+        PreferenceLoss::Robust { .. } => Some((Setting::LabelSmoothing, 0.1)),
+        PreferenceLoss::Discopop { .. } => Some((Setting::Tau, 0.5)),
+        _ if loss.needs_partners() => Some((Setting::Beta, 5.0)),
+        _ => None,
+    };
+    let mut what = Preference::from(loss);
+    let mut flags = String::new();
+    if let Some((setting, value)) = given {
+        what.set(setting, value).unwrap();
+        flags = format!("--{} {value}", setting.name());
     }
-    if loss.needs_partners() {
-        settings.beta = 5.0;
-    }
-    settings
+    (what, flags)
 }
 
 /// The first step cannot tell losses apart: policy and reference are the same. The second can.
@@ -502,16 +330,11 @@ fn every_loss_by_its_name_is_that_of_the_losses_crate() {
         .run::<Reference>(&format!("--model {base} --pairs {pairs} --mismatched"))
         .unwrap();
     for loss in PreferenceLoss::ALL {
-        let mut settings = usual(loss);
-        let flags = match loss {
-            PreferenceLoss::Robust => "--label-smoothing 0.1",
-            _ if loss.needs_partners() => "--beta 5",
-            _ => "",
-        };
+        let (what, flags) = usual(loss);
         let run = |steps: usize| {
             bench
-                .run::<Train>(&format!(
-                    "--base {base} --pairs {pairs} --reference {} --method preference --loss {loss} {flags} --lr 1e-2 \
+                .run::<Prefer>(&format!(
+                    "--base {base} --pairs {pairs} --reference {} --loss {loss} {flags} --lr 1e-2 \
                      --schedule constant --batch 20 --in-order --max-steps {steps}",
                     known.reference
                 ))
@@ -529,6 +352,7 @@ fn every_loss_by_its_name_is_that_of_the_losses_crate() {
                 "{loss}, {name}: {logged} and {expected}"
             );
         };
+        let (mut told, known_rows) = (bundle(policy), bundle(reference));
         if loss.needs_kl() {
             let sums = |rows: &[ReferenceLogProbs]| -> Vec<f32> {
                 rows.iter().map(|row| row.mismatched.unwrap().sum).collect()
@@ -536,31 +360,27 @@ fn every_loss_by_its_name_is_that_of_the_losses_crate() {
             let kl = kto_kl(&sums(policy), &sums(reference)).unwrap();
             assert!(kl > 0.01, "{kl}");
             near("kto_kl", kl);
-            settings.kto_kl = Some(kl);
+            told.kl = Some(kl);
         }
-        let (mut policy, reference) = (bundle(policy), bundle(reference));
+        let (mut policy, reference) = (told, known_rows);
         if loss.needs_partners() {
             policy.partners = Some(aot_partners(loss, &policy, &reference).unwrap());
         }
-        let mean = |loss: PreferenceLoss, settings| {
-            let output = preference(loss, &settings, &policy, Some(&reference)).unwrap();
+        let mean = |what: &Preference| {
+            let output = preference(what, &policy, Some(&reference)).unwrap();
             scalar(output.loss)
         };
-        let expected = mean(loss, settings);
+        let expected = mean(&what);
         near("loss", expected);
         // No other loss would have passed for it.
         for other in PreferenceLoss::ALL {
             if other == loss || other.needs_kl() || other.needs_partners() {
                 continue;
             }
-            let beta = settings.beta;
-            let value = mean(
-                other,
-                PreferenceSettings {
-                    beta,
-                    ..usual(other)
-                },
-            );
+            let value = mean(&Preference {
+                beta: what.beta,
+                ..usual(other).0
+            });
             assert!(
                 (value - expected).abs() > 1e-4 * expected.abs().max(1.0),
                 "{loss} and {other}: {value}"
@@ -599,10 +419,6 @@ fn answers(pairs: &[Pair]) -> (Vec<Prompt>, Vec<Response>) {
     )
 }
 
-fn weights(artifact: &Artifact) -> Vec<u8> {
-    std::fs::read(artifact.file("model.safetensors")).unwrap()
-}
-
 #[test]
 fn answers_of_responses_are_imitated_as_those_of_pairs() {
     let bench = Bench::new();
@@ -615,8 +431,8 @@ fn answers_of_responses_are_imitated_as_those_of_pairs() {
     let asked = bench.records::<Prompt>(3, &prompts);
     let given = bench.records::<Response>(4, &responses);
     let train = |flags: String| {
-        bench.run::<Train>(&format!(
-            "--base {base} --method sft --lr 1e-2 --batch 4 {flags}"
+        bench.run::<Sft>(&format!(
+            "--base {base} --lr 1e-2 --batch 4 {flags}"
         ))
     };
     let of_pairs = train(format!("--pairs {pairs}")).unwrap();
@@ -643,10 +459,14 @@ fn answers_of_responses_are_imitated_as_those_of_pairs() {
         let of = |name: &str| done.manifest.summary[name].clone();
         json!([of("rows"), of("truncated"), of("dropped")])
     };
-    let dropped =
-        |too_long: usize| json!({"too_long": too_long, "no_room": 0, "empty": 1, "ends_inside": 1});
-    assert_eq!(summary(""), json!([9, 0, dropped(1)]));
-    assert_eq!(summary("--too-long truncate"), json!([10, 1, dropped(0)]));
+    assert_eq!(
+        summary(""),
+        json!([9, 0, {"empty": 1, "ends_inside": 1, "too_long": 1}])
+    );
+    assert_eq!(
+        summary("--too-long truncate"),
+        json!([10, 1, {"empty": 1, "ends_inside": 1}])
+    );
 }
 
 #[test]
@@ -665,54 +485,30 @@ fn what_becomes_of_each_side_is_counted() {
         let line = format!("--model {base} --pairs {pairs} --mismatched {flags}");
         let known = bench.run::<Reference>(&line).unwrap();
         let line = format!(
-            "--base {base} --pairs {pairs} --reference {} --method preference --loss kto --lr 1e-3 --max-steps 1 {flags}",
+            "--base {base} --pairs {pairs} --reference {} --loss kto --lr 1e-3 --max-steps 1 {flags}",
             known.reference
         );
-        let done = bench.run::<Train>(&line).unwrap();
-        let names = [
-            "pairs",
-            "pairs_dropped",
-            "pairs_identical",
-            "chosen",
-            "rejected",
-            "mismatched",
-        ];
-        let of = |artifact: &Artifact| names.map(|name| artifact.manifest.summary[name].clone());
-        assert_eq!(of(&known), of(&done));
-        of(&done)
-    };
-    let side = |kept: usize,
-                truncated: usize,
-                too_long: usize,
-                no_room: usize,
-                ends_inside: usize| {
-        json!({
-            "kept": kept, "truncated": truncated, "too_long": too_long, "no_room": no_room, "empty": 0,
-            "ends_inside": ends_inside
-        })
+        let done = bench.run::<Prefer>(&line).unwrap().manifest.summary;
+        let known = known.manifest.summary;
+        assert_eq!(known["pairs"], done["rows"]);
+        assert_eq!(known["dropped"], done["dropped"]);
+        assert_eq!(known["truncated"], done["truncated"]);
+        json!([done["rows"], done["truncated"], done["dropped"]])
     };
     assert_eq!(
         counts(""),
-        [
-            json!(3),
-            json!(4),
-            json!(1),
-            side(3, 0, 2, 1, 0),
-            side(3, 0, 1, 1, 1),
-            side(3, 0, 0, 0, 0),
-        ]
+        json!([3, 0, {
+            "chosen_no_room": 1, "chosen_too_long": 2, "pairs_dropped": 4, "pairs_identical": 1,
+            "rejected_ends_inside": 1, "rejected_no_room": 1, "rejected_too_long": 1
+        }])
     );
+    // Two chosen answers, a rejected one, and the answer of pair 0, which goes to pair 1.
     assert_eq!(
         counts("--too-long truncate"),
-        [
-            json!(5),
-            json!(2),
-            json!(1),
-            side(5, 2, 0, 1, 0),
-            side(5, 1, 0, 1, 1),
-            // The answer of pair 0 goes to pair 1, and none of the others is cut.
-            side(5, 1, 0, 0, 0),
-        ]
+        json!([5, 4, {
+            "chosen_no_room": 1, "pairs_dropped": 2, "pairs_identical": 1, "rejected_ends_inside": 1,
+            "rejected_no_room": 1
+        }])
     );
 }
 
@@ -760,8 +556,8 @@ fn flags_of_the_encoding_reach_the_loss() {
         ),
     ] {
         let done = bench
-            .run::<Train>(&format!(
-                "--base {base} --pairs {pairs} --method sft --lr 1e-3 --batch 8 --max-steps 1 {flags}"
+            .run::<Sft>(&format!(
+                "--base {base} --pairs {pairs} --lr 1e-3 --batch 8 --max-steps 1 {flags}"
             ))
             .unwrap();
         let loss = done.manifest.summary["final_loss"].as_f64().unwrap();
@@ -800,9 +596,9 @@ fn rows_in_order_are_not_shuffled() {
     let rows = scored(&bench.path(base), &records, &encoding());
     let loss = |flags: &str| {
         let line = format!(
-            "--base {base} --pairs {pairs} --method sft --lr 1e-3 --batch 4 --max-steps 1 {flags}"
+            "--base {base} --pairs {pairs} --lr 1e-3 --batch 4 --max-steps 1 {flags}"
         );
-        let done = bench.run::<Train>(&line).unwrap();
+        let done = bench.run::<Sft>(&line).unwrap();
         done.manifest.summary["final_loss"].as_f64().unwrap()
     };
     let first = by_hand(&rows[..4]);
@@ -820,8 +616,8 @@ fn an_adapter_saved_alone_is_the_merged_model() {
         .unwrap();
     let train = |flags: &str| {
         bench
-            .run::<Train>(&format!(
-                "--base {base} --pairs {pairs} --reference {} --method preference --lr 3e-2 --batch 4 --epochs 3 \
+            .run::<Prefer>(&format!(
+                "--base {base} --pairs {pairs} --reference {} --lr 3e-2 --batch 4 --epochs 3 \
                  --lora-rank 2 {flags}",
                 known.reference
             ))

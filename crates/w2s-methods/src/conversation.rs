@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use serde::Serialize;
 use std::fmt;
 use std::path::Path;
+use w2s_artifact::summary::{self, FitSummary};
 use w2s_artifact::{Answer, Message, Pair};
 use w2s_lm::{EncodingArgs, LanguageModel, LoraArgs, ModelFolder, turns};
 use w2s_text::{Encoded, Encoder, Fit};
-use w2s_train::{FitSummary, Objective, Plan, TrainArgs, Watch, fit};
+use w2s_train::{Batches, Objective, TrainArgs, Watch, fit};
 
 /// What training on conversations needs, whatever the method.
 pub struct Setup<'a> {
@@ -42,14 +42,14 @@ impl Setup<'_> {
     }
 
     /// Which of `rows` rows make which step.
-    pub fn plan(&self, rows: usize) -> Plan {
+    pub fn batches(&self, rows: usize) -> Batches {
         let (batch, epochs) = (self.batch, self.train.epochs);
-        let plan = if self.in_order {
-            Plan::in_order(rows, batch, epochs)
+        let batches = if self.in_order {
+            Batches::in_order(rows, batch, epochs)
         } else {
-            Plan::by_examples(rows, batch, epochs, self.train.seed)
+            Batches::by_examples(rows, batch, epochs, self.train.seed)
         };
-        plan.at_most(self.train.max_steps)
+        batches.at_most(self.train.max_steps)
     }
 
     /// Trains `model` by `objective`, and writes the model folder.
@@ -58,11 +58,11 @@ impl Setup<'_> {
         model: LanguageModel,
         encoder: &Encoder,
         objective: &mut impl Objective<LanguageModel>,
-        plan: &Plan,
+        batches: &Batches,
         watch: Watch,
     ) -> Result<FitSummary> {
         let config = self.train.config(self.dir, self.state_dir, None);
-        let fitted = fit(model, objective, plan, &config, watch)?;
+        let fitted = fit(model, objective, batches, &config, watch)?;
         self.lora.save(&fitted.model, self.base, self.dir)?;
         encoder
             .tokenizer()
@@ -84,7 +84,7 @@ pub fn open(
 }
 
 /// Answers that are left out, by the reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Prompt and answer together have too many tokens.
     pub too_long: usize,
@@ -107,6 +107,26 @@ impl Dropped {
             Fit::EndsInside { .. } => self.ends_inside += 1,
         }
         None
+    }
+}
+
+impl Dropped {
+    /// The counts under their names, each behind `side`.
+    pub(crate) fn by_reason(&self, side: &str) -> summary::Dropped {
+        let Self {
+            too_long,
+            no_room,
+            empty,
+            ends_inside,
+        } = *self;
+        let reasons = [
+            ("too_long", too_long),
+            ("no_room", no_room),
+            ("empty", empty),
+            ("ends_inside", ends_inside),
+        ];
+        let named = reasons.map(|(reason, count)| (format!("{side}{reason}"), count));
+        named.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 }
 
@@ -188,14 +208,13 @@ pub struct EncodedPair {
 }
 
 /// What became of the answers on one side of pairs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SideCounts {
     /// Answers of the pairs that are left.
     pub kept: usize,
     /// How many of those were cut at their end.
     pub truncated: usize,
     /// Answers that do not fit.
-    #[serde(flatten)]
     pub dropped: Dropped,
 }
 
@@ -209,7 +228,7 @@ impl SideCounts {
 }
 
 /// What became of pairs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairCounts {
     /// Pairs that are left.
     pub pairs: usize,
@@ -222,8 +241,33 @@ pub struct PairCounts {
     /// The rejected answers.
     pub rejected: SideCounts,
     /// The answers to other prompts, of the pairs that are left and where they were asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mismatched: Option<SideCounts>,
+}
+
+impl PairCounts {
+    /// What was left out, under its names: pairs, and on each side the answers that do not fit.
+    pub fn dropped(&self) -> summary::Dropped {
+        let pairs = [
+            ("pairs_dropped", self.pairs_dropped),
+            ("pairs_identical", self.pairs_identical),
+        ];
+        let pairs = pairs.map(|(reason, count)| (reason.to_owned(), count));
+        let mut dropped: summary::Dropped = pairs.into_iter().filter(|(_, n)| *n > 0).collect();
+        for (side, counts) in [
+            ("chosen_", Some(self.chosen)),
+            ("rejected_", Some(self.rejected)),
+            ("mismatched_", self.mismatched),
+        ] {
+            dropped.extend(counts.unwrap_or_default().dropped.by_reason(side));
+        }
+        dropped
+    }
+
+    /// Answers that were cut at their end, of all sides.
+    pub fn truncated(&self) -> usize {
+        let other = self.mismatched.map_or(0, |counts| counts.truncated);
+        self.chosen.truncated + self.rejected.truncated + other
+    }
 }
 
 /// Pairs to learn from, as tokens.

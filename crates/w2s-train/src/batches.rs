@@ -5,10 +5,10 @@ use rand_chacha::ChaCha8Rng;
 
 /// The batches of a run in order; each holds row numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct Batches {
     batches: Vec<Vec<usize>>,
     epochs: usize,
-    /// Steps of all epochs, of which a plan that is cut has only the first.
+    /// Steps of all epochs, of which batches that are cut have only the first.
     whole: usize,
 }
 
@@ -24,7 +24,7 @@ fn order(rows: usize, seed: u64, epoch: usize) -> Vec<usize> {
     order
 }
 
-impl Plan {
+impl Batches {
     /// Batches of `batch` rows, the last of an epoch with what is left.
     pub fn by_examples(rows: usize, batch: usize, epochs: usize, seed: u64) -> Self {
         Self::by_orders((0..epochs).map(|epoch| order(rows, seed, epoch)), batch)
@@ -70,7 +70,7 @@ impl Plan {
         Self::new(batches, epochs)
     }
 
-    /// The same plan, ended after `max_steps` steps if it has more: the schedule of learning rates ends there too.
+    /// The same batches, ended after `max_steps` steps if it has more: the schedule of learning rates ends there too.
     pub fn at_most(mut self, max_steps: Option<usize>) -> Self {
         if let Some(max_steps) = max_steps {
             self.batches.truncate(max_steps);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn every_epoch_reads_every_row_once_in_its_own_order() {
-        let plan = Plan::by_examples(10, 4, 2, 3);
+        let plan = Batches::by_examples(10, 4, 2, 3);
         assert_eq!(plan.steps(), 6);
         let epoch = |from: usize| {
             (from..from + 3)
@@ -113,14 +113,14 @@ mod tests {
             epoch.sort_unstable();
             assert_eq!(epoch, (0..10).collect::<Vec<_>>());
         }
-        assert_eq!(plan, Plan::by_examples(10, 4, 2, 3));
-        assert_ne!(plan, Plan::by_examples(10, 4, 2, 4));
+        assert_eq!(plan, Batches::by_examples(10, 4, 2, 3));
+        assert_ne!(plan, Batches::by_examples(10, 4, 2, 4));
         assert_eq!(plan.epoch(3), 1.0);
     }
 
     #[test]
     fn a_cut_plan_keeps_its_first_batches_and_its_epochs() {
-        let whole = Plan::by_examples(10, 4, 2, 3);
+        let whole = Batches::by_examples(10, 4, 2, 3);
         let cut = whole.clone().at_most(Some(3));
         assert_eq!(cut.steps(), 3);
         assert_eq!(cut.batch(2), whole.batch(2));
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn rows_can_stay_in_their_order() {
-        let plan = Plan::in_order(5, 2, 2);
+        let plan = Batches::in_order(5, 2, 2);
         let batches: Vec<&[usize]> = (0..plan.steps()).map(|s| plan.batch(s)).collect();
         let epoch: [&[usize]; 3] = [&[0, 1], &[2, 3], &[4]];
         assert_eq!(batches, [epoch, epoch].concat());
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn token_budgets_hold() {
         let lengths: Vec<usize> = (0..50).map(|i| 1 + i * 7 % 23).collect();
-        let plan = Plan::by_tokens(&lengths, 40, 1, 0);
+        let plan = Batches::by_tokens(&lengths, 40, 1, 0);
         let mut rows: Vec<usize> = (0..plan.steps())
             .flat_map(|s| plan.batch(s).to_vec())
             .collect();
