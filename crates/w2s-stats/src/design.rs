@@ -166,14 +166,14 @@ impl Design {
         let groups = self.groups_per_seed();
         if groups < FEW_GROUPS {
             cautions.push(format!(
-                "{groups:.0} independent test items a seed: below {FEW_GROUPS} intervals may be too narrow"
+                "{groups:.0} independent test items a seed: with fewer than {FEW_GROUPS} intervals are wide"
             ));
         }
         cautions
     }
 }
 
-/// Below this many groups a seed the simulation shows intervals that are too narrow.
+/// Below this many groups a seed the simulation shows intervals that hold the truth too often.
 const FEW_GROUPS: f64 = 20.0;
 
 /// What the intervals of this design cover, as a report says it.

@@ -115,8 +115,12 @@ impl Series {
 
     /// The 95 % interval; none where the score does not exist or nothing is known of its spread.
     pub fn interval(&self) -> Option<[f64; 2]> {
+        self.interval_of(Parts::of(self, self))
+    }
+
+    fn interval_of(&self, parts: Parts) -> Option<[f64; 2]> {
         let rule = self.design.rule()?;
-        let half = rule.half_width(Parts::of(self, self), self.unit);
+        let half = rule.half_width(parts, self.unit);
         if !(self.mean.is_finite() && half.is_finite()) {
             return None;
         }
@@ -146,11 +150,10 @@ impl Series {
         let parts = Parts::of(self, self);
         Estimate {
             mean: defined(self.mean),
-            ci95: self.interval(),
+            ci95: self.interval_of(parts),
             per_seed: self.per_seed.iter().copied().map(defined).collect(),
             n,
-            stderr: (self.mean.is_finite() && self.design.rule().is_some())
-                .then(|| parts.stderr()),
+            stderr: (self.mean.is_finite() && self.design.rule().is_some()).then(|| parts.stderr()),
             seed_sd: defined((squares.sum::<f64>() / (seeds - 1.0)).sqrt()),
         }
     }

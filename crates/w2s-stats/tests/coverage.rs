@@ -117,7 +117,7 @@ impl World {
             let difficulties = shared.as_ref().or(own.as_ref()).expect("one of them");
             let effects = [dice.normals(), dice.normals()];
             for (arm, columns) in arms.iter_mut().enumerate() {
-                let own = effects[(arm + 1) / 2][(arm + 1) % 2];
+                let own = effects[arm.div_ceil(2)][(arm + 1) % 2];
                 let effect = self.seed_sd * (effects[0][0] + own) / 2f64.sqrt();
                 let accuracy = (self.arms[arm] + effect).clamp(0.001, 0.999);
                 let threshold = normal.inverse_cdf(accuracy);
