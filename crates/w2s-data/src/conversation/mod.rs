@@ -107,6 +107,18 @@ pub struct Comparison {
     pub form: Form,
 }
 
+impl Comparison {
+    fn new(messages: Vec<Message>, form: Form, chosen: String, rejected: String) -> Self {
+        Self {
+            messages,
+            chosen,
+            rejected,
+            scores: [None; 2],
+            form,
+        }
+    }
+}
+
 impl RowFormat {
     /// What a row asks. `None` where the row holds two transcripts with different prompts.
     pub fn question(&self, row: &Object) -> Result<Option<Asked>, DataError> {
@@ -145,7 +157,7 @@ impl RowFormat {
             (Some(chosen), Some(rejected)) => {
                 let (before, chosen) = answered(row, "chosen", chosen, asked.as_ref())?;
                 let (others, rejected) = answered(row, "rejected", rejected, asked.as_ref())?;
-                (before == others).then_some((before, chosen, rejected, Form::Turns))
+                (before == others).then(|| Comparison::new(before, Form::Turns, chosen, rejected))
             }
             (None, None) => {
                 let chosen = text(row, "chosen", chosen)?;
@@ -153,7 +165,7 @@ impl RowFormat {
                 match asked {
                     Some(Asked { messages, form, .. }) => {
                         let of = |answer| answer_to(form, answer);
-                        Some((messages, of(chosen), of(rejected), form))
+                        Some(Comparison::new(messages, form, of(chosen), of(rejected)))
                     }
                     None => self.cut(row, &chosen, &rejected)?,
                 }
@@ -169,15 +181,13 @@ impl RowFormat {
                 ));
             }
         };
-        let Some((messages, chosen, rejected, form)) = sides else {
+        let Some(sides) = sides else {
             return Ok(Err(Reason::PromptsDiffer));
         };
         Ok(Ok(Comparison {
-            messages: with_system(row, messages)?,
-            chosen,
-            rejected,
+            messages: with_system(row, sides.messages)?,
             scores: [number(row, "score_chosen")?, number(row, "score_rejected")?],
-            form,
+            ..sides
         }))
     }
 
@@ -237,7 +247,7 @@ impl RowFormat {
         row: &Object,
         chosen: &str,
         rejected: &str,
-    ) -> Result<Option<(Vec<Message>, String, String, Form)>, DataError> {
+    ) -> Result<Option<Comparison>, DataError> {
         let end = |(start, mark): (usize, &str)| start + mark.len();
         let shared = |end: &usize| rejected.starts_with(&chosen[..*end]);
         let mut from_last = chosen.rmatch_indices(ASSISTANT).map(end);
@@ -252,7 +262,7 @@ impl RowFormat {
         Ok(cut.filter(shared).map(|cut| {
             let (messages, form) = self.said(chosen[..cut].to_owned());
             let answer = |transcript: &str| answer_to(form, transcript[cut..].to_owned());
-            (messages, answer(chosen), answer(rejected), form)
+            Comparison::new(messages, form, answer(chosen), answer(rejected))
         }))
     }
 
