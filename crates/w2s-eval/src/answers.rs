@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use w2s_artifact::{Prompt, Response, Score};
 
-use crate::scores::prompt_content;
 use crate::scorers::{Normalization, Scorer, ScorerError};
+use crate::scores::prompt_content;
 
 /// Scores of answers, and what was not found in them.
 #[derive(Clone, Debug, PartialEq)]

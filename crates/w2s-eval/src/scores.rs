@@ -126,15 +126,24 @@ pub fn summary(
     task_hash: String,
 ) -> ScoresSummary {
     let means = means(scores);
-    let tags = arm.tag.iter().map(|tag| (tag.name.clone(), tag.value.clone()));
+    let tags = arm
+        .tag
+        .iter()
+        .map(|tag| (tag.name.clone(), tag.value.clone()));
     let ids: BTreeSet<u64> = scores.iter().map(|score| score.id).collect();
     ScoresSummary {
         arm: arm.arm.clone(),
         role: arm.role,
         seed,
         tags: tags.collect(),
-        metrics: means.iter().map(|(name, mean)| (name.clone(), mean.mean)).collect(),
-        stderr: means.iter().map(|(name, mean)| (name.clone(), mean.stderr)).collect(),
+        metrics: means
+            .iter()
+            .map(|(name, mean)| (name.clone(), mean.mean))
+            .collect(),
+        stderr: means
+            .iter()
+            .map(|(name, mean)| (name.clone(), mean.stderr))
+            .collect(),
         n: ids.len(),
         items,
         dropped: Dropped::new(),
@@ -151,11 +160,16 @@ pub fn summary(
 /// The seed by which arms are paired: the one given, or that of the model's own training; 0 for a model that was trained
 /// elsewhere.
 pub fn model_seed(given: Option<u64>, model: &Manifest) -> u64 {
-    given.or_else(|| model.parameters["seed"].as_u64()).unwrap_or_default()
+    given
+        .or_else(|| model.parameters["seed"].as_u64())
+        .unwrap_or_default()
 }
 
 /// Fingerprint of an item: what is asked, and `more` that tells it from others with the same question, such as its right answer.
-pub fn content<'a>(messages: &[Message], more: impl IntoIterator<Item = (&'a str, &'a str)>) -> u64 {
+pub fn content<'a>(
+    messages: &[Message],
+    more: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> u64 {
     let more = more.into_iter().map(|(role, content)| Message {
         role: role.to_owned(),
         content: content.to_owned(),
@@ -227,10 +241,16 @@ mod tests {
             score(4, 1, &[("exact", 1.0)]),
         ];
         let summary = summary(&arm, 2, &scores, 3, "ab".into());
-        assert_eq!((&summary.arm[..], summary.role, summary.seed), ("delta", Role::Student, 2));
+        assert_eq!(
+            (&summary.arm[..], summary.role, summary.seed),
+            ("delta", Role::Student, 2)
+        );
         assert_eq!(summary.tags["chosen"], "mini");
         assert_eq!((summary.n, summary.items), (1, 3));
-        assert_eq!((summary.metrics["exact"], summary.stderr["exact"]), (1.0, None));
+        assert_eq!(
+            (summary.metrics["exact"], summary.stderr["exact"]),
+            (1.0, None)
+        );
         assert_eq!(json!(arm)["tag"], json!(["chosen=mini", "steps=40"]));
     }
 

@@ -140,4 +140,3 @@ impl Operation for LikelihoodOperation {
         })?)
     }
 }
-

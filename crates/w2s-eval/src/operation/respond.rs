@@ -69,12 +69,9 @@ impl RespondOperation {
         let device = w2s_lm::device(step.device())?;
         let model = ModelFolder::open(&reference.path)?.language_model(&device)?;
         let mut watch = step.watch("divergence");
-        let found = responder.kl(
-            &model,
-            prompts,
-            &sampling.settings(),
-            &mut |done, total| watch(done as u64, total as u64, String::new()),
-        )?;
+        let found = responder.kl(&model, prompts, &sampling.settings(), &mut |done, total| {
+            watch(done as u64, total as u64, String::new())
+        })?;
         Ok(found.ok_or(Interrupted)?)
     }
 }
@@ -139,4 +136,3 @@ impl Operation for RespondOperation {
         Ok(serde_json::to_value(summary)?)
     }
 }
-

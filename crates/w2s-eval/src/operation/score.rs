@@ -67,9 +67,10 @@ impl Operation for ScoreOperation {
         // The model is behind the answers; one that answered elsewhere has no seed here.
         let model = artifact.manifest.input("model");
         let model = model.and_then(|model| Manifest::read(&step.store().artifact_dir(&model)).ok());
-        let seed = model.map_or(self.seed.unwrap_or_default(), |model| model_seed(self.seed, &model));
+        let seed = model.map_or(self.seed.unwrap_or_default(), |model| {
+            model_seed(self.seed, &model)
+        });
         let summary = self.scoring.run(step, &self.arm, seed, &answers)?;
         Ok(serde_json::to_value(summary)?)
     }
 }
-

@@ -207,5 +207,7 @@ pub(super) fn reasons(dropped: &BTreeMap<&'static str, usize>) -> String {
 /// Counts under names that a manifest keeps.
 pub(super) fn named(counts: BTreeMap<&'static str, usize>) -> Dropped {
     let counts = counts.into_iter();
-    counts.map(|(reason, count)| (reason.to_owned(), count)).collect()
+    counts
+        .map(|(reason, count)| (reason.to_owned(), count))
+        .collect()
 }
