@@ -68,7 +68,7 @@ impl Operation for Build {
         Ok(())
     }
 
-    fn run(&self, step: &Step) -> anyhow::Result<serde_json::Value> {
+    fn run(&self, step: &Step) -> anyhow::Result<Value> {
         let options = Options {
             recipe: self.recipe.clone(),
             overrides: self.overrides.clone(),
@@ -96,10 +96,15 @@ impl Operation for Build {
 fn planned(known: &Known) -> Option<Entry> {
     let text = |name: &str| known.parameter(name)?.as_str().map(str::to_owned);
     let classifies = known.reference().kind == Kind::Predictions;
-    let given = known.parameter("tag").and_then(Value::as_array).into_iter().flatten();
+    let given = known
+        .parameter("tag")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let given = given.filter_map(|tag| tag.as_str()?.split_once('='));
-    let mut tags: BTreeMap<String, String> =
-        given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut tags: BTreeMap<String, String> = given
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     let test = match classifies {
         // Data of two seeds is one test; data that was made in another way is another one.
         true => {
@@ -112,8 +117,14 @@ fn planned(known: &Known) -> Option<Entry> {
     };
     let model = || {
         let through = known.artifacts("responses");
-        let through = through.first().map(|responses| responses.artifacts("model"));
-        known.artifacts("model").into_iter().chain(through.into_iter().flatten()).next()
+        let through = through
+            .first()
+            .map(|responses| responses.artifacts("model"));
+        known
+            .artifacts("model")
+            .into_iter()
+            .chain(through.into_iter().flatten())
+            .next()
     };
     let seed = known.parameter("seed").and_then(Value::as_u64);
     let seed = seed.or_else(|| model()?.parameter("seed")?.as_u64());

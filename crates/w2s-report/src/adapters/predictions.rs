@@ -163,7 +163,7 @@ fn difference(rows: &[Prediction], test: &[Example]) -> Option<String> {
 
 /// Adds the trivial classifiers, fitted on the gold split of each seed, where every seed has one.
 pub(crate) fn add_baselines(experiment: &mut Experiment, seed_data: &[Rc<Data>]) {
-    if seed_data.iter().any(|data| data.gold.is_empty()) {
+    if seed_data.is_empty() || seed_data.iter().any(|data| data.gold.is_empty()) {
         return;
     }
     experiment.arms.extend([

@@ -118,7 +118,6 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
             ">seeds|Each seed",
             ">pgr|PGR",
             ">minus_teacher|Minus its teacher, points",
-            "about|What it is",
         ],
     );
     let estimate = |at: usize| {
@@ -145,7 +144,6 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
                 },
                 pgr,
                 difference,
-                Cell::text(arm.about.clone().unwrap_or_default()),
             ],
             arm.artifacts(),
         );
@@ -181,6 +179,19 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
             ),
         ),
     );
+    let trivial = experiment
+        .arms
+        .iter()
+        .filter_map(|arm| Some((&arm.name, arm.about.as_ref()?)));
+    let trivial: Vec<String> = trivial
+        .map(|(name, about)| format!("{name}: {about}"))
+        .collect();
+    if !trivial.is_empty() {
+        section.text.push(format!(
+            "Trivial classifiers stand beside the models. {}.",
+            trivial.join("; ")
+        ));
+    }
     section.charts.push(Chart::new(
         "",
         Drawing::Dots {
@@ -233,17 +244,18 @@ fn headlines(analysis: &Analysis<'_>, recovery: &Recovery) -> Vec<String> {
         scored(&experiment.arms[at].name, &value)
     };
     if recovery.gaps.is_empty() {
-        let missing = match experiment.of_role(Role::Teacher).next() {
-            None => "weak teacher",
-            Some(_) => "strong ceiling",
-        };
         let arms =
             (0..experiment.arms.len()).filter(|&at| experiment.arms[at].role != Role::Baseline);
-        let arms: Vec<String> = arms.map(scored).collect();
-        return vec![format!(
-            "There is no {missing}, so no gap to recover: {}.",
-            list(&arms)
-        )];
+        let arms = list(&arms.map(scored).collect::<Vec<_>>());
+        let has = |role| experiment.of_role(role).next().is_some();
+        return vec![match (experiment.classifies(), has(Role::Teacher)) {
+            (false, _) => format!(
+                "There is no base to compare with. In {}: {arms}.",
+                experiment.metric().name
+            ),
+            (true, false) => format!("There is no weak teacher, so no gap to recover: {arms}."),
+            (true, true) => format!("There is no strong ceiling, so no gap to recover: {arms}."),
+        }];
     }
     let gaps = recovery.gaps.iter().enumerate();
     gaps.map(|(at, gap)| {
