@@ -138,7 +138,7 @@ pub fn score_answers(
         scored.scores.push(Score {
             id: response.prompt,
             sample: response.sample,
-            group: prompt.id,
+            group: prompt.group,
             content: prompt_content(prompt),
             values,
         });

@@ -107,7 +107,7 @@ impl Question {
         };
         Self {
             id: prompt.id,
-            group: prompt.id,
+            group: prompt.group,
             content: prompt_content(prompt),
             gold,
             chosen: best(|_| 1),
@@ -294,6 +294,7 @@ mod tests {
     fn question(gold: usize, choices: &[&str], log_likelihoods: &[f64]) -> Question {
         let prompt = Prompt {
             id: 3,
+            group: 3,
             messages: vec![],
             answer: None,
             choices: choices.iter().map(|&c| c.to_owned()).collect(),

@@ -46,7 +46,7 @@ impl<'a> Item<'a> {
         Self {
             id: pair.id,
             sample: 0,
-            group: pair.prompt,
+            group: pair.group,
             messages: &pair.messages,
             answers: vec![
                 side("chosen", &pair.chosen),
@@ -75,7 +75,7 @@ impl<'a> Item<'a> {
         Self {
             id: prompt.id,
             sample,
-            group: prompt.id,
+            group: prompt.group,
             messages: &prompt.messages,
             answers: vec![Side {
                 name: "answer",

@@ -275,6 +275,7 @@ mod tests {
     fn an_item_is_what_it_asks_and_what_is_right() {
         let prompt = |text: &str, answer: Option<&str>| w2s_artifact::Prompt {
             id: 7,
+            group: 7,
             messages: vec![Message {
                 role: "user".into(),
                 content: text.into(),

@@ -18,11 +18,16 @@ pub(crate) struct Analysis<'x> {
 impl<'x> Analysis<'x> {
     pub(crate) fn new(experiment: &'x Experiment) -> Self {
         let items = &experiment.items;
-        let groups: Vec<Vec<u64>> = items.iter().map(|seed| seed.iter().map(|item| item.group).collect()).collect();
+        let groups: Vec<Vec<u64>> = items
+            .iter()
+            .map(|seed| seed.iter().map(|item| item.group).collect())
+            .collect();
         // A number means the same group in two seeds only where they ask some of the same.
         let contents = |seed: &[Item]| seed.iter().map(|item| item.content).collect::<HashSet<_>>();
         let first = contents(&items[0]);
-        let alike = items[1..].iter().all(|seed| !first.is_disjoint(&contents(seed)));
+        let alike = items[1..]
+            .iter()
+            .all(|seed| !first.is_disjoint(&contents(seed)));
         let design = match alike {
             true => Design::new(&groups),
             false => Design::nested(&groups),
@@ -34,7 +39,12 @@ impl<'x> Analysis<'x> {
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let mut all = self.experiment.metrics.clone();
         let binary: &[&str] = match self.experiment.classes.len() {
-            2 => &["auroc", "prior_matched_accuracy", "balanced_accuracy", "weighted_f1"],
+            2 => &[
+                "auroc",
+                "prior_matched_accuracy",
+                "balanced_accuracy",
+                "weighted_f1",
+            ],
             0 => &[],
             _ => &["balanced_accuracy", "weighted_f1"],
         };
@@ -45,21 +55,37 @@ impl<'x> Analysis<'x> {
     /// A metric of an arm.
     pub(crate) fn metric(&self, arm: usize, key: &str) -> Option<Series> {
         let classes = self.experiment.classes.len();
-        let of_metric = self.experiment.metrics.iter().any(|metric| metric.key == key);
+        let of_metric = self
+            .experiment
+            .metrics
+            .iter()
+            .any(|metric| metric.key == key);
         let terms: fn(&Run, &[Item]) -> Terms = match key {
             _ if of_metric => {
                 let runs = self.experiment.arms[arm].runs.iter();
-                return Some(self.design.mean(&runs.map(|run| run.column(key)).collect::<Vec<_>>()));
+                return Some(
+                    self.design
+                        .mean(&runs.map(|run| run.column(key)).collect::<Vec<_>>()),
+                );
             }
-            "auroc" if classes == 2 => |run, items| Terms::auroc(&positive(run), &is_positive(items)),
+            "auroc" if classes == 2 => {
+                |run, items| Terms::auroc(&positive(run), &is_positive(items))
+            }
             "prior_matched_accuracy" if classes == 2 => {
                 |run, items| Terms::prior_matched_accuracy(&positive(run), &is_positive(items))
             }
-            "balanced_accuracy" if classes > 0 => |run, items| Terms::balanced_accuracy(&run.predicted, &gold(items)),
-            "weighted_f1" if classes > 0 => |run, items| Terms::weighted_f1(&run.predicted, &gold(items)),
+            "balanced_accuracy" if classes > 0 => {
+                |run, items| Terms::balanced_accuracy(&run.predicted, &gold(items))
+            }
+            "weighted_f1" if classes > 0 => {
+                |run, items| Terms::weighted_f1(&run.predicted, &gold(items))
+            }
             _ => return None,
         };
-        let runs = self.experiment.arms[arm].runs.iter().zip(&self.experiment.items);
+        let runs = self.experiment.arms[arm]
+            .runs
+            .iter()
+            .zip(&self.experiment.items);
         let terms: Vec<Terms> = runs.map(|(run, items)| terms(run, items)).collect();
         Some(self.design.metric(&terms))
     }
@@ -96,11 +122,24 @@ impl<'x> Analysis<'x> {
     }
 
     /// The share of items of which `test` holds for the answer of a classifier, that of its teacher, and the right one.
-    pub(crate) fn share(&self, arm: usize, teacher: usize, test: fn(u32, u32, u32) -> bool) -> Series {
+    pub(crate) fn share(
+        &self,
+        arm: usize,
+        teacher: usize,
+        test: fn(u32, u32, u32) -> bool,
+    ) -> Series {
         let arms = &self.experiment.arms;
-        let runs = arms[arm].runs.iter().zip(&arms[teacher].runs).zip(&self.experiment.items);
+        let runs = arms[arm]
+            .runs
+            .iter()
+            .zip(&arms[teacher].runs)
+            .zip(&self.experiment.items);
         let columns = runs.map(|((own, teacher), items)| {
-            let answers = own.predicted.iter().zip(&teacher.predicted).zip(gold(items));
+            let answers = own
+                .predicted
+                .iter()
+                .zip(&teacher.predicted)
+                .zip(gold(items));
             let held = answers.map(|((own, teacher), gold)| test(*own, *teacher, gold));
             held.map(|held| f64::from(u8::from(held))).collect()
         });
@@ -119,12 +158,16 @@ impl<'x> Analysis<'x> {
             run.column(key).into_iter().map(binary).collect()
         };
         let runs = arms[arm].own_runs().iter().zip(&arms[other].runs);
-        runs.map(|(own, other)| Some(metrics::mcnemar(&right(own)?, &right(other)?))).collect()
+        runs.map(|(own, other)| Some(metrics::mcnemar(&right(own)?, &right(other)?)))
+            .collect()
     }
 }
 
 fn gold(items: &[Item]) -> Vec<u32> {
-    items.iter().map(|item| item.gold.unwrap_or_default()).collect()
+    items
+        .iter()
+        .map(|item| item.gold.unwrap_or_default())
+        .collect()
 }
 
 fn positive(run: &Run) -> Vec<f64> {

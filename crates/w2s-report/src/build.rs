@@ -68,7 +68,11 @@ pub fn build(store: &Store, inputs: &Inputs, options: &Options) -> Result<Report
     let is_bases = |at: &usize| contrasts::is_bases(&tests[*at].experiment);
     let (probes, about): (Vec<usize>, Vec<usize>) = (0..tests.len()).partition(is_bases);
     // Probes alone are an experiment like any other.
-    let about = if about.is_empty() { probes.clone() } else { about };
+    let about = if about.is_empty() {
+        probes.clone()
+    } else {
+        about
+    };
     for at in &about {
         let (test, analysis) = (&tests[*at], &analyses[*at]);
         page.test = test.experiment.test.clone().filter(|_| about.len() > 1);
@@ -80,7 +84,10 @@ pub fn build(store: &Store, inputs: &Inputs, options: &Options) -> Result<Report
     if contrasts::bases(&of(&about), &of(&probes), &lineage, &mut page) {
         page.headlines.truncate(1);
     }
-    let studies = theory.iter().map(adapters::theory::read).collect::<Result<Vec<_>, _>>()?;
+    let studies = theory
+        .iter()
+        .map(adapters::theory::read)
+        .collect::<Result<Vec<_>, _>>()?;
     contrasts::theory(&studies, &mut page);
     page.warnings.extend(contrasts::oracle_options(&steps));
     page.warnings.extend(lost);
@@ -103,9 +110,16 @@ pub fn build(store: &Store, inputs: &Inputs, options: &Options) -> Result<Report
 }
 
 /// One experiment for each test of each kind, in order of appearance.
-fn tests(inputs: &Inputs, options: &Options, lineage: &Lineage<'_>) -> Result<Vec<Test>, ReportError> {
+fn tests(
+    inputs: &Inputs,
+    options: &Options,
+    lineage: &Lineage<'_>,
+) -> Result<Vec<Test>, ReportError> {
     let (classified, data) = adapters::predictions::read(&inputs.predictions, lineage)?;
-    let scored = inputs.scores.iter().map(|artifact| adapters::scores::read(artifact, lineage));
+    let scored = inputs
+        .scores
+        .iter()
+        .map(|artifact| adapters::scores::read(artifact, lineage));
     let scored = scored.collect::<Result<Vec<_>, _>>()?;
     let mut tests = Vec::new();
     for entries in [classified, scored] {
@@ -143,7 +157,10 @@ fn seed_data(
 
 /// How the numbers are made.
 fn method(analyses: &[Analysis<'_>]) -> Section {
-    let covers: Vec<String> = analyses.iter().map(|analysis| analysis.design.to_string()).collect();
+    let covers: Vec<String> = analyses
+        .iter()
+        .map(|analysis| analysis.design.to_string())
+        .collect();
     let mut section = Section::new(
         "method",
         "How the numbers are made",

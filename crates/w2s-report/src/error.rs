@@ -111,7 +111,9 @@ pub enum ReportError {
         reason: String,
     },
     /// An artifact without an item.
-    #[error("{artifact} of arm `{arm}` has no items\nhint: look at what its summary says was dropped")]
+    #[error(
+        "{artifact} of arm `{arm}` has no items\nhint: look at what its summary says was dropped"
+    )]
     NoItems {
         /// The artifact.
         artifact: String,

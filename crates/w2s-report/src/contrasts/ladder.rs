@@ -9,7 +9,8 @@ use super::training::Models;
 use crate::analysis::Analysis;
 use crate::format::{p_value, score};
 use crate::section::{
-    Cell, Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone,
+    Cell, Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table,
+    Tone,
 };
 
 /// One arm on the ladder.
@@ -40,20 +41,33 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     let mut section = Section::new(
         "ladder",
         "Ladder",
-        format!("Gain over the base in {}, by the pairs that an arm learnt from.", metric.name),
+        format!(
+            "Gain over the base in {}, by the pairs that an arm learnt from.",
+            metric.name
+        ),
     );
     if let Some(map) = map(analysis, &steps, &rungs) {
         section.text.push("Under each name: the mean score of its answers. In each cell: the gain, in parentheses where its interval holds zero, and the mean delta of the pairs.".to_owned());
         section.charts.push(map);
     }
     let x: [(&str, &str, fn(&Step) -> Option<f64>); 2] = [
-        ("Gain against delta", "mean delta of the pairs", |step| step.delta),
-        ("Gain against chosen quality", "mean score of the chosen answers", |step| step.chosen_score),
+        ("Gain against delta", "mean delta of the pairs", |step| {
+            step.delta
+        }),
+        (
+            "Gain against chosen quality",
+            "mean score of the chosen answers",
+            |step| step.chosen_score,
+        ),
     ];
     for (title, label, of) in x {
-        section.charts.extend(scatter(analysis, &steps, title, label, of));
+        section
+            .charts
+            .extend(scatter(analysis, &steps, title, label, of));
         let preference = steps.iter().filter(|step| step.preference);
-        let known: Vec<(f64, &Step)> = preference.filter_map(|step| Some((of(step)?, step))).collect();
+        let known: Vec<(f64, &Step)> = preference
+            .filter_map(|step| Some((of(step)?, step)))
+            .collect();
         let places: Vec<f64> = known.iter().map(|(x, _)| *x).collect();
         let series: Vec<&Series> = known.iter().map(|(_, step)| &step.series).collect();
         if let Some(found) = spearman(&places, &series) {
@@ -99,7 +113,12 @@ fn steps(analysis: &Analysis<'_>, models: &Models<'_>) -> Vec<Step> {
     let experiment = analysis.experiment;
     let metric = experiment.metric();
     let mut steps = Vec::new();
-    for (at, arm) in experiment.arms.iter().enumerate().filter(|(_, arm)| !arm.on_curve()) {
+    for (at, arm) in experiment
+        .arms
+        .iter()
+        .enumerate()
+        .filter(|(_, arm)| !arm.on_curve())
+    {
         let (Some(base), Some(gain)) = (arm.base, gain(analysis, at, metric)) else {
             continue;
         };
@@ -125,7 +144,9 @@ fn steps(analysis: &Analysis<'_>, models: &Models<'_>) -> Vec<Step> {
     }
     let rungs = rungs(&steps);
     for step in &mut steps {
-        let rung = rungs.iter().find(|(name, _)| Some(name) == step.chosen.as_ref());
+        let rung = rungs
+            .iter()
+            .find(|(name, _)| Some(name) == step.chosen.as_ref());
         step.chosen_score = step.chosen_score.or(rung.and_then(|(_, score)| *score));
     }
     steps
@@ -147,15 +168,20 @@ fn rungs(steps: &[Step]) -> Vec<(String, Option<f64>)> {
         }
     }
     let rungs = found.into_iter();
-    let mut rungs: Vec<(String, Option<f64>)> =
-        rungs.map(|(name, scores)| (name.clone(), metrics::mean(&scores))).collect();
+    let mut rungs: Vec<(String, Option<f64>)> = rungs
+        .map(|(name, scores)| (name.clone(), metrics::mean(&scores)))
+        .collect();
     let place = |rung: &(String, Option<f64>)| rung.1.unwrap_or(f64::INFINITY);
     rungs.sort_by(|a, b| place(a).total_cmp(&place(b)));
     rungs
 }
 
 fn map(analysis: &Analysis<'_>, steps: &[Step], rungs: &[(String, Option<f64>)]) -> Option<Chart> {
-    let place = |name: &Option<String>| rungs.iter().position(|(rung, _)| Some(rung) == name.as_ref());
+    let place = |name: &Option<String>| {
+        rungs
+            .iter()
+            .position(|(rung, _)| Some(rung) == name.as_ref())
+    };
     let metric = analysis.experiment.metric();
     let cells: Vec<HeatCell> = steps
         .iter()
@@ -165,10 +191,17 @@ fn map(analysis: &Analysis<'_>, steps: &[Step], rungs: &[(String, Option<f64>)])
                 true => Some(place(&step.rejected)?),
                 false => None,
             };
-            let shown = step.gain.ci95.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
+            let shown = step
+                .gain
+                .ci95
+                .is_some_and(|[low, high]| low > 0.0 || high < 0.0);
             let delta = step.delta.filter(|_| step.preference);
             Some(HeatCell {
-                title: format!("{}: {}", analysis.experiment.arms[step.at].name, bracketed(&step.gain)),
+                title: format!(
+                    "{}: {}",
+                    analysis.experiment.arms[step.at].name,
+                    bracketed(&step.gain)
+                ),
                 row: place(&step.chosen)?,
                 column,
                 tone: match metric.is_better(value) {
@@ -207,7 +240,11 @@ fn scatter(
                 at: [x(step)?, step.gain.mean?],
                 interval: step.gain.ci95,
                 share: None,
-                title: format!("{}: {}", analysis.experiment.arms[step.at].name, bracketed(&step.gain)),
+                title: format!(
+                    "{}: {}",
+                    analysis.experiment.arms[step.at].name,
+                    bracketed(&step.gain)
+                ),
             })
         });
         match preference {

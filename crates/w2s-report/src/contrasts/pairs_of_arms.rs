@@ -20,19 +20,32 @@ pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
         .filter(|&at| !experiment.arms[at].on_curve())
         .collect();
     let series: Vec<Series> = students.iter().map(|&at| analysis.headline(at)).collect();
-    let n = students.first().map_or(0, |&at| experiment.arms[at].items());
+    let n = students
+        .first()
+        .map_or(0, |&at| experiment.arms[at].items());
     let pairs = pairwise::differences(&series.iter().collect::<Vec<_>>(), n);
     if pairs.is_empty() {
         return;
     }
-    let unit = if metric.key == "accuracy" { Unit::Points } else { metric.unit };
+    let unit = if metric.key == "accuracy" {
+        Unit::Points
+    } else {
+        metric.unit
+    };
     let difference_column = match unit {
         Unit::Points => ">difference|First minus second, points",
         _ => ">difference|First minus second",
     };
     let mut table = Table::new(
         "pairs_of_arms",
-        &["first|First", "second|Second", difference_column, ">p|p", ">p_holm|p after Holm", "shown|"],
+        &[
+            "first|First",
+            "second|Second",
+            difference_column,
+            ">p|p",
+            ">p_holm|p after Holm",
+            "shown|",
+        ],
     );
     let mut shown = Vec::new();
     for pair in &pairs {
