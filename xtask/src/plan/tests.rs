@@ -868,7 +868,9 @@ fn the_chain_of_the_tests_runs_link_by_link() {
 #[test]
 fn the_recipe_of_the_documentation_makes_a_report_for_each_share_of_noise() {
     let page = include_str!("../../../docs/recipes.md");
-    let start = page.find("# How much the naive student").expect("the recipe");
+    let start = page
+        .find("# How much the naive student")
+        .expect("the recipe");
     let recipe = &page[start..];
     let plan = self::plan(&recipe[..recipe.find("```").expect("its end")]);
     let reports: Vec<String> = lines(&plan)
