@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use indicatif::HumanCount;
 use serde_json::{Value, json};
+use w2s_artifact::summary::{ReferencesSummary, TrainingSummary};
 use w2s_artifact::{Artifact, Store};
 
 use crate::build;
@@ -243,14 +244,13 @@ fn preference(model: &str, pairs: &Path, limit: u16, threads: &str) -> Result<Va
     finish(&mut pipeline)?;
     let (mut count, mut seconds, mut peak) = (None, 0.0, None);
     for artifact in artifacts(folder.path())? {
-        let summary = &artifact.manifest.summary;
-        let pairs = summary["pairs"].as_u64();
-        if let (Some(pairs), Some(rate)) = (pairs, summary["pairs_per_second"].as_f64()) {
-            seconds += pairs as f64 / rate;
+        if let Ok(reference) = artifact.summary::<ReferencesSummary>() {
+            seconds += reference.pairs as f64 / reference.pairs_per_second;
         }
-        if let (Some(pairs), Some(train)) = (pairs, summary["train_seconds"].as_f64()) {
-            count = Some(pairs);
-            seconds += train;
+        // An imported checkpoint was not trained here and says nothing of a training.
+        if let Ok(training) = artifact.summary::<TrainingSummary>() {
+            count = Some(training.rows);
+            seconds += training.fit.train_seconds;
         }
         peak = peak.max(artifact.manifest.peak_memory_mib);
     }

@@ -62,9 +62,9 @@ mod tests {
         let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
         let rows = [row(&["naïve", "600", "", "1"]), row(&["a\u{1b}b", "1,200"])];
         insta::assert_snapshot!(aligned(&heads, &rows), @r"
-        arm            n  größe
-        naïve        600      1
-        a\u001bb   1,200
+        arm           n  größe
+        naïve       600      1
+        a\u001bb  1,200
         ");
     }
 }

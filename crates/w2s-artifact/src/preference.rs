@@ -39,6 +39,8 @@ pub fn prompt_fingerprint(messages: &[Message]) -> u64 {
 pub struct Prompt {
     /// Number of the prompt, unique in its artifact.
     pub id: u64,
+    /// Prompts that are variants of one question share this number: intervals draw them together.
+    pub group: u64,
     /// The conversation up to the answer.
     pub messages: Vec<Message>,
     /// The right answer, where one is known.
@@ -51,7 +53,7 @@ pub struct Prompt {
 
 impl Record for Prompt {
     const KIND: Kind = Kind::Prompts;
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn validate(&self) -> Result<(), String> {
         check_messages(&self.messages)?;
@@ -134,6 +136,8 @@ pub struct Pair {
     pub id: u64,
     /// The prompt both answer.
     pub prompt: u64,
+    /// The group of that prompt.
+    pub group: u64,
     /// The conversation up to the answer.
     pub messages: Vec<Message>,
     /// The answer to prefer.
@@ -146,7 +150,7 @@ pub struct Pair {
 
 impl Record for Pair {
     const KIND: Kind = Kind::Pairs;
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn validate(&self) -> Result<(), String> {
         check_messages(&self.messages)?;
@@ -280,6 +284,7 @@ mod tests {
         Pair {
             id: 0,
             prompt: 0,
+            group: 0,
             messages: vec![Message {
                 role: "user".into(),
                 content: "why ?".into(),

@@ -10,6 +10,8 @@
 //! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
 //! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
 //!
+//! A [`Matrix`] is features of the user's own, one row for each row of the source, for probes on frozen models of any kind.
+//!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
 //!
 //! ```
@@ -43,7 +45,9 @@ mod task;
 
 mod split;
 
-mod preference_file;
+mod conversation;
+
+mod matrix;
 
 mod prompts;
 
@@ -74,12 +78,14 @@ mod export;
 mod inspect;
 
 pub use crate::{
+    conversation::{Asked, Comparison, Form, Mark, RowFormat},
     error::{DataError, Place},
+    matrix::{Matrix, MatrixError},
     pairs::{
-        Answers, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason, ScoreColumn,
+        Answers, Given, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason,
+        ScoreColumn,
     },
-    preference_file::{Asked, Compared, Comparison, Mark, RowFormat},
-    prompts::{PromptsDropped, PromptsRead, prompts},
+    prompts::{PromptsRead, prompts},
     random::Stream,
     split::{
         Dropped, Normalise, Row, SplitCount, SplitCounts, SplitParams, SplitPlan, cut, pre_cut,
@@ -94,6 +100,7 @@ pub use crate::{
 pub use crate::{
     export::{Export, ExportFormat},
     inspect::{Inspect, RowsOf, TemplateName, TooLong},
+    matrix::FeaturesOperation,
     operations::{Corpus, TaskOperation},
     preference_operations::{Pairs, Prompts},
     questions::{AnswersOperation, QuestionsOperation},

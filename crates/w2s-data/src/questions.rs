@@ -37,7 +37,7 @@ pub struct QuestionsOperation {
 
 impl Operation for QuestionsOperation {
     const NAME: &'static str = "questions";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const KIND: Kind = Kind::Prompts;
     const ABOUT: &'static str = "Makes prompts: questions that a generated world asks";
 
@@ -86,6 +86,7 @@ impl Operation for QuestionsOperation {
                 let role = "user".into();
                 Prompt {
                     id,
+                    group: id,
                     messages: vec![Message {
                         role,
                         content: text,

@@ -13,6 +13,7 @@ use w2s_artifact::{Prompt, Score};
 use w2s_lm::{LanguageModel, LmError, answer_log_probs, turns};
 use w2s_text::{ChatTemplate, Encoded, TextError, Tokenizer};
 
+use crate::scores::prompt_content;
 use w2s_stats::metrics;
 
 /// How a question becomes a context.
@@ -32,6 +33,10 @@ pub struct Context {
 pub struct Question {
     /// The prompt.
     pub id: u64,
+    /// Questions of one group are variants of one.
+    pub group: u64,
+    /// Fingerprint of the question with its choices.
+    pub content: u64,
     /// The right choice.
     pub gold: usize,
     /// Natural log-probability of each choice.
@@ -92,7 +97,8 @@ impl Question {
     /// # Panics
     ///
     /// If there are not as many log-likelihoods as choices.
-    pub fn new(id: u64, gold: usize, choices: &[String], log_likelihoods: Vec<f64>) -> Self {
+    pub fn new(prompt: &Prompt, gold: usize, log_likelihoods: Vec<f64>) -> Self {
+        let choices = &prompt.choices;
         assert_eq!(choices.len(), log_likelihoods.len(), "one a choice");
         let best = |length: fn(&String) -> usize| {
             let values = log_likelihoods.iter().zip(choices);
@@ -100,7 +106,9 @@ impl Question {
             metrics::predicted(&values) as usize
         };
         Self {
-            id,
+            id: prompt.id,
+            group: prompt.group,
+            content: prompt_content(prompt),
             gold,
             chosen: best(|_| 1),
             chosen_norm: best(|choice| choice.chars().count()),
@@ -130,6 +138,8 @@ impl Question {
         Score {
             id: self.id,
             sample: 0,
+            group: self.group,
+            content: self.content,
             values: values.map(|(name, value)| (name.to_owned(), value)).into(),
         }
     }
@@ -169,8 +179,7 @@ pub fn choices(
     };
     let questions = asked.iter().zip(sums).map(|(asked, sums)| {
         let log_likelihoods = sums.iter().map(|sum| f64::from(sum.sum)).collect();
-        let Prompt { id, choices, .. } = asked.prompt;
-        Question::new(*id, asked.gold, choices, log_likelihoods)
+        Question::new(asked.prompt, asked.gold, log_likelihoods)
     });
     Ok(Some(Questions {
         questions: questions.collect(),
@@ -283,8 +292,15 @@ mod tests {
     }
 
     fn question(gold: usize, choices: &[&str], log_likelihoods: &[f64]) -> Question {
-        let choices: Vec<String> = choices.iter().map(|&c| c.to_owned()).collect();
-        Question::new(3, gold, &choices, log_likelihoods.to_vec())
+        let prompt = Prompt {
+            id: 3,
+            group: 3,
+            messages: vec![],
+            answer: None,
+            choices: choices.iter().map(|&c| c.to_owned()).collect(),
+            gold: None,
+        };
+        Question::new(&prompt, gold, log_likelihoods.to_vec())
     }
 
     #[test]

@@ -1,141 +1,93 @@
-//! Every quantity of an experiment, over seeds and in every draw, so that whatever is derived from two of them is paired.
+//! Every quantity of an experiment with what each seed and each group of items contributes to it, so that whatever is derived
+//! from two of them is paired.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use w2s_stats::bootstrap::{Draws, Estimate, SeedSample, Series, Settings, paired};
 use w2s_stats::metrics::{self, McNemar};
-use w2s_stats::ranking::Ranking;
+use w2s_stats::{Design, Estimate, Series, Terms};
 
-use crate::experiment::{Experiment, Run};
+use crate::experiment::{Experiment, Item, Run};
 use crate::metric::Metric;
 
-/// With more classes than this, the metrics that look at each class are left out.
-const MOST_CLASSES: usize = 20;
-
-/// What is counted of each item beside the metrics, for one arm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Count {
-    /// A metric of the experiment, by its place.
-    Metric(usize),
-    /// Right where the teacher is right.
-    BothRight,
-    /// The same answer as the teacher, and wrong.
-    SameError,
-    /// Of this class and recognised.
-    Right(u32),
-    /// Said to be of this class.
-    Said(u32),
-    /// Of this class: the same for all arms.
-    Gold(u32),
-}
-
-/// An experiment with all of its quantities drawn.
+/// An experiment whose quantities can be compared.
 pub(crate) struct Analysis<'x> {
     pub(crate) experiment: &'x Experiment,
-    draws: Draws,
-    columns: HashMap<(usize, Count), usize>,
-    binary: bool,
-    by_class: bool,
+    pub(crate) design: Design,
 }
 
 impl<'x> Analysis<'x> {
-    /// Draws seeds and items once for all arms and metrics.
-    pub(crate) fn new(experiment: &'x Experiment, settings: Settings) -> Self {
-        let classes = experiment.classes.len();
-        let binary = classes == 2;
-        let by_class = (2..=MOST_CLASSES).contains(&classes);
-        let mut counts: Vec<(usize, Count)> = Vec::new();
-        for (at, arm) in experiment.arms.iter().enumerate() {
-            counts.extend((0..experiment.metrics.len()).map(|metric| (at, Count::Metric(metric))));
-            if experiment.classifies() && arm.teacher.is_some() {
-                counts.extend([(at, Count::BothRight), (at, Count::SameError)]);
-            }
-            if by_class {
-                let each = 0..classes as u32;
-                counts.extend(each.flat_map(|k| [(at, Count::Right(k)), (at, Count::Said(k))]));
-            }
-        }
-        if by_class {
-            counts.extend((0..classes as u32).map(|class| (0, Count::Gold(class))));
-        }
-        let samples: Vec<SeedSample> = (0..experiment.seeds.len())
-            .map(|seed| {
-                let columns: Vec<Vec<f64>> = counts
-                    .iter()
-                    .map(|&(arm, count)| column(experiment, seed, arm, count))
-                    .collect();
-                let rankings = experiment.arms.iter().filter(|_| binary);
-                let rankings = rankings.map(|arm| ranking(experiment, seed, &arm.runs[seed]));
-                SeedSample::new(experiment.items[seed].len(), &columns, rankings.collect())
-            })
+    pub(crate) fn new(experiment: &'x Experiment) -> Self {
+        let items = &experiment.items;
+        let groups: Vec<Vec<u64>> = items
+            .iter()
+            .map(|seed| seed.iter().map(|item| item.group).collect())
             .collect();
-        Self {
-            experiment,
-            draws: paired(&samples, experiment.shared_items, settings),
-            columns: counts.into_iter().enumerate().map(|(at, count)| (count, at)).collect(),
-            binary,
-            by_class,
-        }
-    }
-
-    fn count(&self, arm: usize, count: Count) -> Option<Series> {
-        Some(self.draws.column(*self.columns.get(&(arm, count))?))
+        // A number means the same group in two seeds only where they ask some of the same.
+        let contents = |seed: &[Item]| seed.iter().map(|item| item.content).collect::<HashSet<_>>();
+        let first = contents(&items[0]);
+        let alike = items[1..]
+            .iter()
+            .all(|seed| !first.is_disjoint(&contents(seed)));
+        let design = match alike {
+            true => Design::new(&groups),
+            false => Design::nested(&groups),
+        };
+        Self { experiment, design }
     }
 
     /// The metrics of the experiment, and those that are not a mean over items.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let mut all = self.experiment.metrics.clone();
-        let more = [
-            ("auroc", self.binary),
-            ("prior_matched_accuracy", self.binary),
-            ("balanced_accuracy", self.by_class),
-            ("weighted_f1", self.by_class),
-        ];
-        let known = more.into_iter().filter(|(_, known)| *known);
-        all.extend(known.map(|(key, _)| Metric::new(key)));
+        let binary: &[&str] = match self.experiment.classes.len() {
+            2 => &[
+                "auroc",
+                "prior_matched_accuracy",
+                "balanced_accuracy",
+                "weighted_f1",
+            ],
+            0 => &[],
+            _ => &["balanced_accuracy", "weighted_f1"],
+        };
+        all.extend(binary.iter().map(|key| Metric::new(key)));
         all
     }
 
-    /// A metric of an arm, in every draw.
+    /// A metric of an arm.
     pub(crate) fn metric(&self, arm: usize, key: &str) -> Option<Series> {
-        let place = self.experiment.metrics.iter().position(|metric| metric.key == key);
-        match key {
-            _ if place.is_some() => self.count(arm, Count::Metric(place?)),
-            "auroc" if self.binary => Some(self.draws.auroc(arm)),
-            "prior_matched_accuracy" if self.binary => Some(self.draws.prior_matched(arm)),
-            "balanced_accuracy" | "weighted_f1" => self.over_classes(arm, key == "weighted_f1"),
-            _ => None,
-        }
-    }
-
-    /// The mean recall of the classes that there are, or the mean of each class's F1 with its share of the items as weight.
-    fn over_classes(&self, arm: usize, f1: bool) -> Option<Series> {
-        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
-        let mut sums: Option<[Series; 2]> = None;
-        for class in 0..self.experiment.classes.len() as u32 {
-            let right = self.count(arm, Count::Right(class))?;
-            let said = self.count(arm, Count::Said(class))?;
-            let gold = self.count(0, Count::Gold(class))?;
-            let term = match f1 {
-                true => {
-                    let both = said.zip(&gold, |said, gold| said + gold);
-                    let f1 = right.zip(&both, |right, both| share(2.0 * right, both));
-                    [f1.zip(&gold, |f1, gold| f1 * gold), gold]
-                }
-                false => {
-                    let there = gold.zip(&gold, |gold, _| f64::from(u8::from(gold > 0.0)));
-                    [right.zip(&gold, share), there]
-                }
-            };
-            sums = Some(match sums {
-                None => term,
-                Some([values, weights]) => [
-                    values.zip(&term[0], |a, b| a + b),
-                    weights.zip(&term[1], |a, b| a + b),
-                ],
-            });
-        }
-        sums.map(|[values, weights]| values.over(&weights))
+        let classes = self.experiment.classes.len();
+        let of_metric = self
+            .experiment
+            .metrics
+            .iter()
+            .any(|metric| metric.key == key);
+        let terms: fn(&Run, &[Item]) -> Terms = match key {
+            _ if of_metric => {
+                let runs = self.experiment.arms[arm].runs.iter();
+                return Some(
+                    self.design
+                        .mean(&runs.map(|run| run.column(key)).collect::<Vec<_>>()),
+                );
+            }
+            "auroc" if classes == 2 => {
+                |run, items| Terms::auroc(&positive(run), &is_positive(items))
+            }
+            "prior_matched_accuracy" if classes == 2 => {
+                |run, items| Terms::prior_matched_accuracy(&positive(run), &is_positive(items))
+            }
+            "balanced_accuracy" if classes > 0 => {
+                |run, items| Terms::balanced_accuracy(&run.predicted, &gold(items))
+            }
+            "weighted_f1" if classes > 0 => {
+                |run, items| Terms::weighted_f1(&run.predicted, &gold(items))
+            }
+            _ => return None,
+        };
+        let runs = self.experiment.arms[arm]
+            .runs
+            .iter()
+            .zip(&self.experiment.items);
+        let terms: Vec<Terms> = runs.map(|(run, items)| terms(run, items)).collect();
+        Some(self.design.metric(&terms))
     }
 
     /// The headline metric of an arm.
@@ -162,9 +114,36 @@ impl<'x> Analysis<'x> {
         Some(self.metric(arm, key)?.minus(&self.metric(other, key)?))
     }
 
-    /// How often an arm is right together with its teacher, and how often it makes the same error.
-    pub(crate) fn agreement(&self, arm: usize) -> Option<[Series; 2]> {
-        Some([self.count(arm, Count::BothRight)?, self.count(arm, Count::SameError)?])
+    /// A metric of an arm minus a number.
+    pub(crate) fn above(&self, arm: usize, key: &str, level: f64) -> Series {
+        let runs = self.experiment.arms[arm].runs.iter();
+        let above = runs.map(|run| run.column(key).iter().map(|value| value - level).collect());
+        self.design.mean(&above.collect::<Vec<Vec<f64>>>())
+    }
+
+    /// The share of items of which `test` holds for the answer of a classifier, that of its teacher, and the right one.
+    pub(crate) fn share(
+        &self,
+        arm: usize,
+        teacher: usize,
+        test: fn(u32, u32, u32) -> bool,
+    ) -> Series {
+        let arms = &self.experiment.arms;
+        let runs = arms[arm]
+            .runs
+            .iter()
+            .zip(&arms[teacher].runs)
+            .zip(&self.experiment.items);
+        let columns = runs.map(|((own, teacher), items)| {
+            let answers = own
+                .predicted
+                .iter()
+                .zip(&teacher.predicted)
+                .zip(gold(items));
+            let held = answers.map(|((own, teacher), gold)| test(*own, *teacher, gold));
+            held.map(|held| f64::from(u8::from(held))).collect()
+        });
+        self.design.mean(&columns.collect::<Vec<Vec<f64>>>())
     }
 
     /// The exact test of two arms, seed by seed, where the metric is right or wrong on every item of both.
@@ -184,75 +163,17 @@ impl<'x> Analysis<'x> {
     }
 }
 
-/// One count of every item of a seed.
-fn column(experiment: &Experiment, seed: usize, arm: usize, count: Count) -> Vec<f64> {
-    let arm = &experiment.arms[arm];
-    let run = &arm.runs[seed];
-    let gold = experiment.items[seed].iter().map(|item| item.gold.unwrap_or_default());
-    let number = |flag: bool| f64::from(u8::from(flag));
-    let teacher = || {
-        let teacher = arm.teacher.expect("only arms with a teacher agree with one");
-        let predicted = &experiment.arms[teacher].runs[seed].predicted;
-        gold.clone().zip(&run.predicted).zip(predicted)
-    };
-    match count {
-        Count::Metric(metric) => run.column(&experiment.metrics[metric].key),
-        Count::BothRight => teacher()
-            .map(|((gold, own), teacher)| number(*own == gold && *teacher == gold))
-            .collect(),
-        Count::SameError => teacher()
-            .map(|((gold, own), teacher)| number(own == teacher && *teacher != gold))
-            .collect(),
-        Count::Right(class) => gold
-            .zip(&run.predicted)
-            .map(|(gold, own)| number(gold == class && *own == class))
-            .collect(),
-        Count::Said(class) => run.predicted.iter().map(|own| number(*own == class)).collect(),
-        Count::Gold(class) => gold.map(|gold| number(gold == class)).collect(),
-    }
+fn gold(items: &[Item]) -> Vec<u32> {
+    items
+        .iter()
+        .map(|item| item.gold.unwrap_or_default())
+        .collect()
 }
 
-fn ranking(experiment: &Experiment, seed: usize, run: &Run) -> Ranking {
-    let scores: Vec<f64> = run.probabilities.iter().map(|row| row[1]).collect();
-    let positive: Vec<bool> = experiment.items[seed].iter().map(|item| item.gold == Some(1)).collect();
-    Ranking::new(&scores, &positive)
+fn positive(run: &Run) -> Vec<f64> {
+    run.probabilities.iter().map(|row| row[1]).collect()
 }
 
-/// Two-sided p-value of a difference: how far the draws lie on one side of zero.
-pub(crate) fn p_value(difference: &Series) -> Option<f64> {
-    let draws: Vec<f64> = difference.draws.iter().copied().filter(|draw| !draw.is_nan()).collect();
-    let share = |test: fn(&f64) -> bool| {
-        (draws.iter().filter(|draw| test(draw)).count() + 1) as f64 / (draws.len() + 1) as f64
-    };
-    let sides = [share(|draw| *draw <= 0.0), share(|draw| *draw >= 0.0)];
-    (!draws.is_empty()).then(|| (2.0 * sides[0].min(sides[1])).min(1.0))
-}
-
-/// Holm's correction: p-values that may be compared with one level, however many there are.
-pub(crate) fn holm(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let (mut corrected, mut largest) = (vec![0.0; values.len()], 0.0f64);
-    for (rank, &at) in order.iter().enumerate() {
-        largest = largest.max(values[at] * (values.len() - rank) as f64).min(1.0);
-        corrected[at] = largest;
-    }
-    corrected
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn holm_by_hand() {
-        // 0.01 * 4, 0.02 * 3, 0.03 * 2 is not below 0.06, 0.5.
-        let corrected = holm(&[0.03, 0.01, 0.5, 0.02]);
-        let expected = [0.06, 0.04, 0.5, 0.06];
-        for (got, expected) in corrected.iter().zip(expected) {
-            assert!((got - expected).abs() < 1e-12, "{corrected:?}");
-        }
-        assert_eq!(holm(&[]), Vec::<f64>::new());
-        assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
-    }
+fn is_positive(items: &[Item]) -> Vec<bool> {
+    items.iter().map(|item| item.gold == Some(1)).collect()
 }

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use w2s_artifact::{Artifact, ArtifactRef, Manifest, Store};
-use w2s_stats::bootstrap::Settings;
 
 use crate::adapters::{self, predictions::Data};
 use crate::analysis::Analysis;
 use crate::contrasts::{self, Page};
 use crate::error::ReportError;
 use crate::experiment::{Entry, Experiment, arrange};
-use crate::format::count;
 use crate::lineage::Lineage;
 use crate::provenance;
 use crate::section::{FORMAT, Report, Section};
@@ -28,7 +26,7 @@ pub struct Inputs {
 }
 
 /// What shapes a report besides its inputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Name of the recipe, for the title.
     pub recipe: String,
@@ -37,8 +35,6 @@ pub struct Options {
     /// The metric of the headline, of scores; reward accuracy where it is known, or else the first one by name that is no
     /// divergence, where none is asked for.
     pub metric: Option<String>,
-    /// Draws and seed of the bootstrap.
-    pub bootstrap: Settings,
 }
 
 /// An experiment, and the examples behind each of its seeds where it has some.
@@ -49,9 +45,6 @@ struct Test {
 
 /// Computes the report on `inputs`, whose models and data are looked up in `store`.
 pub fn build(store: &Store, inputs: &Inputs, options: &Options) -> Result<Report, ReportError> {
-    if options.bootstrap.draws == 0 {
-        return Err(ReportError::NoDraws);
-    }
     let Inputs {
         predictions,
         scores,
@@ -69,31 +62,38 @@ pub fn build(store: &Store, inputs: &Inputs, options: &Options) -> Result<Report
     let tests = tests(inputs, options, &lineage)?;
     let analyses: Vec<Analysis<'_>> = tests
         .iter()
-        .map(|test| Analysis::new(&test.experiment, options.bootstrap))
+        .map(|test| Analysis::new(&test.experiment))
         .collect();
     let mut page = Page::default();
     let is_bases = |at: &usize| contrasts::is_bases(&tests[*at].experiment);
     let (probes, about): (Vec<usize>, Vec<usize>) = (0..tests.len()).partition(is_bases);
     // Probes alone are an experiment like any other.
-    let about = if about.is_empty() { probes.clone() } else { about };
+    let about = if about.is_empty() {
+        probes.clone()
+    } else {
+        about
+    };
     for at in &about {
         let (test, analysis) = (&tests[*at], &analyses[*at]);
         page.test = test.experiment.test.clone().filter(|_| about.len() > 1);
         let data: Vec<&Data> = test.data.iter().map(|data| &**data).collect();
-        contrasts::experiment(analysis, &data, &lineage, options.bootstrap.draws, &mut page);
+        contrasts::experiment(analysis, &data, &lineage, &mut page);
     }
     page.test = None;
     let of = |places: &[usize]| places.iter().map(|&at| &analyses[at]).collect::<Vec<_>>();
     if contrasts::bases(&of(&about), &of(&probes), &lineage, &mut page) {
         page.headlines.truncate(1);
     }
-    let studies = theory.iter().map(adapters::theory::read).collect::<Result<Vec<_>, _>>()?;
+    let studies = theory
+        .iter()
+        .map(adapters::theory::read)
+        .collect::<Result<Vec<_>, _>>()?;
     contrasts::theory(&studies, &mut page);
     page.warnings.extend(contrasts::oracle_options(&steps));
     page.warnings.extend(lost);
     page.sections.push(provenance::section(&manifests, &steps));
     if !tests.is_empty() {
-        page.sections.push(method(&tests, options.bootstrap));
+        page.sections.push(method(&analyses));
     }
     Ok(Report {
         format: FORMAT,
@@ -110,9 +110,16 @@ pub fn build(store: &Store, inputs: &Inputs, options: &Options) -> Result<Report
 }
 
 /// One experiment for each test of each kind, in order of appearance.
-fn tests(inputs: &Inputs, options: &Options, lineage: &Lineage<'_>) -> Result<Vec<Test>, ReportError> {
+fn tests(
+    inputs: &Inputs,
+    options: &Options,
+    lineage: &Lineage<'_>,
+) -> Result<Vec<Test>, ReportError> {
     let (classified, data) = adapters::predictions::read(&inputs.predictions, lineage)?;
-    let scored = inputs.scores.iter().map(|artifact| adapters::scores::read(artifact, lineage));
+    let scored = inputs
+        .scores
+        .iter()
+        .map(|artifact| adapters::scores::read(artifact, lineage));
     let scored = scored.collect::<Result<Vec<_>, _>>()?;
     let mut tests = Vec::new();
     for entries in [classified, scored] {
@@ -149,25 +156,24 @@ fn seed_data(
 }
 
 /// How the numbers are made.
-fn method(tests: &[Test], settings: Settings) -> Section {
-    let shared = tests.iter().all(|test| test.experiment.shared_items);
+fn method(analyses: &[Analysis<'_>]) -> Section {
+    let covers: Vec<String> = analyses
+        .iter()
+        .map(|analysis| analysis.design.to_string())
+        .collect();
     let mut section = Section::new(
         "method",
         "How the numbers are made",
         format!(
-            "Intervals are of 95 %, from {} paired bootstrap draws (seed {}): a draw picks seeds with replacement and, inside, groups of items with replacement; {}. All arms are scored on the same draw, so that differences are paired. A difference is shown when its interval leaves out zero. n counts predictions over all seeds.",
-            count(settings.draws as u64),
-            settings.seed,
-            match shared {
-                true => "all seeds share the items, which are drawn once for all of them",
-                false => "each seed has its own items, which are drawn for each",
-            }
+            "Intervals are of 95 %. They cover {}: the spread between seeds with a t quantile for as many as there are, and that between groups of items, which stay together. All arms share seeds and items, so that differences are paired. A difference is shown when its interval leaves out zero. n counts predictions over all seeds.",
+            covers.join("; ")
         ),
     );
-    if tests.iter().any(|test| test.experiment.classifies()) {
+    let classifies = |analysis: &&Analysis<'_>| analysis.experiment.classifies();
+    if analyses.iter().any(|analysis| classifies(&analysis)) {
         section.text.push("AUROC counts ties one half. Prior-matched accuracy calls as many items positive as there are, highest scores first. Balanced accuracy is the mean recall of the classes; weighted F1 the mean F1 of the classes with their shares as weights. The first maximum wins ties between classes. Baselines are fitted on the gold split.".to_owned());
     }
-    if tests.iter().any(|test| !test.experiment.classifies()) {
+    if !analyses.iter().all(|analysis| classifies(&analysis)) {
         section.text.push("Several samples of one item are averaged first. McNemar's exact test is for metrics that are 0 or 1 on every item, seed by seed. A base or teacher that was scored once stands beside every seed.".to_owned());
     }
     section

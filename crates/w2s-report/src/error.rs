@@ -11,9 +11,6 @@ pub enum ReportError {
         "there are no predictions, scores or theory to report on\nhint: name some with `--predictions`, `--scores` or `--theory`"
     )]
     Nothing,
-    /// The bootstrap needs draws.
-    #[error("0 bootstrap draws leave no interval\nhint: 10,000 is the default of `--draws`")]
-    NoDraws,
     /// Predictions that do not say what they are about.
     #[error("{artifact} has no input `{input}`\nhint: make it with an operation of `w2s-eval`")]
     NoInput {
@@ -114,7 +111,9 @@ pub enum ReportError {
         reason: String,
     },
     /// An artifact without an item.
-    #[error("{artifact} of arm `{arm}` has no items\nhint: look at what its summary says was dropped")]
+    #[error(
+        "{artifact} of arm `{arm}` has no items\nhint: look at what its summary says was dropped"
+    )]
     NoItems {
         /// The artifact.
         artifact: String,

@@ -129,12 +129,18 @@ impl Run {
             .iter()
             .map(|row| metrics::predicted(row))
             .collect();
-        let right = self.predicted.iter().zip(gold).map(|(p, g)| f64::from(u8::from(p == g)));
+        let right = self
+            .predicted
+            .iter()
+            .zip(gold)
+            .map(|(p, g)| f64::from(u8::from(p == g)));
         self.values = BTreeMap::from([
             ("accuracy".to_owned(), right.collect()),
             (
                 "brier".to_owned(),
-                rows().map(|(row, &gold)| metrics::brier(row, gold)).collect(),
+                rows()
+                    .map(|(row, &gold)| metrics::brier(row, gold))
+                    .collect(),
             ),
         ]);
         self.items = gold.len();
@@ -177,7 +183,9 @@ impl Entry {
     }
 
     fn artifact(&self) -> String {
-        self.run.artifact.map_or(String::new(), |artifact| artifact.short())
+        self.run
+            .artifact
+            .map_or(String::new(), |artifact| artifact.short())
     }
 
     fn described(&self) -> String {
@@ -191,6 +199,17 @@ impl Entry {
             false => self.role == Role::Base,
         }
     }
+}
+
+/// Refuses arms, seeds and roles that cannot make a report, by all that is known before any item is.
+pub(crate) fn check_arms(entries: &[Entry]) -> Result<(), ReportError> {
+    let tests: BTreeSet<&String> = entries.iter().map(|entry| &entry.test).collect();
+    for test in tests {
+        let of_test = entries.iter().filter(|entry| entry.test == *test);
+        let of_test: Vec<Entry> = of_test.cloned().collect();
+        by_seed(&by_arm(&of_test)?)?;
+    }
+    Ok(())
 }
 
 /// Joins the entries of one test into an experiment. `metric` is the one asked for in the headline.
@@ -273,7 +292,10 @@ fn by_arm(entries: &[Entry]) -> Result<Vec<Vec<&Entry>>, ReportError> {
             let [first, second] = [first.role, entry.role].map(|role| format!("`{role}`"));
             return Err(two("role", first, second));
         }
-        if let Some(twin) = groups[at].iter().find(|twin| twin.run.seed == entry.run.seed) {
+        if let Some(twin) = groups[at]
+            .iter()
+            .find(|twin| twin.run.seed == entry.run.seed)
+        {
             return Err(ReportError::Duplicate {
                 arm: entry.arm.clone(),
                 seed: entry.run.seed,
@@ -291,7 +313,10 @@ fn by_arm(entries: &[Entry]) -> Result<Vec<Vec<&Entry>>, ReportError> {
 }
 
 fn written(tags: &BTreeMap<String, String>) -> String {
-    let tags: Vec<String> = tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let tags: Vec<String> = tags
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     format!("`{}`", tags.join(" "))
 }
 
@@ -317,8 +342,14 @@ fn by_seed<'e>(groups: &[Vec<&'e Entry>]) -> Result<(Vec<u64>, Vec<Vec<&'e Entry
             .map(u64::to_string)
             .collect();
         if !lacks.is_empty() {
-            let steps = group[0].stop()?.map_or(String::new(), |n| format!(" at {n} steps"));
-            missing.push(format!("arm `{}{steps}` has no seed {}", group[0].arm, lacks.join(", ")));
+            let steps = group[0]
+                .stop()?
+                .map_or(String::new(), |n| format!(" at {n} steps"));
+            missing.push(format!(
+                "arm `{}{steps}` has no seed {}",
+                group[0].arm,
+                lacks.join(", ")
+            ));
         }
         rows.push(seeds.iter().filter_map(run).collect());
     }
@@ -334,7 +365,11 @@ fn same_items(first: &Entry, second: &Entry) -> Result<(), ReportError> {
         return Err(ReportError::OtherClasses {
             first: first.described(),
             second: second.described(),
-            reason: format!("{} and {}", first.classes.join(" / "), second.classes.join(" / ")),
+            reason: format!(
+                "{} and {}",
+                first.classes.join(" / "),
+                second.classes.join(" / ")
+            ),
         });
     }
     let Some(reason) = difference(first, second) else {
@@ -364,7 +399,12 @@ fn difference(first: &Entry, second: &Entry) -> Option<String> {
             Some(format!("item {} does not ask the same in both", a.id))
         } else if a.gold != b.gold {
             let class = |item: &Item| item.gold.map_or("none".to_owned(), |gold| gold.to_string());
-            Some(format!("item {} has class {} in one and {} in the other", a.id, class(a), class(b)))
+            Some(format!(
+                "item {} has class {} in one and {} in the other",
+                a.id,
+                class(a),
+                class(b)
+            ))
         } else {
             None
         }
@@ -393,7 +433,9 @@ impl Experiment {
             if self.arms[at].role == Role::Baseline {
                 continue;
             }
-            let teacher = self.relative(at, Role::Teacher, &|own, other| lineage.learnt_from(own, other))?;
+            let teacher = self.relative(at, Role::Teacher, &|own, other| {
+                lineage.learnt_from(own, other)
+            })?;
             let base = self.relative(at, Role::Base, &|own, other| {
                 usize::from(lineage.started_from(own, other))
             })?;
@@ -426,8 +468,16 @@ impl Experiment {
             let near = pairs.filter_map(|(own, other)| Some(nearness(own.model?, other.model?)));
             near.max().unwrap_or(0)
         };
-        let best = candidates.iter().map(|&other| near(other)).max().unwrap_or(0);
-        let own: Vec<usize> = candidates.iter().copied().filter(|&other| near(other) == best).collect();
+        let best = candidates
+            .iter()
+            .map(|&other| near(other))
+            .max()
+            .unwrap_or(0);
+        let own: Vec<usize> = candidates
+            .iter()
+            .copied()
+            .filter(|&other| near(other) == best)
+            .collect();
         if let ([only], 1..) = (&own[..], best) {
             return Ok(Some(*only));
         }
@@ -435,7 +485,10 @@ impl Experiment {
         if arm.role != Role::Student {
             return Ok(None);
         }
-        let names: Vec<String> = candidates.iter().map(|&other| format!("`{}`", self.arms[other].name)).collect();
+        let names: Vec<String> = candidates
+            .iter()
+            .map(|&other| format!("`{}`", self.arms[other].name))
+            .collect();
         Err(ReportError::Ambiguous {
             arm: arm.name.clone(),
             role,
@@ -449,8 +502,11 @@ impl Experiment {
     fn add_rewards(&mut self) {
         let sides = ["log_likelihood_chosen", "log_likelihood_rejected"];
         let gained = |own: &Run, base: &Run| -> Option<Vec<f64>> {
-            let [chosen, rejected] = sides.map(|side| Some(own.values.get(side)?.iter().zip(base.values.get(side)?)));
-            let margins = chosen?.zip(rejected?).map(|((c, c0), (r, r0))| (c - c0) - (r - r0));
+            let [chosen, rejected] =
+                sides.map(|side| Some(own.values.get(side)?.iter().zip(base.values.get(side)?)));
+            let margins = chosen?
+                .zip(rejected?)
+                .map(|((c, c0), (r, r0))| (c - c0) - (r - r0));
             Some(margins.collect())
         };
         for at in 0..self.arms.len() {
@@ -460,7 +516,9 @@ impl Experiment {
             for seed in 0..self.seeds.len() {
                 let margins = gained(&self.arms[at].runs[seed], &self.arms[base].runs[seed]);
                 if let Some(margins) = margins {
-                    let right = margins.iter().map(|margin| f64::from(u8::from(*margin > 0.0)));
+                    let right = margins
+                        .iter()
+                        .map(|margin| f64::from(u8::from(*margin > 0.0)));
                     let right = right.collect();
                     let values = &mut self.arms[at].runs[seed].values;
                     values.insert("reward_margin".to_owned(), margins);
@@ -487,7 +545,10 @@ impl Experiment {
                 let run = arm.runs.iter().find(|run| run.has(&key) < run.items)?;
                 (!(may_lack && blank)).then(|| {
                     let (has, of) = (run.has(&key), run.items);
-                    format!("`{key}` has values on {has} of {of} items of arm `{}`", arm.name)
+                    format!(
+                        "`{key}` has values on {has} of {of} items of arm `{}`",
+                        arm.name
+                    )
                 })
             });
             match lacking {
@@ -501,7 +562,11 @@ impl Experiment {
             });
         }
         let place = |key: &str| self.metrics.iter().position(|metric| metric.key == key);
-        let usual = || self.metrics.iter().position(|metric| !DIVERGENCES.contains(&&metric.key[..]));
+        let usual = || {
+            self.metrics
+                .iter()
+                .position(|metric| !DIVERGENCES.contains(&&metric.key[..]))
+        };
         self.headline = match wanted.filter(|_| !self.classifies()) {
             Some(wanted) => place(wanted).ok_or_else(|| match partial.get(wanted) {
                 Some(reason) => ReportError::PartialMetric {
@@ -509,12 +574,18 @@ impl Experiment {
                 },
                 None => ReportError::UnknownMetric {
                     metric: wanted.to_owned(),
-                    known: self.metrics.iter().map(|metric| metric.key.clone()).collect(),
+                    known: self
+                        .metrics
+                        .iter()
+                        .map(|metric| metric.key.clone())
+                        .collect(),
                 },
             })?,
             None => place("reward_accuracy").or_else(usual).unwrap_or(0),
         };
-        let left_out = partial.into_values().map(|reason| format!("{reason}, so it is left out"));
+        let left_out = partial
+            .into_values()
+            .map(|reason| format!("{reason}, so it is left out"));
         self.left_out = left_out.collect();
         Ok(())
     }
@@ -523,11 +594,16 @@ impl Experiment {
 impl Run {
     /// Items with a value of the metric.
     fn has(&self, key: &str) -> usize {
-        self.values.get(key).map_or(0, |values| values.iter().filter(|value| !value.is_nan()).count())
+        self.values.get(key).map_or(0, |values| {
+            values.iter().filter(|value| !value.is_nan()).count()
+        })
     }
 
     /// One metric of every item; not a number where there is none.
     pub fn column(&self, key: &str) -> Vec<f64> {
-        self.values.get(key).cloned().unwrap_or_else(|| vec![f64::NAN; self.items])
+        self.values
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| vec![f64::NAN; self.items])
     }
 }

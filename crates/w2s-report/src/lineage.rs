@@ -27,7 +27,9 @@ impl<'a> Lineage<'a> {
     pub(crate) fn manifest(&self, reference: ArtifactRef) -> Option<Rc<Manifest>> {
         let mut read = self.read.borrow_mut();
         let found = read.entry(reference).or_insert_with(|| {
-            Manifest::read(&self.store.artifact_dir(&reference)).ok().map(Rc::new)
+            Manifest::read(&self.store.artifact_dir(&reference))
+                .ok()
+                .map(Rc::new)
         });
         found.clone()
     }
@@ -45,9 +47,13 @@ impl<'a> Lineage<'a> {
     pub(crate) fn base_of(&self, model: ArtifactRef) -> ArtifactRef {
         let mut at = model;
         while let Some(manifest) = self.manifest(at) {
-            let next = ["base", "model", "features"].iter().find_map(|name| manifest.input(name));
+            let next = ["base", "model", "features"]
+                .iter()
+                .find_map(|name| manifest.input(name));
             match next {
-                Some(next) if at.kind == Kind::Features || next.kind != Kind::Responses => at = next,
+                Some(next) if at.kind == Kind::Features || next.kind != Kind::Responses => {
+                    at = next
+                }
                 _ => break,
             }
         }
@@ -64,7 +70,11 @@ impl<'a> Lineage<'a> {
             if at == teacher && at != student && at != base {
                 return near;
             }
-            for next in self.manifest(at).iter().flat_map(|manifest| artifacts(manifest)) {
+            for next in self
+                .manifest(at)
+                .iter()
+                .flat_map(|manifest| artifacts(manifest))
+            {
                 if seen.insert(next) {
                     open.push_back((next, near - 1));
                 }
@@ -81,7 +91,9 @@ impl<'a> Lineage<'a> {
                 return true;
             }
             at = self.manifest(here).and_then(|manifest| {
-                ["base", "features"].iter().find_map(|name| manifest.input(name))
+                ["base", "features"]
+                    .iter()
+                    .find_map(|name| manifest.input(name))
             });
         }
         false

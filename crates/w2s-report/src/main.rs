@@ -9,5 +9,7 @@ use w2s_stage::Stage;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    w2s_stage::main(Stage::new("report", "Items to tables, charts and findings").operation::<Build>())
+    w2s_stage::main(
+        Stage::new("report", "Items to tables, charts and findings").operation::<Build>(),
+    )
 }

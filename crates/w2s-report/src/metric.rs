@@ -37,7 +37,11 @@ pub(crate) const DIVERGENCES: [&str; 2] = ["kl", "kl_per_token"];
 const KNOWN: [(&str, &str, Better); 31] = [
     ("accuracy", "accuracy", Better::Higher),
     ("auroc", "AUROC", Better::Higher),
-    ("prior_matched_accuracy", "prior-matched accuracy", Better::Higher),
+    (
+        "prior_matched_accuracy",
+        "prior-matched accuracy",
+        Better::Higher,
+    ),
     ("balanced_accuracy", "balanced accuracy", Better::Higher),
     ("weighted_f1", "weighted F1", Better::Higher),
     ("brier", "Brier score", Better::Lower),
@@ -50,20 +54,56 @@ const KNOWN: [(&str, &str, Better); 31] = [
     ("length_words", "words an answer", Better::Neither),
     ("length_tokens", "tokens an answer", Better::Neither),
     ("acc", "accuracy by likelihood", Better::Higher),
-    ("acc_norm", "accuracy by likelihood a character", Better::Higher),
+    (
+        "acc_norm",
+        "accuracy by likelihood a character",
+        Better::Higher,
+    ),
     ("acc_bytes", "accuracy by likelihood a byte", Better::Higher),
     ("log_likelihood", "log-likelihood, nats", Better::Higher),
-    ("log_likelihood_per_token", "log-likelihood a token, nats", Better::Higher),
-    ("log_likelihood_chosen", "log-likelihood of the chosen answer, nats", Better::Higher),
-    ("log_likelihood_rejected", "log-likelihood of the rejected answer, nats", Better::Neither),
+    (
+        "log_likelihood_per_token",
+        "log-likelihood a token, nats",
+        Better::Higher,
+    ),
+    (
+        "log_likelihood_chosen",
+        "log-likelihood of the chosen answer, nats",
+        Better::Higher,
+    ),
+    (
+        "log_likelihood_rejected",
+        "log-likelihood of the rejected answer, nats",
+        Better::Neither,
+    ),
     ("nll_per_token", "loss a token, nats", Better::Lower),
-    ("nll_per_token_chosen", "loss a token of the chosen answer, nats", Better::Lower),
-    ("nll_per_token_rejected", "loss a token of the rejected answer, nats", Better::Neither),
-    ("preference_accuracy", "chosen answer more likely", Better::Higher),
+    (
+        "nll_per_token_chosen",
+        "loss a token of the chosen answer, nats",
+        Better::Lower,
+    ),
+    (
+        "nll_per_token_rejected",
+        "loss a token of the rejected answer, nats",
+        Better::Neither,
+    ),
+    (
+        "preference_accuracy",
+        "chosen answer more likely",
+        Better::Higher,
+    ),
     ("reward_accuracy", "reward accuracy", Better::Higher),
     ("reward_margin", "reward margin", Better::Higher),
-    ("kl", "divergence from the reference, nats an answer", Better::Neither),
-    ("kl_per_token", "divergence from the reference, nats a token", Better::Neither),
+    (
+        "kl",
+        "divergence from the reference, nats an answer",
+        Better::Neither,
+    ),
+    (
+        "kl_per_token",
+        "divergence from the reference, nats a token",
+        Better::Neither,
+    ),
     ("bold_sections", "bold sections", Better::Higher),
     ("list_items", "list items", Better::Higher),
 ];
@@ -107,7 +147,10 @@ mod tests {
 
     #[test]
     fn people_read_words() {
-        assert_eq!(Metric::new("kl").name, "divergence from the reference, nats an answer");
+        assert_eq!(
+            Metric::new("kl").name,
+            "divergence from the reference, nats an answer"
+        );
         assert_eq!(Metric::new("my_own-metric").name, "my own metric");
         assert!(KNOWN.iter().all(|(_, name, _)| !name.contains('_')));
     }

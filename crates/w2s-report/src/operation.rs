@@ -1,10 +1,13 @@
 //! The operation `build`.
 
-use w2s_artifact::Kind;
-use w2s_stage::{ArtifactArg, Operation, Step};
-use w2s_stats::bootstrap::Settings;
+use std::collections::BTreeMap;
 
-use crate::{Inputs, Options, ReportError, build};
+use serde_json::Value;
+use w2s_artifact::Kind;
+use w2s_stage::{ArtifactArg, Known, KnownInputs, Operation, Step};
+
+use crate::experiment::check_arms;
+use crate::{Entry, Inputs, Options, ReportError, Run, build};
 
 /// Writes `report.json`, `report.md` and `report.html` about predictions, scores and theory.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -32,12 +35,6 @@ pub struct Build {
     #[arg(long = "override", value_name = "TEXT")]
     #[serde(rename = "override")]
     pub overrides: Vec<String>,
-    /// Bootstrap draws behind every interval
-    #[arg(long, value_name = "N", default_value_t = Settings::default().draws)]
-    pub draws: usize,
-    /// Seed of the bootstrap
-    #[arg(long, value_name = "N", default_value_t = Settings::default().seed)]
-    pub seed: u64,
 }
 
 impl Operation for Build {
@@ -47,30 +44,35 @@ impl Operation for Build {
     const ABOUT: &'static str = "Writes the report on predictions, scores and theory";
 
     fn inputs(&self, inputs: &mut w2s_stage::Inputs) {
-        inputs.artifact("predictions", &self.predictions).of(Kind::Predictions);
+        inputs
+            .artifact("predictions", &self.predictions)
+            .of(Kind::Predictions);
         inputs.artifact("scores", &self.scores).of(Kind::Scores);
         inputs.artifact("theory", &self.theory).of(Kind::Theory);
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.draws == 0 {
-            return Err(ReportError::NoDraws.into());
-        }
         if self.predictions.is_empty() && self.scores.is_empty() && self.theory.is_empty() {
             return Err(ReportError::Nothing.into());
         }
         Ok(())
     }
 
-    fn run(&self, step: &Step) -> anyhow::Result<serde_json::Value> {
+    fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()> {
+        for flag in ["predictions", "scores"] {
+            let entries = known.artifacts(flag);
+            let entries: Option<Vec<Entry>> = entries.iter().map(planned).collect();
+            // What is not known cannot be missed.
+            check_arms(&entries.unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, step: &Step) -> anyhow::Result<Value> {
         let options = Options {
             recipe: self.recipe.clone(),
             overrides: self.overrides.clone(),
             metric: self.metric.clone(),
-            bootstrap: Settings {
-                draws: self.draws,
-                seed: self.seed,
-            },
         };
         let inputs = Inputs {
             predictions: step.artifacts("predictions")?,
@@ -88,4 +90,55 @@ impl Operation for Build {
             "warnings": report.warnings.len(),
         }))
     }
+}
+
+/// What is known of predictions or scores before they are made: everything but the items. None where it is not known.
+fn planned(known: &Known) -> Option<Entry> {
+    let text = |name: &str| known.parameter(name)?.as_str().map(str::to_owned);
+    let classifies = known.reference().kind == Kind::Predictions;
+    let given = known
+        .parameter("tag")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let given = given.filter_map(|tag| tag.as_str()?.split_once('='));
+    let mut tags: BTreeMap<String, String> = given
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let test = match classifies {
+        // Data of two seeds is one test; data that was made in another way is another one.
+        true => {
+            let data = known.artifacts("data");
+            let mut parameters = data.first()?.origin()?.parameters.clone();
+            parameters.as_object_mut()?.remove("seed");
+            parameters.to_string()
+        }
+        false => tags.remove("test").unwrap_or_default(),
+    };
+    let model = || {
+        let through = known.artifacts("responses");
+        let through = through
+            .first()
+            .map(|responses| responses.artifacts("model"));
+        known
+            .artifacts("model")
+            .into_iter()
+            .chain(through.into_iter().flatten())
+            .next()
+    };
+    let seed = known.parameter("seed").and_then(Value::as_u64);
+    let seed = seed.or_else(|| model()?.parameter("seed")?.as_u64());
+    Some(Entry {
+        test,
+        arm: text("arm")?,
+        role: text("role")?.parse().ok()?,
+        tags,
+        classes: vec![String::new(); usize::from(classifies)],
+        items: Vec::new(),
+        run: Run {
+            seed: seed.unwrap_or_default(),
+            artifact: Some(*known.reference()),
+            ..Run::default()
+        },
+    })
 }

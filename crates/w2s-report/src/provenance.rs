@@ -61,9 +61,12 @@ pub(crate) fn trace(lineage: &Lineage<'_>, roots: &[&Manifest]) -> (Vec<Manifest
     let mut groups: BTreeMap<String, usize> = BTreeMap::new();
     for manifest in &walk.ordered {
         let next = groups.len();
-        groups.entry(group(&name(manifest)).to_owned()).or_insert(next);
+        groups
+            .entry(group(&name(manifest)).to_owned())
+            .or_insert(next);
     }
-    walk.ordered.sort_by_key(|manifest| groups[group(&name(manifest))]);
+    walk.ordered
+        .sort_by_key(|manifest| groups[group(&name(manifest))]);
     (walk.ordered, walk.warnings)
 }
 
@@ -117,9 +120,18 @@ pub(crate) fn step(manifest: &Manifest) -> StepResult {
         Input::File { name, blake3, .. } => [name.clone(), format!("blake3:{blake3}")],
     });
     let speed = match manifest.kind {
-        Kind::Checkpoint => manifest.summary::<TrainingSummary>().ok().map(|s| s.fit.tokens_per_second),
-        Kind::Labels => manifest.summary::<LabelsSummary>().ok().map(|s| s.tokens_per_second),
-        Kind::Predictions => manifest.summary::<PredictionsSummary>().ok().and_then(|s| s.tokens_per_second),
+        Kind::Checkpoint => manifest
+            .summary::<TrainingSummary>()
+            .ok()
+            .map(|s| s.fit.tokens_per_second),
+        Kind::Labels => manifest
+            .summary::<LabelsSummary>()
+            .ok()
+            .map(|s| s.tokens_per_second),
+        Kind::Predictions => manifest
+            .summary::<PredictionsSummary>()
+            .ok()
+            .and_then(|s| s.tokens_per_second),
         _ => None,
     };
     StepResult {
@@ -146,7 +158,11 @@ pub(crate) fn outcome(manifest: &Manifest) -> String {
     match manifest.kind {
         Kind::Checkpoint => {
             if let Ok(said) = manifest.summary::<TrainingSummary>() {
-                parts.push(format!("final loss {:.3}, {}", said.fit.final_loss, rows(said.rows)));
+                parts.push(format!(
+                    "final loss {:.3}, {}",
+                    said.fit.final_loss,
+                    rows(said.rows)
+                ));
                 parts.extend(dropped(&said.dropped));
                 parts.extend(truncated(said.truncated));
                 let lengths = said.tokens_chosen.zip(said.tokens_rejected);
@@ -159,7 +175,10 @@ pub(crate) fn outcome(manifest: &Manifest) -> String {
                 parts.extend(dropped(&said.dropped));
                 let lengths = said.mean_chosen_length.zip(said.mean_rejected_length);
                 parts.extend(lengths.map(|lengths| sides(lengths, &said.length_unit)));
-                parts.push(format!("the longer is chosen in {}", percent(said.longer_is_chosen)));
+                parts.push(format!(
+                    "the longer is chosen in {}",
+                    percent(said.longer_is_chosen)
+                ));
             }
         }
         Kind::Examples => {
@@ -170,21 +189,39 @@ pub(crate) fn outcome(manifest: &Manifest) -> String {
         }
         Kind::Labels => {
             if let Ok(said) = manifest.summary::<LabelsSummary>() {
-                parts.push(format!("accuracy {}, {}", score(said.accuracy), rows(said.rows)));
-                parts.extend(dropped(&Dropped::from([("too_long".to_owned(), said.dropped_too_long)])));
+                parts.push(format!(
+                    "accuracy {}, {}",
+                    score(said.accuracy),
+                    rows(said.rows)
+                ));
+                parts.extend(dropped(&Dropped::from([(
+                    "too_long".to_owned(),
+                    said.dropped_too_long,
+                )])));
                 parts.extend(truncated(said.truncated));
             }
         }
         Kind::Predictions => {
             if let Ok(said) = manifest.summary::<PredictionsSummary>() {
-                parts.push(format!("accuracy {}, {}", score(said.accuracy), rows(said.rows)));
-                parts.extend(dropped(&Dropped::from([("too_long".to_owned(), said.dropped_too_long)])));
+                parts.push(format!(
+                    "accuracy {}, {}",
+                    score(said.accuracy),
+                    rows(said.rows)
+                ));
+                parts.extend(dropped(&Dropped::from([(
+                    "too_long".to_owned(),
+                    said.dropped_too_long,
+                )])));
                 parts.extend(truncated(said.truncated));
             }
         }
         Kind::Scores => {
             if let Ok(said) = manifest.summary::<ScoresSummary>() {
-                parts.push(format!("{} of {} items", count(said.n as u64), count(said.items as u64)));
+                parts.push(format!(
+                    "{} of {} items",
+                    count(said.n as u64),
+                    count(said.items as u64)
+                ));
                 parts.extend(dropped(&said.dropped));
                 parts.extend(truncated(said.truncated));
             }
@@ -220,7 +257,11 @@ pub(crate) fn section(manifests: &[Manifest], steps: &[StepResult]) -> Section {
     let mut section = Section::new(
         "steps",
         "Steps",
-        format!("{} {plural}, {} of work when they ran.", steps.len(), duration(seconds)),
+        format!(
+            "{} {plural}, {} of work when they ran.",
+            steps.len(),
+            duration(seconds)
+        ),
     );
     let mut table = Table::new(
         "steps",
@@ -235,7 +276,11 @@ pub(crate) fn section(manifests: &[Manifest], steps: &[StepResult]) -> Section {
         ],
     );
     for (manifest, step) in manifests.iter().zip(steps) {
-        let threads = if step.threads == 1 { "thread" } else { "threads" };
+        let threads = if step.threads == 1 {
+            "thread"
+        } else {
+            "threads"
+        };
         table.push(
             None,
             vec![
@@ -244,7 +289,8 @@ pub(crate) fn section(manifests: &[Manifest], steps: &[StepResult]) -> Section {
                 Cell::text(manifest.reference().short()),
                 Cell::text(outcome(manifest)),
                 Cell::text(duration(step.seconds)),
-                step.tokens_per_second.map_or(Cell::text(""), |speed| Cell::count(speed.round() as usize)),
+                step.tokens_per_second
+                    .map_or(Cell::text(""), |speed| Cell::count(speed.round() as usize)),
                 Cell::text(format!("{}, {} {threads}", step.device, step.threads)),
             ],
             [manifest.reference()],
@@ -267,7 +313,10 @@ fn parameters(steps: &[StepResult]) -> Vec<Table> {
     }
     let table = |(name, members): (&str, Vec<&StepResult>)| {
         let mut values: Vec<(&String, Vec<String>)> = Vec::new();
-        for (key, value) in members.iter().flat_map(|step| step.parameters.as_object().into_iter().flatten()) {
+        for (key, value) in members
+            .iter()
+            .flat_map(|step| step.parameters.as_object().into_iter().flatten())
+        {
             let value = written(value);
             match values.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, known)) if known.contains(&value) => {}
@@ -279,7 +328,11 @@ fn parameters(steps: &[StepResult]) -> Vec<Table> {
             .titled(format!("Parameters of {name} ({})", members[0].operation))
             .folded();
         for (key, values) in values {
-            table.push(None, vec![Cell::text(key), Cell::text(values.join(", "))], []);
+            table.push(
+                None,
+                vec![Cell::text(key), Cell::text(values.join(", "))],
+                [],
+            );
         }
         table
     };

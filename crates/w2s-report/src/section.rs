@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use w2s_artifact::{ArtifactRef, Role};
-use w2s_stats::bootstrap::Estimate;
+use w2s_stats::Estimate;
 
 use crate::format::{self, Unit};
 use crate::provenance::StepResult;

@@ -1,8 +1,8 @@
 //! Closed form, simulation and trajectories of a list of cases: what `theory.json` holds.
 
+use crate::{Arm, Case, ClosedForm, Flow, Sgd, Simulation, Trajectory, simulate};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use crate::{Arm, Case, ClosedForm, Flow, Sgd, Simulation, Trajectory, simulate};
 
 /// The file of a theory artifact.
 pub const THEORY_FILE: &str = "theory.json";

@@ -7,7 +7,6 @@ use crate::error::{LossError, check};
 
 /// A loss of weak labels with its settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub enum LabelLoss {
     /// Imitates the labels, soft or hard: naive finetuning.
     CrossEntropy,
@@ -29,10 +28,10 @@ impl LabelLoss {
     /// Every loss, with the settings of its source.
     pub const ALL: [Self; 6] = [
         CrossEntropy,
-        Confidence(super::Confidence::new(ConfidenceVariant::Paper)),
-        Product(super::Product::DEFAULT),
-        Entropy(super::Entropy::DEFAULT),
-        Window(super::Window::DEFAULT),
+        Confidence(Confidence::new(ConfidenceVariant::Paper)),
+        Product(Product::DEFAULT),
+        Entropy(Entropy::DEFAULT),
+        Window(Window::DEFAULT),
         Kl,
     ];
 
@@ -51,17 +50,17 @@ impl LabelLoss {
     fn settings_mut(&mut self) -> Vec<(LabelSetting, &mut f64)> {
         use LabelSetting::*;
         match self {
-            Confidence(super::Confidence {
+            Confidence(Confidence {
                 max_weight,
                 warmup_fraction,
                 ..
             })
-            | Entropy(super::Entropy {
+            | Entropy(Entropy {
                 max_weight,
                 warmup_fraction,
             }) => vec![(MaxWeight, max_weight), (WeightWarmup, warmup_fraction)],
-            Product(super::Product { alpha, beta }) => vec![(Alpha, alpha), (Beta, beta)],
-            Window(super::Window { radius }) => vec![(Radius, radius)],
+            Product(Product { alpha, beta }) => vec![(Alpha, alpha), (Beta, beta)],
+            Window(Window { radius }) => vec![(Radius, radius)],
             CrossEntropy | Kl => vec![],
         }
     }

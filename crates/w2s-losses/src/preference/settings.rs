@@ -11,7 +11,6 @@ use crate::error::{LossError, check};
 /// A preference loss with what it reads beside `β`. `D`, `D̄`, `h` and `m` as in [`preference`](crate::preference)'s file; every one
 /// is a mean over pairs, and `ε`, the label smoothing, is the part of the pairs taken to be the wrong way round.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub enum PreferenceLoss {
     /// DPO: `-log σ(β D)`. With label smoothing, conservative DPO.
     Sigmoid {

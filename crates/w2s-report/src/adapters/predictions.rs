@@ -107,7 +107,9 @@ fn entry(artifact: &Artifact, data: &Data, lineage: &Lineage<'_>) -> Result<Entr
         gold: Some(row.label),
     });
     let gold: Vec<u32> = data.test.iter().map(|row| row.label).collect();
-    let probabilities = rows.iter().map(|row| row.probabilities.iter().map(|&p| f64::from(p)).collect());
+    let probabilities = rows
+        .iter()
+        .map(|row| row.probabilities.iter().map(|&p| f64::from(p)).collect());
     let run = Run {
         seed: summary.seed,
         artifact: Some(artifact.reference),
@@ -136,7 +138,11 @@ fn content(text: &str) -> u64 {
 /// The first way in which predictions are not about the test rows, as a clause.
 fn difference(rows: &[Prediction], test: &[Example]) -> Option<String> {
     if rows.len() != test.len() {
-        return Some(format!("{} predictions for {} rows", rows.len(), test.len()));
+        return Some(format!(
+            "{} predictions for {} rows",
+            rows.len(),
+            test.len()
+        ));
     }
     rows.iter().zip(test).find_map(|(got, wanted)| {
         if got.id != wanted.id {
@@ -157,7 +163,7 @@ fn difference(rows: &[Prediction], test: &[Example]) -> Option<String> {
 
 /// Adds the trivial classifiers, fitted on the gold split of each seed, where every seed has one.
 pub(crate) fn add_baselines(experiment: &mut Experiment, seed_data: &[Rc<Data>]) {
-    if seed_data.iter().any(|data| data.gold.is_empty()) {
+    if seed_data.is_empty() || seed_data.iter().any(|data| data.gold.is_empty()) {
         return;
     }
     experiment.arms.extend([
@@ -177,7 +183,8 @@ fn baseline<B: Baseline>(experiment: &Experiment, seed_data: &[Rc<Data>]) -> Arm
     }
     let run = |(data, &seed): (&Rc<Data>, &u64)| {
         let classes = data.summary.classes.len();
-        let probabilities = baselines::evaluate::<B>(&labelled(&data.gold), &labelled(&data.test), classes);
+        let probabilities =
+            baselines::evaluate::<B>(&labelled(&data.gold), &labelled(&data.test), classes);
         let gold: Vec<u32> = data.test.iter().map(|row| row.label).collect();
         let run = Run {
             seed,

@@ -22,9 +22,12 @@ pub(crate) fn read(artifact: &Artifact, lineage: &Lineage<'_>) -> Result<Entry, 
         });
     }
     let keys = scores.iter().flat_map(|score| score.values.keys());
-    let mut values: BTreeMap<String, Vec<f64>> = keys.map(|key| (key.clone(), Vec::new())).collect();
+    let mut values: BTreeMap<String, Vec<f64>> =
+        keys.map(|key| (key.clone(), Vec::new())).collect();
     for (key, column) in &mut values {
-        let each = items.values().map(|(_, item)| item.get(key).copied().unwrap_or(f64::NAN));
+        let each = items
+            .values()
+            .map(|(_, item)| item.get(key).copied().unwrap_or(f64::NAN));
         column.extend(each);
     }
     let run = Run {
@@ -73,7 +76,9 @@ fn averaged(scores: &[Score]) -> BTreeMap<u64, (Item, BTreeMap<String, f64>)> {
         means.collect()
     };
     let items = samples.into_iter();
-    items.map(|(id, (item, values))| (id, (item, mean(values)))).collect()
+    items
+        .map(|(id, (item, values))| (id, (item, mean(values))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -87,7 +92,10 @@ mod tests {
             sample,
             group: id,
             content: id,
-            values: values.iter().map(|&(name, value)| (name.to_owned(), value)).collect(),
+            values: values
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value))
+                .collect(),
         };
         let items = averaged(&[
             score(7, 0, &[("exact", 1.0), ("judge", 0.2)]),

@@ -1,7 +1,7 @@
 //! Arms against the model that they started from, on the same items.
 
 use w2s_artifact::Role;
-use w2s_stats::bootstrap::Estimate;
+use w2s_stats::Estimate;
 
 use super::recovered::{capital, items};
 use super::training::Models;
@@ -35,10 +35,7 @@ impl Gain {
 /// The gain of an arm in a metric; none for a base, and where one of the two has no value.
 pub(super) fn gain(analysis: &Analysis<'_>, arm: usize, metric: &Metric) -> Option<Gain> {
     let series = match metric.chance {
-        Some(chance) => {
-            let own = analysis.metric(arm, &metric.key)?;
-            own.zip(&own, |value, _| value - chance)
-        }
+        Some(chance) => analysis.above(arm, &metric.key, chance),
         None => analysis.difference(arm, analysis.experiment.arms[arm].base?, &metric.key)?,
     };
     let difference = analysis.estimated(arm, &series);
@@ -57,7 +54,9 @@ fn reference(analysis: &Analysis<'_>, metric: &Metric) -> String {
         Some(chance) => Unit::Tenths.write(chance).trim_end_matches(".0").to_owned(),
         None => {
             let base = analysis.experiment.of_role(Role::Base).next();
-            base.map_or("base".to_owned(), |at| analysis.experiment.arms[at].name.clone())
+            base.map_or("base".to_owned(), |at| {
+                analysis.experiment.arms[at].name.clone()
+            })
         }
     }
 }
@@ -75,7 +74,10 @@ pub(crate) fn overview(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut 
             items(analysis),
             list(&seeds),
             match metric.chance {
-                Some(chance) => format!("the distance from {}, which means no effect", Unit::Tenths.write(chance)),
+                Some(chance) => format!(
+                    "the distance from {}, which means no effect",
+                    Unit::Tenths.write(chance)
+                ),
                 None => "the difference to the base".to_owned(),
             }
         ),
@@ -96,14 +98,17 @@ pub(crate) fn metrics(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     let others: Vec<Metric> = analysis
         .metrics()
         .into_iter()
-        .filter(|metric| metric.key != *headline && (metric.key != "brier" || !experiment.classifies()))
+        .filter(|metric| {
+            metric.key != *headline && (metric.key != "brier" || !experiment.classifies())
+        })
         .collect();
     if others.is_empty() {
         return;
     }
     let mut section = Section::new("metrics", "Other metrics", "");
-    let (constant, varied): (Vec<&Metric>, Vec<&Metric>) =
-        others.iter().partition(|metric| equal(analysis, metric).is_some());
+    let (constant, varied): (Vec<&Metric>, Vec<&Metric>) = others
+        .iter()
+        .partition(|metric| equal(analysis, metric).is_some());
     if experiment.classifies() {
         section.tables.push(side_by_side(analysis, &varied));
     } else {
@@ -116,8 +121,12 @@ pub(crate) fn metrics(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     section.text = constant
         .into_iter()
         .map(|metric| {
-            let value = equal(analysis, metric).map_or(String::new(), |value| metric.unit.write(value));
-            format!("{} is {value} in every arm and seed.", capital(&metric.name))
+            let value =
+                equal(analysis, metric).map_or(String::new(), |value| metric.unit.write(value));
+            format!(
+                "{} is {value} in every arm and seed.",
+                capital(&metric.name)
+            )
         })
         .collect();
     page.section(section);
@@ -127,23 +136,31 @@ pub(crate) fn metrics(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
 fn equal(analysis: &Analysis<'_>, metric: &Metric) -> Option<f64> {
     let arms = 0..analysis.experiment.arms.len();
     let values = arms.filter_map(|arm| analysis.metric(arm, &metric.key));
-    let mut values = values.flat_map(|series| series.per_seed).filter(|value| !value.is_nan());
+    let mut values = values
+        .flat_map(|series| series.per_seed)
+        .filter(|value| !value.is_nan());
     let first = values.next()?;
     values.all(|value| value == first).then_some(first)
 }
 
 /// Several metrics of classifiers in one table.
 fn side_by_side(analysis: &Analysis<'_>, metrics: &[&Metric]) -> Table {
-    let columns = metrics.iter().map(|metric| format!(">{}|{}", metric.key, capital(&metric.name)));
+    let columns = metrics
+        .iter()
+        .map(|metric| format!(">{}|{}", metric.key, capital(&metric.name)));
     let columns: Vec<String> = ["arm|Arm".to_owned()].into_iter().chain(columns).collect();
     let columns: Vec<&str> = columns.iter().map(|column| &column[..]).collect();
     let mut table = Table::new("metrics", &columns);
     for (at, arm) in analysis.experiment.arms.iter().enumerate() {
         let mut cells = vec![Cell::text(&arm.name)];
-        cells.extend(metrics.iter().map(|metric| match analysis.estimate(at, &metric.key) {
-            Some(estimate) => Cell::estimate(&estimate, metric.unit),
-            None => Cell::text("–"),
-        }));
+        cells.extend(
+            metrics
+                .iter()
+                .map(|metric| match analysis.estimate(at, &metric.key) {
+                    Some(estimate) => Cell::estimate(&estimate, metric.unit),
+                    None => Cell::text("–"),
+                }),
+        );
         table.push(Some(arm.role), cells, arm.artifacts());
     }
     table
@@ -169,13 +186,21 @@ fn table(analysis: &Analysis<'_>, metric: &Metric, models: &Models<'_>, id: &str
         ],
     );
     for (at, arm) in experiment.arms.iter().enumerate() {
-        let value = analysis.estimate(at, &metric.key).filter(|value| value.mean.is_some());
+        let value = analysis
+            .estimate(at, &metric.key)
+            .filter(|value| value.mean.is_some());
         let gain = gain(analysis, at, metric);
         let own = arm.own_runs().len();
-        let tests = arm.base.filter(|_| metric.chance.is_none() && gain.is_some());
+        let tests = arm
+            .base
+            .filter(|_| metric.chance.is_none() && gain.is_some());
         let tests = tests.and_then(|base| analysis.mcnemar(at, base, &metric.key));
         let tests: Vec<String> = tests.iter().flatten().map(|test| p_value(test.p)).collect();
-        let dropped: usize = arm.own_runs().iter().map(|run| run.items_original - run.items).sum();
+        let dropped: usize = arm
+            .own_runs()
+            .iter()
+            .map(|run| run.items_original - run.items)
+            .sum();
         let answers: usize = arm.own_runs().iter().map(|run| run.answers).sum();
         let mut counted = count(arm.items() as u64);
         if dropped > 0 {
@@ -187,8 +212,14 @@ fn table(analysis: &Analysis<'_>, metric: &Metric, models: &Models<'_>, id: &str
         let cells = vec![
             Cell::text(&arm.name),
             Cell::text(arm.role.name()),
-            Cell::text(models.lesson(at).map_or(String::new(), |lesson| lesson.told())),
-            value.as_ref().map_or(Cell::text("–"), |value| Cell::estimate(value, metric.unit)),
+            Cell::text(
+                models
+                    .lesson(at)
+                    .map_or(String::new(), |lesson| lesson.told()),
+            ),
+            value.as_ref().map_or(Cell::text("–"), |value| {
+                Cell::estimate(value, metric.unit)
+            }),
             match &value {
                 Some(value) if own > 1 => Cell::seeds(&value.per_seed, metric.unit),
                 _ => Cell::text("–"),
@@ -219,7 +250,11 @@ fn chart(analysis: &Analysis<'_>, metric: &Metric) -> Option<Chart> {
                 None => Tone::Student,
             };
             let faint = !gain.shown();
-            let dot = Dot::new(&analysis.experiment.arms[gain.arm].name, tone, &gain.difference)?;
+            let dot = Dot::new(
+                &analysis.experiment.arms[gain.arm].name,
+                tone,
+                &gain.difference,
+            )?;
             Some(Dot { faint, ..dot })
         })
         .collect();
@@ -247,7 +282,9 @@ fn headline(analysis: &Analysis<'_>) -> String {
     if gains.is_empty() {
         return format!("Only the base {reference} was scored.");
     }
-    let of = |test: fn(&Gain) -> bool| -> Vec<&Gain> { gains.iter().filter(|gain| test(gain)).collect() };
+    let of = |test: fn(&Gain) -> bool| -> Vec<&Gain> {
+        gains.iter().filter(|gain| test(gain)).collect()
+    };
     let (up, down, open) = (of(Gain::above), of(Gain::below), of(|gain| !gain.shown()));
     if gains.len() > NAMED_ARMS {
         let best = gains.iter().max_by(|a, b| {
@@ -255,7 +292,11 @@ fn headline(analysis: &Analysis<'_>) -> String {
             mean(a).total_cmp(&mean(b))
         });
         let best = best.map_or(String::new(), |gain| {
-            format!(" The highest is {}, {} from {reference}.", name(gain), bracketed(&gain.difference))
+            format!(
+                " The highest is {}, {} from {reference}.",
+                name(gain),
+                bracketed(&gain.difference)
+            )
         });
         return format!(
             "Of {} arms, {} are above {reference} in {}, {} below, and {} not shown to differ.{best}",
@@ -283,9 +324,16 @@ fn headline(analysis: &Analysis<'_>) -> String {
     if !open.is_empty() {
         let names: Vec<String> = open.into_iter().map(name).collect();
         let verb = if names.len() == 1 { "is" } else { "are" };
-        clauses.push(format!("{} {verb} not shown to differ from {reference}", list(&names)));
+        clauses.push(format!(
+            "{} {verb} not shown to differ from {reference}",
+            list(&names)
+        ));
     }
-    format!("In {}, {} (95 % intervals).", metric.name, clauses.join("; "))
+    format!(
+        "In {}, {} (95 % intervals).",
+        metric.name,
+        clauses.join("; ")
+    )
 }
 
 /// "0.123 [0.050, 0.196]".

@@ -32,36 +32,55 @@ pub(crate) fn agreement(analysis: &Analysis<'_>, page: &mut Page) {
         let (Some(teacher), false) = (arm.teacher, arm.role == Role::Baseline) else {
             continue;
         };
-        let Some([both_right, same_error]) = analysis.agreement(at) else {
-            continue;
-        };
-        let right = analysis.headline(teacher);
-        let wrong = right.zip(&right, |right, _| 1.0 - right);
-        // Wrong together: neither is right.
-        let both_wrong = analysis
-            .headline(at)
-            .zip(&right, |own, teacher| 1.0 - own - teacher)
-            .zip(&both_right, |rest, both| rest + both);
+        let of = |test| analysis.share(at, teacher, test);
+        let right = of(|_, teacher, gold| teacher == gold);
+        let wrong = right.complement();
+        let both_right = of(|own, teacher, gold| own == gold && teacher == gold);
         let of_right: usize = experiment.arms[teacher]
             .runs
             .iter()
-            .map(|run| run.column("accuracy").iter().filter(|right| **right > 0.5).count())
+            .map(|run| {
+                run.column("accuracy")
+                    .iter()
+                    .filter(|right| **right > 0.5)
+                    .count()
+            })
             .sum();
         let of_wrong = arm.items() - of_right;
         let parts = [
-            (both_right.zip(&same_error, |right, wrong| right + wrong), arm.items()),
+            (of(|own, teacher, _| own == teacher), arm.items()),
             (both_right.over(&right), of_right),
-            (same_error.over(&wrong), of_wrong),
-            (both_wrong.over(&wrong), of_wrong),
-            (right.minus(&both_right).over(&right), of_right),
+            (
+                of(|own, teacher, gold| own == teacher && teacher != gold).over(&wrong),
+                of_wrong,
+            ),
+            (
+                of(|own, teacher, gold| own != gold && teacher != gold).over(&wrong),
+                of_wrong,
+            ),
+            (
+                of(|own, teacher, gold| own != gold && teacher == gold).over(&right),
+                of_right,
+            ),
         ];
-        let estimates = parts.map(|(series, n)| series.estimate(n));
+        let estimates = parts.map(|(series, n)| series.as_share().estimate(n));
         let mut cells = vec![Cell::text(&arm.name)];
-        cells.extend(estimates.iter().map(|estimate| Cell::estimate(estimate, Unit::Score)));
+        cells.extend(
+            estimates
+                .iter()
+                .map(|estimate| Cell::estimate(estimate, Unit::Score)),
+        );
         let artifacts = arm.artifacts().chain(experiment.arms[teacher].artifacts());
         table.push(Some(arm.role), cells, artifacts);
-        for (tone, estimate) in [(Tone::Student, &estimates[1]), (Tone::Teacher, &estimates[2])] {
-            let label = if tone == Tone::Student { &arm.name[..] } else { "" };
+        for (tone, estimate) in [
+            (Tone::Student, &estimates[1]),
+            (Tone::Teacher, &estimates[2]),
+        ] {
+            let label = if tone == Tone::Student {
+                &arm.name[..]
+            } else {
+                ""
+            };
             dots.extend(Dot::new(label, tone, estimate));
         }
     }
@@ -91,12 +110,16 @@ pub(crate) fn agreement(analysis: &Analysis<'_>, page: &mut Page) {
 pub(crate) fn calibration(analysis: &Analysis<'_>, page: &mut Page) {
     let experiment = analysis.experiment;
     let binary = experiment.classes.len() == 2;
-    let mut table = Table::new("calibration", &["arm|Arm", ">brier|Brier score", ">ece|ECE"]);
+    let mut table = Table::new(
+        "calibration",
+        &["arm|Arm", ">brier|Brier score", ">ece|ECE"],
+    );
     let mut charts = Vec::new();
     for (at, arm) in experiment.arms.iter().enumerate() {
         let (mut probabilities, mut happened) = (Vec::new(), Vec::new());
         for (run, items) in arm.runs.iter().zip(&experiment.items) {
-            for ((row, &predicted), item) in run.probabilities.iter().zip(&run.predicted).zip(items) {
+            for ((row, &predicted), item) in run.probabilities.iter().zip(&run.predicted).zip(items)
+            {
                 let class = if binary { 1 } else { predicted };
                 probabilities.push(row[class as usize]);
                 happened.push(item.gold == Some(class));
@@ -110,7 +133,9 @@ pub(crate) fn calibration(analysis: &Analysis<'_>, page: &mut Page) {
             Some(arm.role),
             vec![
                 Cell::text(&arm.name),
-                brier.map_or(Cell::text("–"), |brier| Cell::estimate(&brier, Unit::Score)),
+                brier.map_or(Cell::text("–"), |brier| {
+                    Cell::estimate(&brier, Unit::Score)
+                }),
                 Cell::number(Some(found.ece), Unit::Score),
             ],
             arm.artifacts(),

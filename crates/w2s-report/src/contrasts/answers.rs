@@ -38,19 +38,37 @@ pub(crate) fn section(experiment: &Experiment, lineage: &Lineage<'_>, page: &mut
         let item = &items[at * items.len() / wanted];
         let mut table = Table::new(
             &format!("answers-{}", item.id),
-            &["arm|Arm", "answer|Answer", &format!(">value|{}", metric.name)],
+            &[
+                "arm|Arm",
+                "answer|Answer",
+                &format!(">value|{}", metric.name),
+            ],
         );
         for (arm, answers) in &arms {
-            let Some(answer) = answers.get(&item.id) else { continue };
+            let Some(answer) = answers.get(&item.id) else {
+                continue;
+            };
             if table.title.is_empty() {
-                let asked: Vec<&str> = answer.messages.iter().map(|message| message.content.trim()).collect();
+                let asked: Vec<&str> = answer
+                    .messages
+                    .iter()
+                    .map(|message| message.content.trim())
+                    .collect();
                 table.title = format!("{}. {}", at + 1, cut(&asked.join(" / ")));
                 if let Some(right) = &answer.answer {
-                    let cells = vec![Cell::text("right answer"), Cell::text(cut(right)), Cell::text("")];
+                    let cells = vec![
+                        Cell::text("right answer"),
+                        Cell::text(cut(right)),
+                        Cell::text(""),
+                    ];
                     table.push(Some(Role::Baseline), cells, []);
                 }
             }
-            let end = if answer.finished { "" } else { " (not finished)" };
+            let end = if answer.finished {
+                ""
+            } else {
+                " (not finished)"
+            };
             table.push(
                 Some(arm.role),
                 vec![
@@ -73,7 +91,9 @@ pub(crate) fn section(experiment: &Experiment, lineage: &Lineage<'_>, page: &mut
 fn read(run: &Run, lineage: &Lineage<'_>) -> Option<BTreeMap<u64, ScoredAnswer>> {
     let folder = lineage.store().artifact_dir(&run.artifact?);
     let text = std::fs::read_to_string(folder.join(ANSWERS_FILE)).ok()?;
-    let answers = text.lines().filter_map(|line| serde_json::from_str::<ScoredAnswer>(line).ok());
+    let answers = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<ScoredAnswer>(line).ok());
     let first = answers.filter(|answer| answer.sample == 0);
     Some(first.map(|answer| (answer.id, answer)).collect())
 }

@@ -17,7 +17,10 @@ use crate::section::{Cell, Section, Table};
 /// Whether an experiment is about bases alone: predictions of probes.
 pub(crate) fn is_bases(experiment: &Experiment) -> bool {
     experiment.classifies()
-        && experiment.arms.iter().all(|arm| matches!(arm.role, Role::Base | Role::Baseline))
+        && experiment
+            .arms
+            .iter()
+            .all(|arm| matches!(arm.role, Role::Base | Role::Baseline))
 }
 
 /// Everything that is known of one base.
@@ -51,7 +54,10 @@ pub(crate) fn bases(
     }
     for (test, analysis) in probes.iter().enumerate() {
         for at in analysis.experiment.of_role(Role::Base) {
-            let models = analysis.experiment.arms[at].own_runs().iter().filter_map(|run| run.model);
+            let models = analysis.experiment.arms[at]
+                .own_runs()
+                .iter()
+                .filter_map(|run| run.model);
             for model in models {
                 bases.entry(lineage.base_of(model)).or_default().probe = Some((test, at));
             }
@@ -59,14 +65,25 @@ pub(crate) fn bases(
     }
     let mut table = Table::new(
         "bases",
-        &["base|Base", "arms|Arms from it", ">loss|Final loss", ">probe|Accuracy of its probe", ">chance|Chance", "learnt|"],
+        &[
+            "base|Base",
+            "arms|Arms from it",
+            ">loss|Final loss",
+            ">probe|Accuracy of its probe",
+            ">chance|Chance",
+            "learnt|",
+        ],
     );
     let mut failed = false;
     for (reference, base) in &bases {
         let manifest = lineage.manifest(*reference);
-        let named = manifest.as_ref().map_or_else(|| reference.short(), |manifest| name(manifest));
+        let named = manifest
+            .as_ref()
+            .map_or_else(|| reference.short(), |manifest| name(manifest));
         let summary = manifest.and_then(|manifest| manifest.summary::<TrainingSummary>().ok());
-        let loss = summary.map(|summary| summary.fit.final_loss).filter(|loss| *loss > 0.0);
+        let loss = summary
+            .map(|summary| summary.fit.final_loss)
+            .filter(|loss| *loss > 0.0);
         if loss.is_none() && base.probe.is_none() {
             continue;
         }
@@ -80,13 +97,17 @@ pub(crate) fn bases(
             Some((test, at)) => {
                 let analysis = probes[test];
                 let chance = chance(analysis.experiment);
-                let accuracy = analysis.estimate(at, "accuracy").expect("a probe is a classifier");
+                let accuracy = analysis
+                    .estimate(at, "accuracy")
+                    .expect("a probe is a classifier");
                 let learnt = accuracy.ci95.is_some_and(|[low, _]| low > chance);
                 artifacts.extend(analysis.experiment.arms[at].artifacts());
                 if !learnt {
                     let reached = Unit::Score.estimate(accuracy.mean, accuracy.ci95);
                     let what = if base.strong { "strong base" } else { "base" };
-                    let loss = loss.map_or(String::new(), |loss| format!(" after a final loss of {loss:.3}"));
+                    let loss = loss.map_or(String::new(), |loss| {
+                        format!(" after a final loss of {loss:.3}")
+                    });
                     let sentence = format!(
                         "The {what} {named} did not learn{loss}: a probe on what it makes of words has accuracy {reached}, and chance is {}",
                         score(chance)
@@ -124,7 +145,12 @@ pub(crate) fn bases(
 /// The share of the most frequent class in the test, or one class of as many as there are.
 fn chance(experiment: &Experiment) -> f64 {
     let mut counts = vec![0usize; experiment.classes.len()];
-    for gold in experiment.items.iter().flatten().filter_map(|item| item.gold) {
+    for gold in experiment
+        .items
+        .iter()
+        .flatten()
+        .filter_map(|item| item.gold)
+    {
         counts[gold as usize] += 1;
     }
     let all: usize = counts.iter().sum();

@@ -41,7 +41,9 @@ const CLAIMS: [Claim; 4] = [
         says: "ends below the base",
     },
     Claim {
-        about: |lesson| !lesson.imitates() && matches!(lesson.rule.as_deref(), Some("tied" | "shuffled")),
+        about: |lesson| {
+            !lesson.imitates() && matches!(lesson.rule.as_deref(), Some("tied" | "shuffled"))
+        },
         holds: |gain| !gain.shown(),
         way: "Learning from tied or shuffled pairs",
         says: "is not shown to differ from the base",
@@ -67,22 +69,37 @@ pub(crate) fn findings(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut 
     let mut sentences = Vec::new();
     let mut held = 0;
     for claim in &CLAIMS {
-        let about: Vec<&Gain> = learnt.iter().filter(|(_, lesson, _)| (claim.about)(lesson)).map(|(.., gain)| gain).collect();
+        let about: Vec<&Gain> = learnt
+            .iter()
+            .filter(|(_, lesson, _)| (claim.about)(lesson))
+            .map(|(.., gain)| gain)
+            .collect();
         if about.is_empty() {
             continue;
         }
         let bearing = about.iter().filter(|gain| (claim.holds)(gain)).count();
         held += usize::from(bearing == about.len());
         let noun = if about.len() == 1 { "arm" } else { "arms" };
-        sentences.push(format!("{} {} in {bearing} of {} {noun}.", claim.way, claim.says, about.len()));
+        sentences.push(format!(
+            "{} {} in {bearing} of {} {noun}.",
+            claim.way,
+            claim.says,
+            about.len()
+        ));
     }
     if let tested @ 2.. = sentences.len() {
-        let seen = if held == tested { "is seen" } else { "is not seen" };
+        let seen = if held == tested {
+            "is seen"
+        } else {
+            "is not seen"
+        };
         sentences.push(format!(
             "The paper's shape (above the base with the delta, below with reversed pairs, no difference from ties, nothing \
              gained by imitation) {seen}: {held} of the {tested} claims that were tested hold in every arm."
         ));
-        sentences.into_iter().for_each(|sentence| page.finding(sentence));
+        sentences
+            .into_iter()
+            .for_each(|sentence| page.finding(sentence));
     }
     extrapolation(analysis, &learnt, page);
 }
@@ -121,6 +138,7 @@ fn extrapolation(analysis: &Analysis<'_>, learnt: &[(usize, &Lesson, Gain)], pag
             arms.len()
         ));
     } else {
-        arms.into_iter().for_each(|(sentence, _)| page.finding(sentence));
+        arms.into_iter()
+            .for_each(|(sentence, _)| page.finding(sentence));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use w2s_artifact::ArtifactRef;
-use w2s_stats::bootstrap::Estimate;
+use w2s_stats::Estimate;
 
 use super::Page;
 use super::against_base::bracketed;
@@ -11,7 +11,9 @@ use super::training::{Models, other_steps};
 use crate::analysis::Analysis;
 use crate::format::count;
 use crate::metric::Better;
-use crate::section::{Cell, Chart, Drawing, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone};
+use crate::section::{
+    Cell, Chart, Drawing, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone,
+};
 
 /// Tones of arms without a meaning of their own.
 const TONES: [Tone; 4] = [Tone::Student, Tone::Ceiling, Tone::Teacher, Tone::Baseline];
@@ -37,9 +39,15 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     let mut curves: Vec<Curve> = Vec::new();
     let mut seen = HashSet::new();
     let point = |at: usize, steps: u64| {
-        let value = analysis.estimate(at, &metric.key).filter(|value| value.mean.is_some())?;
+        let value = analysis
+            .estimate(at, &metric.key)
+            .filter(|value| value.mean.is_some())?;
         let artifacts = experiment.arms[at].artifacts().collect();
-        Some(Point { steps, value, artifacts })
+        Some(Point {
+            steps,
+            value,
+            artifacts,
+        })
     };
     for (at, arm) in experiment.arms.iter().enumerate() {
         let Some(meant) = arm.stop else { continue };
@@ -55,7 +63,11 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
         let known = known.unwrap_or_else(|| {
             curves.push(Curve {
                 arm: arm.family.clone(),
-                points: arm.base.and_then(|base| point(base, 0)).into_iter().collect(),
+                points: arm
+                    .base
+                    .and_then(|base| point(base, 0))
+                    .into_iter()
+                    .collect(),
             });
             curves.len() - 1
         });
@@ -67,7 +79,10 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     let mut section = Section::new(
         "stopping",
         "When to stop",
-        format!("{} against training steps, with 95 % intervals.", metric.name),
+        format!(
+            "{} against training steps, with 95 % intervals.",
+            metric.name
+        ),
     );
     let mut table = Table::new("stopping", &["arm|Arm", ">steps|Steps", ">value|Value"]);
     let (mut lines, mut legend) = (Vec::new(), Vec::new());
@@ -79,7 +94,12 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
                 at: [point.steps as f64, point.value.mean?],
                 interval: point.value.ci95,
                 share: None,
-                title: format!("{}, {} steps: {}", curve.arm, count(point.steps), bracketed(&point.value)),
+                title: format!(
+                    "{}, {} steps: {}",
+                    curve.arm,
+                    count(point.steps),
+                    bracketed(&point.value)
+                ),
             })
         });
         lines.push(Line {
@@ -109,7 +129,9 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
         level,
         ..Plot::new(Size::Wide, "training steps", lines)
     };
-    section.charts.push(Chart::new("", Drawing::Plot(plot)).legend(&legend));
+    section
+        .charts
+        .push(Chart::new("", Drawing::Plot(plot)).legend(&legend));
     section.tables.push(table);
     page.section(section);
 }
@@ -117,14 +139,30 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
 /// Where a curve is best, and where it ends.
 fn best(curve: &Curve, better: Better) -> Option<String> {
     let sign = if better == Better::Lower { -1.0 } else { 1.0 };
-    let value = |point: &Point| point.value.mean.map_or(f64::NEG_INFINITY, |mean| sign * mean);
-    let best = curve.points.iter().max_by(|a, b| value(a).total_cmp(&value(b)))?;
+    let value = |point: &Point| {
+        point
+            .value
+            .mean
+            .map_or(f64::NEG_INFINITY, |mean| sign * mean)
+    };
+    let best = curve
+        .points
+        .iter()
+        .max_by(|a, b| value(a).total_cmp(&value(b)))?;
     let last = curve.points.last()?;
     let end = match std::ptr::eq(best, last) {
         true => "that is its last score".to_owned(),
-        false => format!("after {} steps it is at {}", count(last.steps), bracketed(&last.value)),
+        false => format!(
+            "after {} steps it is at {}",
+            count(last.steps),
+            bracketed(&last.value)
+        ),
     };
-    let word = if better == Better::Lower { "lowest" } else { "highest" };
+    let word = if better == Better::Lower {
+        "lowest"
+    } else {
+        "highest"
+    };
     Some(format!(
         "{} is {word} after {} steps, at {}; {end}.",
         curve.arm,

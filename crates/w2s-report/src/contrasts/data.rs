@@ -18,13 +18,24 @@ pub(crate) fn section(data: &[&Data], page: &mut Page) {
     let Some(first) = data.first() else { return };
     let mut table = Table::new(
         "splits",
-        &["examples|Examples", ">source|Source rows", "dropped|Dropped", ">gold|Gold", ">transfer|Transfer", ">test|Test"],
+        &[
+            "examples|Examples",
+            ">source|Source rows",
+            "dropped|Dropped",
+            ">gold|Gold",
+            ">transfer|Transfer",
+            ">test|Test",
+        ],
     );
     let mut seen = HashSet::new();
     for data in data.iter().filter(|data| seen.insert(data.reference)) {
         let plan = &data.summary.plan;
         let split = |split: &SplitCount| {
-            let classes: Vec<String> = split.per_class.iter().map(|&rows| count(rows as u64)).collect();
+            let classes: Vec<String> = split
+                .per_class
+                .iter()
+                .map(|&rows| count(rows as u64))
+                .collect();
             Cell {
                 text: format!("{} ({})", count(split.rows as u64), classes.join(" / ")),
                 value: Some(split.rows as f64),
@@ -36,7 +47,11 @@ pub(crate) fn section(data: &[&Data], page: &mut Page) {
             vec![
                 Cell::text(data.reference.short()),
                 Cell::count(plan.source_rows),
-                Cell::text(dropped(&plan.dropped).unwrap_or("none".to_owned()).replace("dropped: ", "")),
+                Cell::text(
+                    dropped(&plan.dropped)
+                        .unwrap_or("none".to_owned())
+                        .replace("dropped: ", ""),
+                ),
                 split(&plan.splits.gold),
                 split(&plan.splits.transfer),
                 split(&plan.splits.test),
@@ -69,16 +84,28 @@ impl Asked {
         if reference.kind == Kind::Prompts {
             let prompts: Vec<Prompt> = artifact.records()?;
             return Ok(Self {
-                prompts: prompts.iter().map(|prompt| prompt_fingerprint(&prompt.messages)).collect(),
+                prompts: prompts
+                    .iter()
+                    .map(|prompt| prompt_fingerprint(&prompt.messages))
+                    .collect(),
                 pairs: Vec::new(),
             });
         }
         let pairs: Vec<Pair> = artifact.records()?;
         Ok(Self {
-            prompts: pairs.iter().map(|pair| prompt_fingerprint(&pair.messages)).collect(),
+            prompts: pairs
+                .iter()
+                .map(|pair| prompt_fingerprint(&pair.messages))
+                .collect(),
             pairs: pairs
                 .into_iter()
-                .map(|pair| (prompt_fingerprint(&pair.messages), pair.chosen.text, pair.rejected.text))
+                .map(|pair| {
+                    (
+                        prompt_fingerprint(&pair.messages),
+                        pair.chosen.text,
+                        pair.rejected.text,
+                    )
+                })
                 .collect(),
         })
     }
@@ -107,7 +134,8 @@ pub(crate) fn leaks(experiment: &Experiment, lineage: &Lineage<'_>, page: &mut P
         }
     }
     for ((test, training), arms) in compared {
-        let read = Asked::read(test, lineage).and_then(|test| Ok((test, Asked::read(training, lineage)?)));
+        let read =
+            Asked::read(test, lineage).and_then(|test| Ok((test, Asked::read(training, lineage)?)));
         let Ok((asked, learnt)) = read else { continue };
         let arms = list(&arms);
         let in_training = |what: &str, n: usize, of: usize| {
@@ -119,9 +147,17 @@ pub(crate) fn leaks(experiment: &Experiment, lineage: &Lineage<'_>, page: &mut P
             )
         };
         let known: HashSet<_> = learnt.pairs.iter().collect();
-        let pairs = asked.pairs.iter().filter(|pair| known.contains(pair)).count();
+        let pairs = asked
+            .pairs
+            .iter()
+            .filter(|pair| known.contains(pair))
+            .count();
         let known: HashSet<u64> = learnt.prompts.iter().copied().collect();
-        let prompts = asked.prompts.iter().filter(|prompt| known.contains(prompt)).count();
+        let prompts = asked
+            .prompts
+            .iter()
+            .filter(|prompt| known.contains(prompt))
+            .count();
         if pairs > 0 {
             page.warning(in_training("pairs", pairs, asked.pairs.len()));
         }

@@ -1,21 +1,17 @@
 //! Gain over the base against the pairs that an arm learnt from.
 
-use std::iter;
-
-use w2s_stats::bootstrap::{Estimate, Series};
-use w2s_stats::metrics;
+use w2s_stats::correlation::spearman;
+use w2s_stats::{Estimate, Series, metrics};
 
 use super::Page;
 use super::against_base::{bracketed, gain, scored};
 use super::training::Models;
 use crate::analysis::Analysis;
-use crate::format::score;
+use crate::format::{p_value, score};
 use crate::section::{
-    Cell, Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone,
+    Cell, Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table,
+    Tone,
 };
-
-/// A rank correlation over fewer arms says nothing: among five, one order of 120 is perfect by chance.
-const FEWEST_ARMS: usize = 6;
 
 /// One arm on the ladder.
 struct Step {
@@ -45,31 +41,42 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     let mut section = Section::new(
         "ladder",
         "Ladder",
-        format!("Gain over the base in {}, by the pairs that an arm learnt from.", metric.name),
+        format!(
+            "Gain over the base in {}, by the pairs that an arm learnt from.",
+            metric.name
+        ),
     );
     if let Some(map) = map(analysis, &steps, &rungs) {
         section.text.push("Under each name: the mean score of its answers. In each cell: the gain, in parentheses where its interval holds zero, and the mean delta of the pairs.".to_owned());
         section.charts.push(map);
     }
     let x: [(&str, &str, fn(&Step) -> Option<f64>); 2] = [
-        ("Gain against delta", "mean delta of the pairs", |step| step.delta),
-        ("Gain against chosen quality", "mean score of the chosen answers", |step| step.chosen_score),
+        ("Gain against delta", "mean delta of the pairs", |step| {
+            step.delta
+        }),
+        (
+            "Gain against chosen quality",
+            "mean score of the chosen answers",
+            |step| step.chosen_score,
+        ),
     ];
     for (title, label, of) in x {
-        section.charts.extend(scatter(analysis, &steps, title, label, of));
+        section
+            .charts
+            .extend(scatter(analysis, &steps, title, label, of));
         let preference = steps.iter().filter(|step| step.preference);
-        let known: Vec<(f64, &Step)> = preference.filter_map(|step| Some((of(step)?, step))).collect();
+        let known: Vec<(f64, &Step)> = preference
+            .filter_map(|step| Some((of(step)?, step)))
+            .collect();
         let places: Vec<f64> = known.iter().map(|(x, _)| *x).collect();
         let series: Vec<&Series> = known.iter().map(|(_, step)| &step.series).collect();
-        if let Some(correlation) = rank_correlation(&places, &series) {
-            let estimate = correlation.estimate(known.iter().map(|(_, step)| step.gain.n).sum());
-            if estimate.mean.is_some() {
-                page.finding(format!(
-                    "Over {} preference arms, the gain and the {label} have the rank correlation {}.",
-                    known.len(),
-                    bracketed(&estimate)
-                ));
-            }
+        if let Some(found) = spearman(&places, &series) {
+            page.finding(format!(
+                "Over {} preference arms, the gain and the {label} have the rank correlation {} (p {}).",
+                found.arms,
+                score(found.value),
+                p_value(found.p)
+            ));
         }
     }
     let mut table = Table::new(
@@ -106,7 +113,12 @@ fn steps(analysis: &Analysis<'_>, models: &Models<'_>) -> Vec<Step> {
     let experiment = analysis.experiment;
     let metric = experiment.metric();
     let mut steps = Vec::new();
-    for (at, arm) in experiment.arms.iter().enumerate().filter(|(_, arm)| !arm.on_curve()) {
+    for (at, arm) in experiment
+        .arms
+        .iter()
+        .enumerate()
+        .filter(|(_, arm)| !arm.on_curve())
+    {
         let (Some(base), Some(gain)) = (arm.base, gain(analysis, at, metric)) else {
             continue;
         };
@@ -132,7 +144,9 @@ fn steps(analysis: &Analysis<'_>, models: &Models<'_>) -> Vec<Step> {
     }
     let rungs = rungs(&steps);
     for step in &mut steps {
-        let rung = rungs.iter().find(|(name, _)| Some(name) == step.chosen.as_ref());
+        let rung = rungs
+            .iter()
+            .find(|(name, _)| Some(name) == step.chosen.as_ref());
         step.chosen_score = step.chosen_score.or(rung.and_then(|(_, score)| *score));
     }
     steps
@@ -154,15 +168,20 @@ fn rungs(steps: &[Step]) -> Vec<(String, Option<f64>)> {
         }
     }
     let rungs = found.into_iter();
-    let mut rungs: Vec<(String, Option<f64>)> =
-        rungs.map(|(name, scores)| (name.clone(), metrics::mean(&scores))).collect();
+    let mut rungs: Vec<(String, Option<f64>)> = rungs
+        .map(|(name, scores)| (name.clone(), metrics::mean(&scores)))
+        .collect();
     let place = |rung: &(String, Option<f64>)| rung.1.unwrap_or(f64::INFINITY);
     rungs.sort_by(|a, b| place(a).total_cmp(&place(b)));
     rungs
 }
 
 fn map(analysis: &Analysis<'_>, steps: &[Step], rungs: &[(String, Option<f64>)]) -> Option<Chart> {
-    let place = |name: &Option<String>| rungs.iter().position(|(rung, _)| Some(rung) == name.as_ref());
+    let place = |name: &Option<String>| {
+        rungs
+            .iter()
+            .position(|(rung, _)| Some(rung) == name.as_ref())
+    };
     let metric = analysis.experiment.metric();
     let cells: Vec<HeatCell> = steps
         .iter()
@@ -172,10 +191,17 @@ fn map(analysis: &Analysis<'_>, steps: &[Step], rungs: &[(String, Option<f64>)])
                 true => Some(place(&step.rejected)?),
                 false => None,
             };
-            let shown = step.gain.ci95.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
+            let shown = step
+                .gain
+                .ci95
+                .is_some_and(|[low, high]| low > 0.0 || high < 0.0);
             let delta = step.delta.filter(|_| step.preference);
             Some(HeatCell {
-                title: format!("{}: {}", analysis.experiment.arms[step.at].name, bracketed(&step.gain)),
+                title: format!(
+                    "{}: {}",
+                    analysis.experiment.arms[step.at].name,
+                    bracketed(&step.gain)
+                ),
                 row: place(&step.chosen)?,
                 column,
                 tone: match metric.is_better(value) {
@@ -214,7 +240,11 @@ fn scatter(
                 at: [x(step)?, step.gain.mean?],
                 interval: step.gain.ci95,
                 share: None,
-                title: format!("{}: {}", analysis.experiment.arms[step.at].name, bracketed(&step.gain)),
+                title: format!(
+                    "{}: {}",
+                    analysis.experiment.arms[step.at].name,
+                    bracketed(&step.gain)
+                ),
             })
         });
         match preference {
@@ -240,79 +270,11 @@ fn scatter(
     })
 }
 
-/// Spearman's correlation of `x` with the means, with the values of each seed and with those of each draw.
-fn rank_correlation(x: &[f64], series: &[&Series]) -> Option<Series> {
-    if x.len() < FEWEST_ARMS {
-        return None;
-    }
-    let x = ranks(x);
-    let against = |value: &dyn Fn(&Series) -> f64| {
-        let y: Vec<f64> = series.iter().map(|series| value(series)).collect();
-        correlation(&x, &ranks(&y))
-    };
-    let first = series[0];
-    Some(Series {
-        mean: against(&|series| series.mean),
-        per_seed: (0..first.per_seed.len())
-            .map(|seed| against(&|series| series.per_seed[seed]))
-            .collect(),
-        draws: (0..first.draws.len())
-            .map(|draw| against(&|series| series.draws[draw]))
-            .collect(),
-    })
-}
-
-/// Ranks from 0; equal values share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    values
-        .iter()
-        .map(|value| {
-            let below = values.iter().filter(|other| *other < value).count();
-            let equal = values.iter().filter(|other| *other == value).count();
-            below as f64 + (equal - 1) as f64 / 2.0
-        })
-        .collect()
-}
-
-/// Pearson's correlation; not a number where one side is constant.
-fn correlation(x: &[f64], y: &[f64]) -> f64 {
-    let n = x.len() as f64;
-    let centred = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / n;
-        values.iter().map(|value| value - mean).collect::<Vec<_>>()
-    };
-    let dot = |a: &[f64], b: &[f64]| iter::zip(a, b).map(|(a, b)| a * b).sum::<f64>();
-    let (x, y) = (centred(x), centred(y));
-    let lengths = dot(&x, &x) * dot(&y, &y);
-    match lengths > 0.0 {
-        true => dot(&x, &y) / lengths.sqrt(),
-        false => f64::NAN,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use w2s_stats::Design;
 
-    #[test]
-    fn rank_correlation_by_hand() {
-        assert_eq!(ranks(&[3.0, 1.0, 3.0, 7.0]), [1.5, 0.0, 1.5, 3.0]);
-        let series = |mean: f64| Series {
-            mean,
-            per_seed: vec![mean],
-            draws: vec![mean, -mean],
-        };
-        // Two neighbours change places: 1 - 6 (1 + 1) / (6 * 35); the second draw turns the order around.
-        let gains = [0.1, 0.3, 0.2, 0.4, 0.5, 0.6].map(series);
-        let gains: Vec<&Series> = gains.iter().collect();
-        let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let found = rank_correlation(&x, &gains).unwrap();
-        let expected = 1.0 - 12.0 / 210.0;
-        assert!((found.mean - expected).abs() < 1e-12);
-        assert!((found.draws[1] + expected).abs() < 1e-12);
-        assert!(rank_correlation(&x[..5], &gains[..5]).is_none(), "five arms are too few");
-        assert!(rank_correlation(&[1.0; 6], &gains).unwrap().mean.is_nan());
-    }
+    use super::*;
 
     #[test]
     fn rungs_are_ordered_by_the_score_of_their_answers() {
@@ -323,17 +285,8 @@ mod tests {
             rejected: Some(rejected.into()),
             delta: scores.map(|(chosen, rejected)| chosen - rejected),
             chosen_score: scores.map(|(chosen, _)| chosen),
-            gain: Estimate {
-                mean: None,
-                ci95: None,
-                per_seed: vec![],
-                n: 0,
-            },
-            series: Series {
-                mean: 0.0,
-                per_seed: vec![],
-                draws: vec![],
-            },
+            gain: Estimate::default(),
+            series: Design::new(&[vec![0]]).mean(&[[0.0]]),
         };
         // `mini` has 0.75 in one set of pairs and 0.25 in another.
         let scored = [

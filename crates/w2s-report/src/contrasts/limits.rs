@@ -16,9 +16,14 @@ const FEW_ITEMS: usize = 200;
 pub(crate) fn warnings(analysis: &Analysis<'_>, page: &mut Page) {
     let experiment = analysis.experiment;
     if experiment.classifies() {
-        for (role, name) in [(Role::Teacher, "weak teacher"), (Role::Ceiling, "strong ceiling")] {
+        for (role, name) in [
+            (Role::Teacher, "weak teacher"),
+            (Role::Ceiling, "strong ceiling"),
+        ] {
             if experiment.of_role(role).next().is_none() {
-                page.warning(format!("there is no {name} among the predictions, so there is no PGR"));
+                page.warning(format!(
+                    "there is no {name} among the predictions, so there is no PGR"
+                ));
             }
             for at in experiment.of_role(role) {
                 if let Some(warning) = no_better_than_trivial(analysis, at, name) {
@@ -42,10 +47,8 @@ pub(crate) fn warnings(analysis: &Analysis<'_>, page: &mut Page) {
             ));
         }
     }
-    match experiment.seeds.len() {
-        1 => page.warning("single seed: the intervals hold nothing of the spread between seeds".to_owned()),
-        2 => page.warning("two seeds: the intervals say little about the spread between seeds; three is the usual minimum".to_owned()),
-        _ => {}
+    for caution in analysis.design.cautions() {
+        page.warning(caution);
     }
     let fewest = experiment.items.iter().map(Vec::len).min().unwrap_or(0);
     if fewest < FEW_ITEMS {
@@ -71,8 +74,12 @@ fn no_better_than_trivial(analysis: &Analysis<'_>, at: usize, what: &str) -> Opt
         .of_role(Role::Baseline)
         .filter_map(|at| Some((at, accuracy(at)?)))
         .collect();
-    let majority = baselines.iter().find(|(at, _)| experiment.arms[*at].name == "majority-class");
-    let floor = majority.and_then(|(_, majority)| majority.mean).map_or(chance, |share| share.max(chance));
+    let majority = baselines
+        .iter()
+        .find(|(at, _)| experiment.arms[*at].name == "majority-class");
+    let floor = majority
+        .and_then(|(_, majority)| majority.mean)
+        .map_or(chance, |share| share.max(chance));
     if own.ci95.is_some_and(|[low, _]| low <= floor) {
         return Some(format!(
             "the {what} {name} is not clearly above always answering one class ({})",

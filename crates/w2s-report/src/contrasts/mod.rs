@@ -1,7 +1,7 @@
 //! What is compared with what: each contrast turns an analysed experiment into sections, findings and warnings.
 
-mod agreement;
 mod against_base;
+mod agreement;
 mod answers;
 mod bases;
 mod claims;
@@ -78,7 +78,12 @@ impl Page {
 }
 
 /// Everything about one test.
-pub(crate) fn experiment(analysis: &Analysis<'_>, data: &[&Data], lineage: &Lineage<'_>, draws: usize, page: &mut Page) {
+pub(crate) fn experiment(
+    analysis: &Analysis<'_>,
+    data: &[&Data],
+    lineage: &Lineage<'_>,
+    page: &mut Page,
+) {
     let experiment = analysis.experiment;
     let models = training::Models::new(experiment, lineage);
     let recovery = recovered::recover(analysis);
@@ -87,7 +92,7 @@ pub(crate) fn experiment(analysis: &Analysis<'_>, data: &[&Data], lineage: &Line
         _ => recovered::overview(analysis, &recovery, page),
     }
     limits::warnings(analysis, page);
-    recovered::section(analysis, &recovery, draws, page);
+    recovered::section(analysis, &recovery, page);
     against_base::metrics(analysis, &models, page);
     pairs_of_arms::section(analysis, page);
     claims::findings(analysis, &models, page);
@@ -113,7 +118,11 @@ pub(crate) fn experiment(analysis: &Analysis<'_>, data: &[&Data], lineage: &Line
             arm: arm.name.clone(),
             role: arm.role,
             seeds: arm.own_runs().iter().map(|run| run.seed).collect(),
-            metrics: analysis.metrics().iter().filter_map(|metric| estimate(&metric.key)).collect(),
+            metrics: analysis
+                .metrics()
+                .iter()
+                .filter_map(|metric| estimate(&metric.key))
+                .collect(),
         }
     }));
 }

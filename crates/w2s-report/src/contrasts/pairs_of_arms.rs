@@ -1,10 +1,11 @@
 //! Every student against every other one.
 
 use w2s_artifact::Role;
+use w2s_stats::{Series, pairwise};
 
 use super::{NAMED_ARMS, Page};
-use crate::analysis::{Analysis, holm, p_value};
-use crate::format::{self, Unit, list};
+use crate::analysis::Analysis;
+use crate::format::{Unit, list, p_value};
 use crate::section::{Cell, Section, Table};
 
 /// Below this corrected p a difference is shown.
@@ -18,44 +19,49 @@ pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
         .of_role(Role::Student)
         .filter(|&at| !experiment.arms[at].on_curve())
         .collect();
-    let mut pairs = Vec::new();
-    for (at, &first) in students.iter().enumerate() {
-        for &second in &students[at + 1..] {
-            let difference = analysis.difference(first, second, &metric.key);
-            if let Some(difference) = difference
-                && let Some(p) = p_value(&difference)
-            {
-                pairs.push((first, second, difference, p));
-            }
-        }
-    }
+    let series: Vec<Series> = students.iter().map(|&at| analysis.headline(at)).collect();
+    let n = students
+        .first()
+        .map_or(0, |&at| experiment.arms[at].items());
+    let pairs = pairwise::differences(&series.iter().collect::<Vec<_>>(), n);
     if pairs.is_empty() {
         return;
     }
-    let corrected = holm(&pairs.iter().map(|pair| pair.3).collect::<Vec<_>>());
-    let unit = if metric.key == "accuracy" { Unit::Points } else { metric.unit };
+    let unit = if metric.key == "accuracy" {
+        Unit::Points
+    } else {
+        metric.unit
+    };
     let difference_column = match unit {
         Unit::Points => ">difference|First minus second, points",
         _ => ">difference|First minus second",
     };
     let mut table = Table::new(
         "pairs_of_arms",
-        &["first|First", "second|Second", difference_column, ">p|p", ">p_holm|p after Holm", "shown|"],
+        &[
+            "first|First",
+            "second|Second",
+            difference_column,
+            ">p|p",
+            ">p_holm|p after Holm",
+            "shown|",
+        ],
     );
     let mut shown = Vec::new();
-    for ((first, second, difference, p), corrected) in pairs.iter().zip(&corrected) {
-        let arms = [*first, *second].map(|at| &experiment.arms[at]);
-        let p_cell = |p: f64| Cell {
-            text: format::p_value(p),
-            value: Some(p),
+    for pair in &pairs {
+        let arms = [pair.first, pair.second].map(|at| &experiment.arms[students[at]]);
+        let p = |p: Option<f64>| Cell {
+            text: p.map_or("–".to_owned(), p_value),
+            value: p,
             ..Cell::default()
         };
-        if *corrected < LEVEL {
-            let order = match metric.is_better(difference.mean) {
-                Some(false) => [arms[1], arms[0]],
-                _ => arms,
+        let is_shown = pair.p_holm.is_some_and(|p| p < LEVEL);
+        if is_shown {
+            let (order, word) = match metric.is_better(pair.difference.mean.unwrap_or_default()) {
+                Some(true) => (arms, "is better than"),
+                Some(false) => ([arms[1], arms[0]], "is better than"),
+                None => (arms, "differs from"),
             };
-            let word = if metric.is_better(1.0).is_some() { "is better than" } else { "differs from" };
             shown.push(format!("{} {word} {}", order[0].name, order[1].name));
         }
         table.push(
@@ -63,10 +69,10 @@ pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
             vec![
                 Cell::text(&arms[0].name),
                 Cell::text(&arms[1].name),
-                Cell::estimate(&analysis.estimated(*first, difference), unit),
-                p_cell(*p),
-                p_cell(*corrected),
-                Cell::text(if *corrected < LEVEL { "shown" } else { "not shown" }),
+                Cell::estimate(&pair.difference, unit),
+                p(pair.p),
+                p(pair.p_holm),
+                Cell::text(if is_shown { "shown" } else { "not shown" }),
             ],
             arms.into_iter().flat_map(|arm| arm.artifacts()),
         );

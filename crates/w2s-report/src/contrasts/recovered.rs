@@ -1,7 +1,7 @@
 //! The recovered gap: how much of the way from its teacher to its ceiling each student went.
 
 use w2s_artifact::Role;
-use w2s_stats::bootstrap::Estimate;
+use w2s_stats::Estimate;
 use w2s_stats::metrics::McNemar;
 use w2s_stats::pgr::{self, Recovered};
 
@@ -54,12 +54,17 @@ pub(crate) fn recover(analysis: &Analysis<'_>) -> Recovery {
         if let Some(at) = recovery.gaps.iter().position(known) {
             return at;
         }
-        let series = analysis.headline(ceiling).minus(&analysis.headline(teacher));
+        let series = analysis
+            .headline(ceiling)
+            .minus(&analysis.headline(teacher));
         recovery.gaps.push(Gap {
             teacher,
             ceiling,
             estimate: analysis.estimated(teacher, &series),
-            significant: pgr::gap_significant(&analysis.headline(teacher), &analysis.headline(ceiling)),
+            significant: pgr::gap_significant(
+                &analysis.headline(teacher),
+                &analysis.headline(ceiling),
+            ),
         });
         recovery.gaps.len() - 1
     };
@@ -80,7 +85,9 @@ pub(crate) fn recover(analysis: &Analysis<'_>) -> Recovery {
             Some(pgr::recovered(&of(teacher)?, &of(arm)?, &of(ceiling)?))
         };
         let key = &experiment.metric().key;
-        let Some(recovered) = share(key) else { continue };
+        let Some(recovered) = share(key) else {
+            continue;
+        };
         let difference = analysis.headline(arm).minus(&analysis.headline(teacher));
         let tests = analysis.mcnemar(arm, teacher, key);
         recovery.students.push(Student {
@@ -111,10 +118,13 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
             ">seeds|Each seed",
             ">pgr|PGR",
             ">minus_teacher|Minus its teacher, points",
-            "about|What it is",
         ],
     );
-    let estimate = |at: usize| analysis.estimate(at, &metric.key).expect("the headline's metric");
+    let estimate = |at: usize| {
+        analysis
+            .estimate(at, &metric.key)
+            .expect("the headline's metric")
+    };
     for (at, arm) in experiment.arms.iter().enumerate() {
         let student = recovery.students.iter().find(|student| student.arm == at);
         let pgr = student.map_or(Cell::text("–"), |student| share(&student.recovered));
@@ -134,7 +144,6 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
                 },
                 pgr,
                 difference,
-                Cell::text(arm.about.clone().unwrap_or_default()),
             ],
             arm.artifacts(),
         );
@@ -150,7 +159,10 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
             label: label.to_owned(),
         })
     };
-    let levels = [level(Role::Teacher, "teacher"), level(Role::Ceiling, "ceiling")];
+    let levels = [
+        level(Role::Teacher, "teacher"),
+        level(Role::Ceiling, "ceiling"),
+    ];
     let mut section = Section::new(
         "result",
         "Result",
@@ -158,9 +170,28 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
             "{} of {} test items a seed, seeds {}. Intervals are 95 %; in the chart, large dots are means over seeds, small dots the single seeds.",
             capital(&metric.name),
             items(analysis),
-            list(&experiment.seeds.iter().map(u64::to_string).collect::<Vec<_>>()),
+            list(
+                &experiment
+                    .seeds
+                    .iter()
+                    .map(u64::to_string)
+                    .collect::<Vec<_>>()
+            ),
         ),
     );
+    let trivial = experiment
+        .arms
+        .iter()
+        .filter_map(|arm| Some((&arm.name, arm.about.as_ref()?)));
+    let trivial: Vec<String> = trivial
+        .map(|(name, about)| format!("{name}: {about}"))
+        .collect();
+    if !trivial.is_empty() {
+        section.text.push(format!(
+            "Trivial classifiers stand beside the models. {}.",
+            trivial.join("; ")
+        ));
+    }
     section.charts.push(Chart::new(
         "",
         Drawing::Dots {
@@ -193,7 +224,8 @@ pub(super) fn capital(text: &str) -> String {
 }
 
 fn share(recovered: &Recovered) -> Cell {
-    let remark = (recovered.value.is_some() && !recovered.gap_significant).then_some("gap not significant");
+    let remark =
+        (recovered.value.is_some() && !recovered.gap_significant).then_some("gap not significant");
     Cell {
         text: Unit::Percent.estimate(recovered.value, recovered.ci95),
         value: recovered.value,
@@ -206,22 +238,34 @@ fn share(recovered: &Recovered) -> Cell {
 fn headlines(analysis: &Analysis<'_>, recovery: &Recovery) -> Vec<String> {
     let experiment = analysis.experiment;
     let scored = |at: usize| {
-        let value = analysis.estimate(at, &experiment.metric().key).expect("the headline's metric");
+        let value = analysis
+            .estimate(at, &experiment.metric().key)
+            .expect("the headline's metric");
         scored(&experiment.arms[at].name, &value)
     };
     if recovery.gaps.is_empty() {
-        let missing = match experiment.of_role(Role::Teacher).next() {
-            None => "weak teacher",
-            Some(_) => "strong ceiling",
-        };
-        let arms = (0..experiment.arms.len()).filter(|&at| experiment.arms[at].role != Role::Baseline);
-        let arms: Vec<String> = arms.map(scored).collect();
-        return vec![format!("There is no {missing}, so no gap to recover: {}.", list(&arms))];
+        let arms =
+            (0..experiment.arms.len()).filter(|&at| experiment.arms[at].role != Role::Baseline);
+        let arms = list(&arms.map(scored).collect::<Vec<_>>());
+        let has = |role| experiment.of_role(role).next().is_some();
+        return vec![match (experiment.classifies(), has(Role::Teacher)) {
+            (false, _) => format!(
+                "There is no base to compare with. In {}: {arms}.",
+                experiment.metric().name
+            ),
+            (true, false) => format!("There is no weak teacher, so no gap to recover: {arms}."),
+            (true, true) => format!("There is no strong ceiling, so no gap to recover: {arms}."),
+        }];
     }
     let gaps = recovery.gaps.iter().enumerate();
     gaps.map(|(at, gap)| {
         let students = recovery.students.iter().filter(|student| student.gap == at);
-        headline(analysis, gap, &students.collect::<Vec<_>>(), recovery.gaps.len() > 1)
+        headline(
+            analysis,
+            gap,
+            &students.collect::<Vec<_>>(),
+            recovery.gaps.len() > 1,
+        )
     })
     .collect()
 }
@@ -232,7 +276,10 @@ fn headline(analysis: &Analysis<'_>, gap: &Gap, students: &[&Student], named: bo
         true => format!("{what} {}", experiment.arms[at].name),
         false => what.to_owned(),
     };
-    let (teacher, ceiling) = (arm("weak teacher", gap.teacher), arm("strong ceiling", gap.ceiling));
+    let (teacher, ceiling) = (
+        arm("weak teacher", gap.teacher),
+        arm("strong ceiling", gap.ceiling),
+    );
     let value = |at: usize| score(analysis.headline(at).mean);
     let (low, high) = (value(gap.teacher), value(gap.ceiling));
     let metric = &experiment.metric().name;
@@ -257,7 +304,8 @@ fn headline(analysis: &Analysis<'_>, gap: &Gap, students: &[&Student], named: bo
     }
     let (mut shares, mut unproven, mut worse) = (Vec::new(), Vec::new(), Vec::new());
     for student in students {
-        let (Some(value), Some([low, high])) = (student.recovered.value, student.recovered.ci95) else {
+        let (Some(value), Some([low, high])) = (student.recovered.value, student.recovered.ci95)
+        else {
             continue;
         };
         let name = &experiment.arms[student.arm].name;
@@ -265,7 +313,11 @@ fn headline(analysis: &Analysis<'_>, gap: &Gap, students: &[&Student], named: bo
             true => (" recovers", "95 % interval "),
             false => ("", ""),
         };
-        shares.push(format!("{name}{verb} {} ({label}{})", percent(value), percent_range(low, high)));
+        shares.push(format!(
+            "{name}{verb} {} ({label}{})",
+            percent(value),
+            percent_range(low, high)
+        ));
         if high < 0.0 {
             worse.push(name.clone());
         } else if low <= 0.0 {
@@ -275,7 +327,10 @@ fn headline(analysis: &Analysis<'_>, gap: &Gap, students: &[&Student], named: bo
     let mut text = format!("Of the {size}-point gap {between}, {}.", list(&shares));
     match &unproven[..] {
         [] => {}
-        [name] => text += &format!(" The interval of {name} holds zero: it is not shown to beat the teacher."),
+        [name] => {
+            text +=
+                &format!(" The interval of {name} holds zero: it is not shown to beat the teacher.")
+        }
         names => {
             text += &format!(
                 " The intervals of {} hold zero: they are not shown to beat the teacher.",
@@ -294,14 +349,18 @@ fn headline(analysis: &Analysis<'_>, gap: &Gap, students: &[&Student], named: bo
 pub(super) fn scored(name: &str, value: &Estimate) -> String {
     let mean = value.mean.map_or("unknown".to_owned(), score);
     match value.ci95 {
-        Some([low, high]) => format!("{name} {mean} (95 % interval {} to {})", score(low), score(high)),
+        Some([low, high]) => format!(
+            "{name} {mean} (95 % interval {} to {})",
+            score(low),
+            score(high)
+        ),
         None => format!("{name} {mean}"),
     }
 }
 
 /// The shares in detail, and what keeps them from being quoted.
-pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize, page: &mut Page) {
-    warnings(analysis, recovery, draws, page);
+pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
+    warnings(analysis, recovery, page);
     if recovery.students.is_empty() {
         return;
     }
@@ -310,7 +369,13 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize
         .iter()
         .map(|key| format!(">pgr_{key}|PGR of {}", crate::metric::Metric::new(key).name))
         .collect();
-    let mut columns = vec!["arm|Student", "teacher|Its teacher", "ceiling|Its ceiling", ">pgr|PGR", ">seeds|Each seed"];
+    let mut columns = vec![
+        "arm|Student",
+        "teacher|Its teacher",
+        "ceiling|Its ceiling",
+        ">pgr|PGR",
+        ">seeds|Each seed",
+    ];
     columns.extend(others.iter().map(|column| &column[..]));
     columns.extend([">minus_teacher|Minus its teacher, points", ">p|McNemar p"]);
     let mut table = Table::new("pgr", &columns);
@@ -326,7 +391,12 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize
             share(recovered),
             Cell::seeds(&recovered.per_seed, Unit::Percent),
         ];
-        cells.extend(student.others.iter().map(|other| other.as_ref().map_or(Cell::text("–"), share)));
+        cells.extend(
+            student
+                .others
+                .iter()
+                .map(|other| other.as_ref().map_or(Cell::text("–"), share)),
+        );
         cells.push(Cell::estimate(&student.difference, Unit::Points));
         cells.push(match student.mcnemar {
             Some(test) => Cell {
@@ -336,7 +406,9 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize
             },
             None => Cell::text("–"),
         });
-        let artifacts = [arm, relatives[0], relatives[1]].into_iter().flat_map(|arm| arm.artifacts());
+        let artifacts = [arm, relatives[0], relatives[1]]
+            .into_iter()
+            .flat_map(|arm| arm.artifacts());
         table.push(Some(arm.role), cells, artifacts);
         if let Some(mean) = recovered.value {
             dots.push(Dot {
@@ -352,12 +424,18 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize
     let mut section = Section::new(
         "pgr",
         "Performance gap recovered",
-        "(student − teacher) / (ceiling − teacher), never clipped: 0 % imitates the teacher, 100 % reaches the ceiling. It is the ratio of means over seeds; draws in which the ceiling is not above the teacher have none and are left out.",
+        "(student − teacher) / (ceiling − teacher), never clipped: 0 % imitates the teacher, 100 % reaches the ceiling. It is the ratio of means over seeds, with Fieller's interval: none unless the gap is shown.",
     );
     section.text.extend(recovery.gaps.iter().map(|gap| {
         let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| &experiment.arms[at].name);
-        let interval = gap.estimate.ci95.map_or(String::new(), |[low, high]| format!(" [{}, {}]", points(low), points(high)));
-        let remark = if gap.significant { "" } else { ", gap not significant" };
+        let interval = gap.estimate.ci95.map_or(String::new(), |[low, high]| {
+            format!(" [{}, {}]", points(low), points(high))
+        });
+        let remark = if gap.significant {
+            ""
+        } else {
+            ", gap not significant"
+        };
         format!(
             "The gap from {teacher} to {ceiling} is {}{interval} points{remark}.",
             points(gap.estimate.mean.unwrap_or_default())
@@ -387,7 +465,7 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize
     page.section(section);
 }
 
-fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize, page: &mut Page) {
+fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
     let experiment = analysis.experiment;
     for gap in &recovery.gaps {
         let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| &experiment.arms[at].name);
@@ -416,16 +494,4 @@ fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, draws: usize, page: &m
             ));
         }
     }
-    for student in &recovery.students {
-        let recovered = &student.recovered;
-        if recovered.value.is_some() && recovered.undefined_draws > 0 {
-            page.warning(format!(
-                "the PGR interval of {} leaves out {} of {} draws, in which the ceiling is not above the teacher",
-                experiment.arms[student.arm].name,
-                count(recovered.undefined_draws as u64),
-                count(draws as u64)
-            ));
-        }
-    }
 }
-

@@ -47,13 +47,26 @@ fn cosine(value: f64) -> String {
 }
 
 fn closed_form(study: &Study) -> Table {
-    let simulations = study.cases.first().map_or(&[][..], |case| &case.simulations);
+    let simulations = study
+        .cases
+        .first()
+        .map_or(&[][..], |case| &case.simulations);
     let simulated = simulations.iter().map(|simulation| {
         let n = count(simulation.dimension as u64);
         format!(">d{0}|d = {n}: rising, best, limit", simulation.dimension)
     });
-    let fixed = ["case|Case", ">best|Best cosine", ">limit|Limit", ">step|t*, steps", ">accuracy|Accuracy, start, best"];
-    let columns: Vec<String> = fixed.map(str::to_owned).into_iter().chain(simulated).collect();
+    let fixed = [
+        "case|Case",
+        ">best|Best cosine",
+        ">limit|Limit",
+        ">step|t*, steps",
+        ">accuracy|Accuracy, start, best",
+    ];
+    let columns: Vec<String> = fixed
+        .map(str::to_owned)
+        .into_iter()
+        .chain(simulated)
+        .collect();
     let columns: Vec<&str> = columns.iter().map(|column| &column[..]).collect();
     let mut table = Table::new("closed_form", &columns).titled("Closed form against simulation");
     for case in &study.cases {
@@ -68,10 +81,15 @@ fn closed_form(study: &Study) -> Table {
             number(form.best_cosine),
             number(form.limit),
             Cell::text(format!("{:.1}", case.best_step)),
-            Cell::text(format!("{}, {}", cosine(form.accuracy_start), cosine(form.accuracy_best))),
+            Cell::text(format!(
+                "{}, {}",
+                cosine(form.accuracy_start),
+                cosine(form.accuracy_best)
+            )),
         ];
         cells.extend(case.simulations.iter().map(|simulation| {
-            let mean = |mean: w2s_theory::Mean| format!("{} ± {}", cosine(mean.mean), cosine(mean.stderr));
+            let mean =
+                |mean: w2s_theory::Mean| format!("{} ± {}", cosine(mean.mean), cosine(mean.stderr));
             Cell::text(format!(
                 "{}, {}, {}",
                 percent(simulation.rising.mean),
@@ -85,10 +103,14 @@ fn closed_form(study: &Study) -> Table {
 }
 
 fn in_expectation(study: &Study) -> Table {
-    let columns: Vec<String> = Arm::ALL.iter().map(|arm| format!(">{0}|{0}", arm.name())).collect();
+    let columns: Vec<String> = Arm::ALL
+        .iter()
+        .map(|arm| format!(">{0}|{0}", arm.name()))
+        .collect();
     let mut all = vec!["case|Case"];
     all.extend(columns.iter().map(|column| &column[..]));
-    let mut table = Table::new("in_expectation", &all).titled("Training in expectation: best cosine (step) → end");
+    let mut table = Table::new("in_expectation", &all)
+        .titled("Training in expectation: best cosine (step) → end");
     for case in &study.cases {
         let mut cells = vec![Cell::text(case_name(case))];
         cells.extend(Arm::ALL.iter().map(|&arm| {
@@ -110,7 +132,10 @@ fn in_expectation(study: &Study) -> Table {
 /// Training in expectation, thin lines for finite batches, a mark at the best step of the closed form.
 fn chart(case: &CaseStudy) -> Chart {
     let line = |trajectory: &Trajectory, seed: Option<u64>| {
-        let points = trajectory.points.iter().map(|point| [point.step as f64, point.cosine]);
+        let points = trajectory
+            .points
+            .iter()
+            .map(|point| [point.step as f64, point.cosine]);
         let title = match seed {
             Some(seed) => format!("{}, batches, seed {seed}", trajectory.arm),
             None => format!("{}, in expectation", trajectory.arm),
@@ -120,15 +145,25 @@ fn chart(case: &CaseStudy) -> Chart {
         Line { faint, ..curve }
     };
     let best = |trajectory: &Trajectory| {
-        let Point { step, cosine: best, .. } = trajectory.best;
-        let title = format!("{}: best cosine {} after {} steps", trajectory.arm, cosine(best), count(step as u64));
+        let Point {
+            step, cosine: best, ..
+        } = trajectory.best;
+        let title = format!(
+            "{}: best cosine {} after {} steps",
+            trajectory.arm,
+            cosine(best),
+            count(step as u64)
+        );
         let spot = Spot {
             title,
             ..Spot::bare([step as f64, best])
         };
         Line::marks(tone(trajectory.arm), Mark::Dot, vec![spot])
     };
-    let runs = case.sgd.iter().map(|run| line(&run.trajectory, Some(run.seed)));
+    let runs = case
+        .sgd
+        .iter()
+        .map(|run| line(&run.trajectory, Some(run.seed)));
     let flow = case.flow.iter().map(|trajectory| line(trajectory, None));
     let lines = runs.chain(flow).chain(case.flow.iter().map(best)).collect();
     let plot = Plot {
@@ -159,7 +194,10 @@ fn in_words(study: &Study) -> String {
         let trajectory = case.flow.iter().find(|trajectory| trajectory.arm == arm);
         trajectory.map_or(0.0, |trajectory| trajectory.best.cosine)
     };
-    let gap = study.cases.iter().filter(|case| case.closed_form.rise > 0.0);
+    let gap = study
+        .cases
+        .iter()
+        .filter(|case| case.closed_form.rise > 0.0);
     let gap: Vec<&CaseStudy> = gap.collect();
     let of = |test: &dyn Fn(&CaseStudy) -> bool| gap.iter().filter(|case| test(case)).count();
     let lifted = of(&|case| best(case, Arm::Delta) > case.case.student());

@@ -106,7 +106,11 @@ impl<'a> Models<'a> {
             logs: Vec::new(),
             unreadable: Vec::new(),
         };
-        models.lessons = experiment.arms.iter().map(|arm| models.learnt(arm)).collect();
+        models.lessons = experiment
+            .arms
+            .iter()
+            .map(|arm| models.learnt(arm))
+            .collect();
         models.read_logs();
         models
     }
@@ -122,7 +126,11 @@ impl<'a> Models<'a> {
 
     fn learnt(&self, arm: &Arm) -> Option<Lesson> {
         let models = self.manifests(arm)?;
-        let method = models.first().filter(|model| model.stage != "base")?.operation.clone();
+        let method = models
+            .first()
+            .filter(|model| model.stage != "base")?
+            .operation
+            .clone();
         let mut lesson = Lesson {
             method,
             rule: None,
@@ -132,7 +140,9 @@ impl<'a> Models<'a> {
         };
         let (mut deltas, mut scores) = (Vec::new(), Vec::new());
         for model in &models {
-            let pairs = model.input("pairs").and_then(|pairs| self.lineage.manifest(pairs));
+            let pairs = model
+                .input("pairs")
+                .and_then(|pairs| self.lineage.manifest(pairs));
             let Some(pairs) = pairs.and_then(|pairs| pairs.summary::<PairsSummary>().ok()) else {
                 continue;
             };
@@ -152,7 +162,8 @@ impl<'a> Models<'a> {
     /// The steps that the models of an arm have taken, a number for each of its own runs; none where one does not tell.
     pub(super) fn steps(&self, arm: &Arm) -> Option<Vec<u64>> {
         let models = self.manifests(arm)?.into_iter();
-        let steps = models.map(|model| Some(model.summary::<TrainingSummary>().ok()?.fit.steps as u64));
+        let steps =
+            models.map(|model| Some(model.summary::<TrainingSummary>().ok()?.fit.steps as u64));
         steps.collect()
     }
 
@@ -169,10 +180,16 @@ impl<'a> Models<'a> {
             }
         }
         while let Some(next) = behind.pop() {
-            let Some(manifest) = self.lineage.manifest(next) else { continue };
+            let Some(manifest) = self.lineage.manifest(next) else {
+                continue;
+            };
             for input in artifacts(&manifest).filter(|input| seen.insert(*input)) {
                 behind.push(input);
-                if let Some(made) = self.lineage.manifest(input).filter(|made| made.kind == Kind::Checkpoint) {
+                if let Some(made) = self
+                    .lineage
+                    .manifest(input)
+                    .filter(|made| made.kind == Kind::Checkpoint)
+                {
                     let seed = made.parameters["seed"].as_u64().unwrap_or_default();
                     self.read_log(input, &without_seed(&name(&made)), seed);
                 }
@@ -181,12 +198,17 @@ impl<'a> Models<'a> {
     }
 
     fn read_log(&mut self, model: ArtifactRef, arm: &str, seed: u64) {
-        let Some(manifest) = self.lineage.manifest(model) else { return };
+        let Some(manifest) = self.lineage.manifest(model) else {
+            return;
+        };
         if !manifest.files.iter().any(|file| file.name == TRAINING_LOG) {
             return;
         }
         let path = self.lineage.store().artifact_dir(&model).join(TRAINING_LOG);
-        match std::fs::read_to_string(path).map_err(|e| e.to_string()).and_then(|text| curves(&text)) {
+        match std::fs::read_to_string(path)
+            .map_err(|e| e.to_string())
+            .and_then(|text| curves(&text))
+        {
             Ok(curves) => self.logs.push(Log::new(arm, seed, curves)),
             Err(reason) => self.unreadable.push(format!(
                 "the training log of {arm} ({}) cannot be read: {reason}",
@@ -212,7 +234,9 @@ impl<'a> Models<'a> {
         if section.charts.iter().any(|chart| !chart.group.is_empty()) {
             section.text.push("Curves: one line a seed. Rewards are in the units that the loss sees; displacement is the mean log-probability that answers have gained since the reference. The panel k3 is Schulman’s third estimate of the divergence from the reference on the pairs’ answers: how far the policy has moved on what it was shown, not how far its own answers have.".to_owned());
         } else if !section.charts.is_empty() {
-            section.text.push("Curves over optimisation steps, one line a seed.".to_owned());
+            section
+                .text
+                .push("Curves over optimisation steps, one line a seed.".to_owned());
         }
         if !section.charts.is_empty() || !section.tables.is_empty() {
             page.section(section);
@@ -223,7 +247,12 @@ impl<'a> Models<'a> {
     fn settings(&self) -> (Table, Option<String>) {
         let mut table = Table::new(
             "settings",
-            &["arm|Arm", "operation|Trained by", "result|Result", "settings|Its own settings"],
+            &[
+                "arm|Arm",
+                "operation|Trained by",
+                "result|Result",
+                "settings|Its own settings",
+            ],
         );
         let mut trained: Vec<(&Arm, Vec<Rc<Manifest>>)> = Vec::new();
         for arm in &self.experiment.arms {
@@ -232,7 +261,10 @@ impl<'a> Models<'a> {
         }
         let settings = |models: &[Rc<Manifest>]| -> BTreeMap<String, String> {
             let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for (key, value) in models.iter().flat_map(|model| model.parameters.as_object().into_iter().flatten()) {
+            for (key, value) in models
+                .iter()
+                .flat_map(|model| model.parameters.as_object().into_iter().flatten())
+            {
                 let unset = matches!(value, Value::Null | Value::Bool(false));
                 let value = written(value);
                 let known = values.entry(key.replace('_', "-")).or_default();
@@ -241,16 +273,26 @@ impl<'a> Models<'a> {
                 }
             }
             values.retain(|key, values| !values.is_empty() && !NO_SETTING.contains(&&key[..]));
-            values.into_iter().map(|(key, values)| (key, values.join(" | "))).collect()
+            values
+                .into_iter()
+                .map(|(key, values)| (key, values.join(" | ")))
+                .collect()
         };
-        let all: Vec<BTreeMap<String, String>> = trained.iter().map(|(_, models)| settings(models)).collect();
-        let shared = |key: &String, value: &String| all.iter().all(|own| own.get(key) == Some(value));
+        let all: Vec<BTreeMap<String, String>> =
+            trained.iter().map(|(_, models)| settings(models)).collect();
+        let shared =
+            |key: &String, value: &String| all.iter().all(|own| own.get(key) == Some(value));
         let told = |settings: Vec<(&String, &String)>| {
-            let settings: Vec<String> = settings.into_iter().map(|(key, value)| format!("{key} {value}")).collect();
+            let settings: Vec<String> = settings
+                .into_iter()
+                .map(|(key, value)| format!("{key} {value}"))
+                .collect();
             settings.join(", ")
         };
         for ((arm, models), own) in trained.iter().zip(&all) {
-            let own = own.iter().filter(|(key, value)| all.len() == 1 || !shared(key, value));
+            let own = own
+                .iter()
+                .filter(|(key, value)| all.len() == 1 || !shared(key, value));
             table.push(
                 Some(arm.role),
                 vec![
@@ -263,18 +305,31 @@ impl<'a> Models<'a> {
             );
         }
         let common = all.first().filter(|_| all.len() > 1).map(|first| {
-            told(first.iter().filter(|(key, value)| shared(key, value)).collect())
+            told(
+                first
+                    .iter()
+                    .filter(|(key, value)| shared(key, value))
+                    .collect(),
+            )
         });
         let common = common.filter(|common| !common.is_empty());
-        (table, common.map(|common| format!("All trainings share: {common}.")))
+        (
+            table,
+            common.map(|common| format!("All trainings share: {common}.")),
+        )
     }
 
     /// What the trainings of an arm and the pairs behind them say of themselves, each thing once.
     fn told(&self, models: &[Rc<Manifest>]) -> String {
         let mut told: Vec<String> = Vec::new();
         for model in models {
-            let pairs = model.input("pairs").and_then(|pairs| self.lineage.manifest(pairs));
-            let said = [Some(outcome(model)), pairs.map(|pairs| format!("pairs: {}", outcome(&pairs)))];
+            let pairs = model
+                .input("pairs")
+                .and_then(|pairs| self.lineage.manifest(pairs));
+            let said = [
+                Some(outcome(model)),
+                pairs.map(|pairs| format!("pairs: {}", outcome(&pairs))),
+            ];
             for line in said.into_iter().flatten() {
                 if !line.is_empty() && !told.contains(&line) {
                     told.push(line);
@@ -294,7 +349,9 @@ impl<'a> Models<'a> {
         let mut charts = Vec::new();
         for arm in names {
             let logs: Vec<&Log> = self.logs.iter().filter(|log| log.arm == arm).collect();
-            let pairs = logs.iter().any(|log| log.curves.contains_key("rewards_margin"));
+            let pairs = logs
+                .iter()
+                .any(|log| log.curves.contains_key("rewards_margin"));
             let runs = match logs.len() {
                 1 => "1 run".to_owned(),
                 runs => format!("{runs} runs"),
@@ -318,11 +375,13 @@ impl<'a> Models<'a> {
                 }
                 let plot = Drawing::Plot(Plot::new(Size::Small, "steps", lines));
                 charts.push(match pairs {
-                    true => Chart::new(title, plot).grouped(format!("{arm}, {runs}")).legend(&[
-                        (Tone::Ceiling, "chosen"),
-                        (Tone::Teacher, "rejected"),
-                        (Tone::Student, "neither"),
-                    ]),
+                    true => Chart::new(title, plot)
+                        .grouped(format!("{arm}, {runs}"))
+                        .legend(&[
+                            (Tone::Ceiling, "chosen"),
+                            (Tone::Teacher, "rejected"),
+                            (Tone::Student, "neither"),
+                        ]),
                     false => Chart::new(format!("{arm}: {title}, {runs}"), plot),
                 });
             }
@@ -355,7 +414,12 @@ impl Log {
     fn new(arm: &str, seed: u64, mut curves: BTreeMap<String, Vec<[f64; 2]>>) -> Self {
         let end = |name: &str| {
             let curve = curves.get(name)?;
-            let last: Vec<f64> = curve.iter().rev().take(LAST_STEPS).map(|point| point[1]).collect();
+            let last: Vec<f64> = curve
+                .iter()
+                .rev()
+                .take(LAST_STEPS)
+                .map(|point| point[1])
+                .collect();
             metrics::mean(&last)
         };
         let displacement = end("displacement_chosen").zip(end("displacement_rejected"));
@@ -374,7 +438,11 @@ impl Log {
 /// The columns of a training log.
 fn curves(text: &str) -> Result<BTreeMap<String, Vec<[f64; 2]>>, String> {
     let mut curves: BTreeMap<String, Vec<[f64; 2]>> = BTreeMap::new();
-    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (at, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let line: TrainingLogLine =
             serde_json::from_str(line).map_err(|error| format!("line {}: {error}", at + 1))?;
         let mut add = |name: &str, value: f64| {
@@ -399,7 +467,10 @@ fn thin(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let mean = |chunk: &[[f64; 2]], at: usize| {
         chunk.iter().map(|point| point[at]).sum::<f64>() / chunk.len() as f64
     };
-    points.chunks(size).map(|chunk| [mean(chunk, 0), mean(chunk, 1)]).collect()
+    points
+        .chunks(size)
+        .map(|chunk| [mean(chunk, 0), mean(chunk, 1)])
+        .collect()
 }
 
 fn tone(column: &str) -> Tone {
@@ -417,7 +488,10 @@ fn without_seed(step: &str) -> String {
     let Some((name, point)) = step.trim_end_matches(']').split_once('[') else {
         return step.to_owned();
     };
-    let axes = point.split(',').map(str::trim).filter(|axis| !axis.starts_with("seed="));
+    let axes = point
+        .split(',')
+        .map(str::trim)
+        .filter(|axis| !axis.starts_with("seed="));
     match axes.collect::<Vec<_>>()[..] {
         [] => name.to_owned(),
         ref axes => format!("{name}[{}]", axes.join(",")),
@@ -434,8 +508,15 @@ pub(super) fn other_steps(arm: &str, meant: u64, taken: &[u64]) -> Option<String
         true => count(*most),
         false => format!("{} to {}", count(*fewest), count(*most)),
     };
-    let why = if *fewest < meant { ": the data ended earlier" } else { "" };
-    Some(format!("arm {arm}: the tag says {} steps, training took {range}{why}", count(meant)))
+    let why = if *fewest < meant {
+        ": the data ended earlier"
+    } else {
+        ""
+    };
+    Some(format!(
+        "arm {arm}: the tag says {} steps, training took {range}{why}",
+        count(meant)
+    ))
 }
 
 #[cfg(test)]
@@ -444,7 +525,9 @@ mod tests {
 
     #[test]
     fn long_curves_are_averaged() {
-        let points: Vec<[f64; 2]> = (0..960).map(|step| [f64::from(step), f64::from(step % 4)]).collect();
+        let points: Vec<[f64; 2]> = (0..960)
+            .map(|step| [f64::from(step), f64::from(step % 4)])
+            .collect();
         let thinned = thin(&points);
         assert_eq!(thinned.len(), 240);
         // Steps 0 to 3 with values 0 to 3.
@@ -472,14 +555,20 @@ mod tests {
             .collect();
         let log = Log::new("dpo", 2, curves(&text).unwrap());
         assert_eq!(log.curves["loss"].len(), 12);
-        assert_eq!(log.curves["held_out"], [[4.0, 0.75], [8.0, 0.75], [12.0, 0.75]]);
+        assert_eq!(
+            log.curves["held_out"],
+            [[4.0, 0.75], [8.0, 0.75], [12.0, 0.75]]
+        );
         // Steps 3 to 12 have the mean 7.5.
         assert_eq!(log.displacement, Some([-7.5, -15.0]));
     }
 
     #[test]
     fn only_the_seed_joins_runs() {
-        assert_eq!(without_seed("student[arm=naive,seed=0]"), "student[arm=naive]");
+        assert_eq!(
+            without_seed("student[arm=naive,seed=0]"),
+            "student[arm=naive]"
+        );
         assert_eq!(without_seed("naive[seed=2]"), "naive");
         assert_eq!(without_seed("corpus"), "corpus");
     }

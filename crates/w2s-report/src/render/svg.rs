@@ -41,7 +41,9 @@ fn dots(rows: &[Dot], levels: &[Level], limits: Option<[f64; 2]>, unit: Unit) ->
         .iter()
         .flat_map(|row| {
             let interval = row.interval.into_iter().flatten();
-            interval.chain([row.mean]).chain(row.per_seed.iter().copied())
+            interval
+                .chain([row.mean])
+                .chain(row.per_seed.iter().copied())
         })
         .chain(levels.iter().map(|level| level.at))
         .map(|value| value.clamp(limits[0], limits[1]));
@@ -135,7 +137,13 @@ fn draw_plot(plot: &Plot) -> String {
         false => (52.0, height - 40.0),
     };
     let spots = || plot.lines.iter().flat_map(|line| &line.points);
-    let place = |value: f64| if plot.logarithmic { value.ln_1p() } else { value };
+    let place = |value: f64| {
+        if plot.logarithmic {
+            value.ln_1p()
+        } else {
+            value
+        }
+    };
     let heights = spots()
         .flat_map(|spot| spot.interval.into_iter().flatten().chain([spot.at[1]]))
         .chain(plot.level.iter().map(|level| level.at));
@@ -147,7 +155,10 @@ fn draw_plot(plot: &Plot) -> String {
         _ => (Axis::around(places, 6), Axis::around(heights, 5)),
     };
     // The name of the level stands beside its line, where no point can be.
-    let name = plot.level.as_ref().map_or(0, |level| level.label.chars().count());
+    let name = plot
+        .level
+        .as_ref()
+        .map_or(0, |level| level.label.chars().count());
     let end = width - 14.0 - CHARACTER * name as f64;
     let x = |value: f64| left + (end - left) * horizontal.share(place(value));
     let y = |value: f64| TOP + (bottom - TOP) * (1.0 - vertical.share(value));
@@ -168,7 +179,11 @@ fn draw_plot(plot: &Plot) -> String {
                 true => count(tick.round() as u64),
                 false => plain(tick),
             };
-            horizontal.ticks.iter().map(|&tick| (tick, written(tick))).collect()
+            horizontal
+                .ticks
+                .iter()
+                .map(|&tick| (tick, written(tick)))
+                .collect()
         }
     };
     for (tick, label) in &ticks {
@@ -183,7 +198,13 @@ fn draw_plot(plot: &Plot) -> String {
         let at = y(level.at);
         let class = format!("reference {}", level.tone.name());
         svg += &line(&class, [left, at], [end, at]);
-        svg += &text("reference-label", end + 7.0, at + 4.0, "start", &level.label);
+        svg += &text(
+            "reference-label",
+            end + 7.0,
+            at + 4.0,
+            "start",
+            &level.label,
+        );
     }
     if let Some((mark, label)) = &plot.mark {
         let at = x(*mark);
@@ -257,7 +278,13 @@ fn heat_map(map: &HeatMap) -> String {
     let mut svg = format!(
         r#"<svg class="map" viewBox="0 0 {width:.0} {height:.0}" style="max-width: {width:.0}px" role="img">"#
     );
-    svg += &text("tick", left + cell * side as f64 / 2.0, 14.0, "middle", "rejected");
+    svg += &text(
+        "tick",
+        left + cell * side as f64 / 2.0,
+        14.0,
+        "middle",
+        "rejected",
+    );
     svg += &text("tick", left - 12.0, 14.0, "end", "chosen");
     for (at, (name, scored)) in map.rungs.iter().enumerate() {
         let scored = scored.map_or(String::new(), score);
@@ -286,7 +313,12 @@ fn heat_map(map: &HeatMap) -> String {
             r#"<g class="{}"><title>{}</title>{}{}{}</g>"#,
             filled.tone.name(),
             escape(&filled.title),
-            rect("heat", row, column, 0.08 + 0.6 * filled.value.abs() / largest),
+            rect(
+                "heat",
+                row,
+                column,
+                0.08 + 0.6 * filled.value.abs() / largest
+            ),
             text("gain", middle, baseline, "middle", &filled.text),
             text("delta", middle, baseline + 17.0, "middle", &filled.note)
         );
