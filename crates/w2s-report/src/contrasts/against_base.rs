@@ -1,7 +1,7 @@
 //! Arms against the model that they started from, on the same items.
 
 use w2s_artifact::Role;
-use w2s_stats::Estimate;
+use w2s_stats::{Estimate, Series};
 
 use super::recovered::{capital, items};
 use super::training::Models;
@@ -132,15 +132,18 @@ pub(crate) fn metrics(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     page.section(section);
 }
 
-/// The value that every arm has in every seed, if there is one.
+/// The value that every arm has in every seed, if there are several arms and one value.
 fn equal(analysis: &Analysis<'_>, metric: &Metric) -> Option<f64> {
     let arms = 0..analysis.experiment.arms.len();
-    let values = arms.filter_map(|arm| analysis.metric(arm, &metric.key));
-    let mut values = values
-        .flat_map(|series| series.per_seed)
-        .filter(|value| !value.is_nan());
-    let first = values.next()?;
-    values.all(|value| value == first).then_some(first)
+    let known = arms.filter_map(|arm| analysis.metric(arm, &metric.key));
+    let known: Vec<Series> = known.filter(|series| !series.mean.is_nan()).collect();
+    let [first, _, ..] = &known[..] else {
+        return None;
+    };
+    let mut values = known.iter().flat_map(|series| &series.per_seed);
+    values
+        .all(|value| *value == first.mean)
+        .then_some(first.mean)
 }
 
 /// Several metrics of classifiers in one table.
