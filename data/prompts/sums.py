@@ -1,5 +1,6 @@
 """Questions for sums of two numbers from 1 to 20, in four forms; no two of the three files share a pair of numbers in
-this order. Writes sums-train.jsonl (400 rows), sums-validation.jsonl (200) and sums-test.jsonl (600) beside itself."""
+this order, and the forms of one sum share a `group`. Writes sums-train.jsonl (400 rows), sums-validation.jsonl (200) and
+sums-test.jsonl (600) beside itself."""
 
 import json
 import random
@@ -20,7 +21,7 @@ for part, chosen, forms in [
     ("test", pairs[250:], 4),
 ]:
     rows = [
-        {"question": form.format(x=x, y=y), "answer": str(x + y)}
+        {"question": form.format(x=x, y=y), "answer": str(x + y), "group": f"{x}+{y}"}
         for x, y in chosen
         for form in rng.sample(FORMS, forms)
     ]

@@ -34,6 +34,21 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Gives the files in `names` under `root` the permissions of `model`, which was just created: those that the umask of the
+/// user asks for, whatever mode a library wrote them with.
+pub(crate) fn open_as(model: &Path, root: &Path, names: &[String]) -> Result<(), StoreError> {
+    let read = |path: &Path| fs::metadata(path).map_err(StoreError::io("read", path));
+    let wanted = read(model)?.permissions();
+    for name in names {
+        let path = root.join(name);
+        if read(&path)?.permissions() != wanted {
+            fs::set_permissions(&path, wanted.clone())
+                .map_err(StoreError::io("change the permissions of", &path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Flushes the names in a folder to the disk.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
     // Only Unix opens folders as files; elsewhere the rename has to be enough.

@@ -13,9 +13,12 @@ use crate::summary::Summary;
 use crate::time::timestamp;
 
 /// The layout of the manifest itself.
-pub const MANIFEST_FORMAT: u32 = 1;
+pub const MANIFEST_FORMAT: u32 = 2;
 /// The manifest's file name in the artifact folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
+
+/// A checksum on its way: it stands for itself in what it is the checksum of.
+const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What an artifact is and how it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,9 +181,29 @@ impl Manifest {
         })
     }
 
+    /// The bytes of its file, with a checksum of all of them.
+    pub(crate) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let text = format!(
+            "{}\n",
+            serde_json::to_string_pretty(&Signed {
+                checksum: NO_CHECKSUM,
+                manifest: self,
+            })?
+        );
+        let checksum = blake3::hash(text.as_bytes()).to_hex();
+        Ok(text.replacen(NO_CHECKSUM, &checksum, 1).into_bytes())
+    }
+
     /// Reads the manifest in the folder `path`.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let path = path.join(MANIFEST_FILE);
+        let metadata = std::fs::metadata(&path).map_err(StoreError::io("read", &path))?;
+        if !metadata.is_file() {
+            return Err(StoreError::Corrupt {
+                path,
+                reason: "it is not a regular file".to_owned(),
+            });
+        }
         let bytes = std::fs::read(&path).map_err(StoreError::io("read", &path))?;
         let corrupt = |error: serde_json::Error| StoreError::Corrupt {
             path: path.clone(),
@@ -207,9 +230,32 @@ impl Manifest {
                 found,
                 supported: MANIFEST_FORMAT,
             }),
+            Some(_) if !is_whole(&value, &bytes) => Err(StoreError::Corrupt {
+                path: path.clone(),
+                reason: "its checksum is that of another text".to_owned(),
+            }),
             Some(_) => serde_json::from_value(value).map_err(corrupt),
         }
     }
+}
+
+/// A manifest as it is written.
+#[derive(Serialize)]
+struct Signed<'a> {
+    checksum: &'a str,
+    #[serde(flatten)]
+    manifest: &'a Manifest,
+}
+
+/// Whether the checksum of a manifest is that of its bytes.
+fn is_whole(value: &Value, bytes: &[u8]) -> bool {
+    let (Some(checksum), Ok(text)) = (value["checksum"].as_str(), std::str::from_utf8(bytes))
+    else {
+        return false;
+    };
+    let unsigned = text.replacen(checksum, NO_CHECKSUM, 1);
+    checksum.len() == NO_CHECKSUM.len()
+        && blake3::hash(unsigned.as_bytes()).to_hex().as_str() == checksum
 }
 
 #[cfg(test)]
@@ -237,25 +283,42 @@ mod tests {
     fn a_manifest_reads_back() {
         let manifest = manifest();
         assert_eq!(manifest.started, "1970-01-01T00:00:00Z");
-        assert_eq!(
-            read(&serde_json::to_string_pretty(&manifest).unwrap()).unwrap(),
-            manifest
-        );
+        let text = String::from_utf8(manifest.to_bytes().unwrap()).unwrap();
+        assert_eq!(read(&text).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_changed_manifest_is_told_by_its_checksum() {
+        let text = String::from_utf8(manifest().to_bytes().unwrap()).unwrap();
+        for changed in [
+            text.replacen("\"rows\": 2", "\"rows\": 3", 1),
+            text.replacen("\"started\": \"1970", "\"started\": \"1971", 1),
+            text.replacen("\"files\": []", "\"files\": [ ]", 1),
+            text.replacen("\"checksum\": \"", "\"checksum\": \"0", 1),
+            text.replacen("\"checksum\"", "\"chequesum\"", 1),
+        ] {
+            assert_ne!(changed, text);
+            let error = read(&changed).unwrap_err().to_string();
+            assert!(
+                error.ends_with("its checksum is that of another text"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
     fn its_format_number_has_three_answers() {
         let with = |format: u32| {
-            let mut value = serde_json::to_value(manifest()).unwrap();
-            value["format"] = json!(format);
-            read(&value.to_string())
+            let mut manifest = manifest();
+            manifest.format = format;
+            read(&String::from_utf8(manifest.to_bytes().unwrap()).unwrap())
         };
         assert!(with(MANIFEST_FORMAT).is_ok());
         assert!(matches!(
             with(0),
             Err(StoreError::TooOld {
                 found: 0,
-                supported: 1,
+                supported: 2,
                 ..
             })
         ));
@@ -263,7 +326,7 @@ mod tests {
             with(9),
             Err(StoreError::TooNew {
                 found: 9,
-                supported: 1,
+                supported: 2,
                 ..
             })
         ));
@@ -275,7 +338,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_corrupt() {
-        for text in ["", "{", "[]", "{\"format\": -1}", "{\"format\": 1}"] {
+        for text in ["", "{", "[]", "{\"format\": -1}", "{\"format\": 2}"] {
             assert!(
                 matches!(read(text), Err(StoreError::Corrupt { .. })),
                 "{text}"

@@ -103,12 +103,14 @@ impl Pending {
         files::sync_tree(&self.path, &names)?;
         let manifest = Manifest::new(reference, provenance, entries);
         let path = self.path.join(MANIFEST_FILE);
-        let text =
-            serde_json::to_string_pretty(&manifest).map_err(|error| StoreError::Unstorable {
+        let bytes = manifest
+            .to_bytes()
+            .map_err(|error| StoreError::Unstorable {
                 path: path.clone(),
                 reason: error.to_string(),
             })?;
-        files::write_atomic(&path, format!("{text}\n").as_bytes())?;
+        files::write_atomic(&path, &bytes)?;
+        files::open_as(&path, &self.path, &names)?;
         write_verified(&self.path, &manifest)?;
         files::sync_folder(&self.path)?;
 

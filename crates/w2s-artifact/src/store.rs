@@ -1,6 +1,6 @@
 //! The folder that keeps artifacts: finding them, checking them, and letting one process at a time make each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::files::{self, Links};
 use crate::key::hash_path;
 use crate::manifest::{MANIFEST_FILE, Manifest};
-use crate::pending::Pending;
+use crate::pending::{Pending, SCRATCH};
 use crate::reference::{ArtifactRef, Key, Kind, is_hex};
 
 /// Remembers in an artifact folder which files were hashed and found right, by size and last change.
@@ -206,6 +206,9 @@ impl Store {
             Ok(manifest) => manifest,
             Err(status) => return Ok(status),
         };
+        if let Some(status) = foreign(&path, &manifest)? {
+            return Ok(status);
+        }
         let verified: BTreeMap<String, u64> = fs::read(path.join(VERIFIED_FILE))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -259,6 +262,19 @@ impl Store {
             Err(StoreError::Corrupt { reason, .. }) => {
                 return Ok(Err(Status::Damaged(format!(
                     "{MANIFEST_FILE} is corrupt: {reason}"
+                ))));
+            }
+            // What another version made is of no use here, and the step can be run again.
+            Err(error @ (StoreError::TooOld { .. } | StoreError::TooNew { .. })) => {
+                return Ok(Err(Status::Damaged(error.to_string())));
+            }
+            // Such as a folder that is a link to itself.
+            Err(StoreError::Io { source, .. })
+                if source.kind() != io::ErrorKind::PermissionDenied
+                    && path.join(MANIFEST_FILE).canonicalize().is_err() =>
+            {
+                return Ok(Err(Status::Damaged(format!(
+                    "{MANIFEST_FILE} cannot be opened: {source}"
                 ))));
             }
             Err(error) => return Err(error),
@@ -318,7 +334,7 @@ impl Store {
         let path = self.artifact_dir(reference);
         let status = match self.read_manifest(reference)? {
             Err(status) => status,
-            Ok(manifest) => match verify(&path, &manifest)? {
+            Ok(manifest) => match verify_all(&path, &manifest)? {
                 None => {
                     return Ok(Artifact {
                         reference: *reference,
@@ -484,6 +500,36 @@ fn seen(path: &Path) -> Result<Option<Seen>, StoreError> {
     Ok((bytes >= REMEMBERED_HASH_BYTES).then_some(Seen {
         path: canonical,
         files,
+    }))
+}
+
+/// Whether the folder holds the files of the manifest and no others, and then whether each is what was written.
+fn verify_all(path: &Path, manifest: &Manifest) -> Result<Option<Status>, StoreError> {
+    match foreign(path, manifest)? {
+        None => verify(path, manifest),
+        status => Ok(status),
+    }
+}
+
+/// The first file or link in the folder that the manifest does not know: readers look for files by their names, so one that
+/// was put there would count. Hidden files and what a commit left behind are read by nobody.
+fn foreign(path: &Path, manifest: &Manifest) -> Result<Option<Status>, StoreError> {
+    let names = match files::list_files(path, Links::Refuse, &[SCRATCH, MANIFEST_FILE]) {
+        Ok(names) => names,
+        Err(StoreError::Unstorable { path, reason }) => {
+            return Ok(Some(Status::Damaged(format!(
+                "{} was put there: {reason}",
+                path.display()
+            ))));
+        }
+        Err(error) => return Err(error),
+    };
+    let known: HashSet<&str> = manifest.files.iter().map(|file| &file.name[..]).collect();
+    let foreign = names.iter().find(|name| !known.contains(&name[..]));
+    Ok(foreign.map(|name| {
+        Status::Damaged(format!(
+            "{name} was put there: the manifest does not list it"
+        ))
     }))
 }
 

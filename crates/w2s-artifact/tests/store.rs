@@ -240,6 +240,14 @@ fn a_touched_but_equal_file_is_no_damage() {
     assert!(store.contains(&artifact.reference));
 }
 
+/// A manifest with the checksum of its text, as somebody with bad intent would write it.
+fn signed(text: &str) -> String {
+    let begin = text.find("\"checksum\": \"").unwrap() + "\"checksum\": \"".len();
+    let with = |checksum: &str| format!("{}{checksum}{}", &text[..begin], &text[begin + 64..]);
+    let checksum = blake3::hash(with(&"0".repeat(64)).as_bytes()).to_hex();
+    with(&checksum)
+}
+
 #[test]
 fn a_manifest_cannot_point_out_of_its_folder() {
     let (folder, store) = store();
@@ -249,7 +257,7 @@ fn a_manifest_cannot_point_out_of_its_folder() {
     let text = fs::read_to_string(&path)
         .unwrap()
         .replace("records.bin", "../../../../secret");
-    fs::write(&path, text).unwrap();
+    fs::write(&path, signed(&text)).unwrap();
     assert!(
         damage(store.status(&artifact.reference).unwrap())
             .contains("is not a name of a file in it")
@@ -274,15 +282,109 @@ fn artifacts_of_other_versions_are_told_apart() {
     let artifact = make(&store, 1);
     let path = artifact.path.join("manifest.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replacen("\"format\": 1", "\"format\": 2", 1)).unwrap();
-    let error = store.get(&artifact.reference).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("needs a newer w2s: format 2, this one reads 1"),
-        "{error}"
+    for (format, told) in [
+        (1, "was made by an older w2s: format 1, this one reads 2"),
+        (3, "needs a newer w2s: format 3, this one reads 2"),
+    ] {
+        let changed = format!("\"format\": {format}");
+        fs::write(&path, text.replacen("\"format\": 2", &changed, 1)).unwrap();
+        let found = damage(store.status(&artifact.reference).unwrap());
+        assert!(found.ends_with(told), "{found}");
+        // A miss, and not an error that stops every later run.
+        assert!(store.get(&artifact.reference).unwrap().is_none());
+        make(&store, 1);
+        assert!(store.contains(&artifact.reference));
+    }
+}
+
+#[test]
+fn a_file_that_nobody_listed_is_damage() {
+    let (_folder, store) = store();
+    for name in ["chat_template.jinja", "more/weights.bin"] {
+        let artifact = make(&store, 1);
+        let path = artifact.file(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "{{ messages }}").unwrap();
+        let told = format!("{name} was put there: the manifest does not list it");
+        assert_eq!(damage(store.status(&artifact.reference).unwrap()), told);
+        let error = store.require(&artifact.reference).unwrap_err();
+        assert!(error.to_string().ends_with(&told), "{error}");
+    }
+    // Caches of other programs are hidden, and read by nobody here.
+    let artifact = make(&store, 1);
+    fs::write(artifact.file(".DS_Store"), "x").unwrap();
+    assert!(store.contains(&artifact.reference));
+}
+
+#[test]
+fn a_manifest_that_was_edited_is_damage() {
+    let (_folder, store) = store();
+    let artifact = make(&store, 1);
+    let path = artifact.file("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let begin = text.find("\"files\": [").unwrap() + "\"files\": [".len();
+    let end = begin + text[begin..].find(']').unwrap();
+    let emptied = format!("{}{}", &text[..begin], &text[end..]);
+    for edited in [
+        text.replacen("\"rows\": 3", "\"rows\": 4", 1),
+        emptied.clone(),
+    ] {
+        assert_ne!(edited, text);
+        fs::write(&path, edited).unwrap();
+        assert_eq!(
+            damage(store.status(&artifact.reference).unwrap()),
+            "manifest.json is corrupt: its checksum is that of another text"
+        );
+        assert!(store.get(&artifact.reference).unwrap().is_none());
+    }
+    fs::write(&path, signed(&emptied)).unwrap();
+    assert_eq!(
+        damage(store.status(&artifact.reference).unwrap()),
+        "records.bin was put there: the manifest does not list it"
     );
-    assert!(!store.contains(&artifact.reference));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_damage_and_are_replaced() {
+    let (_folder, store) = store();
+    let artifact = make(&store, 1);
+    let records = artifact.file("records.bin");
+    fs::remove_file(&records).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &records).unwrap();
+    let found = damage(store.status(&artifact.reference).unwrap());
+    assert!(found.ends_with("it is a symbolic link"), "{found}");
+    assert!(store.get(&artifact.reference).unwrap().is_none());
+    make(&store, 1);
+    assert!(store.contains(&artifact.reference));
+
+    fs::remove_dir_all(&artifact.path).unwrap();
+    std::os::unix::fs::symlink(&artifact.path, &artifact.path).unwrap();
+    let found = damage(store.status(&artifact.reference).unwrap());
+    assert!(
+        found.starts_with("manifest.json cannot be opened"),
+        "{found}"
+    );
+    assert!(store.get(&artifact.reference).unwrap().is_none());
+    make(&store, 1);
+    assert!(store.contains(&artifact.reference));
+}
+
+#[cfg(unix)]
+#[test]
+fn files_have_the_permissions_of_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, store) = store();
+    let pending = store.begin(&reference(Kind::Checkpoint, 1)).unwrap();
+    let private = pending.path().join("model.safetensors");
+    fs::write(&private, "weights").unwrap();
+    fs::set_permissions(&private, PermissionsExt::from_mode(0o600)).unwrap();
+    let usual = pending.path().join("usual");
+    fs::write(&usual, "").unwrap();
+    let usual = fs::metadata(&usual).unwrap().permissions();
+    let artifact = pending.commit(Provenance::default()).unwrap();
+    let weights = fs::metadata(artifact.file("model.safetensors")).unwrap();
+    assert_eq!(weights.permissions().mode(), usual.mode());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use w2s_artifact::{Document, Kind};
 use w2s_lm::{DecoderConfig, LanguageModel, PRESETS, Tokenizer, save_language_model};
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
-use w2s_train::TrainArgs;
+use w2s_train::{TrainArgs, progress_line};
 
 /// The sizes of a decoder that starts from random weights.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -141,7 +141,7 @@ impl Operation for Pretrain {
             &w2s_lm::device(step.device())?,
             step.dir(),
             &step.scratch()?,
-            &mut |metrics, steps| watch(metrics.step as u64, steps as u64, metrics.line()),
+            &mut |metrics, steps| watch(metrics.step as u64, steps as u64, progress_line(metrics)),
         )?;
         Ok(json!(done))
     }

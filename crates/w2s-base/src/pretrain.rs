@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use std::path::Path;
+use w2s_artifact::summary::TrainingSummary;
 use w2s_lm::{Batch, DecoderConfig, LanguageModel, Tokenizer, save_language_model};
 use w2s_train::{
-    FitSummary, Loss, Objective, Plan, StepInfo, TrainArgs, TrainConfig, TrainError, Watch, fit,
+    Batches, Loss, Objective, StepInfo, TrainArgs, TrainConfig, TrainError, Watch, fit,
 };
 
 /// What to pretrain, and on how many tokens at once.
@@ -35,7 +36,9 @@ impl Documents {
 }
 
 impl Objective<LanguageModel> for Documents {
-    fn loss(
+    type Pass = Loss;
+
+    fn forward(
         &mut self,
         model: &LanguageModel,
         rows: &[usize],
@@ -49,24 +52,14 @@ impl Objective<LanguageModel> for Documents {
             metrics: Vec::new(),
         })
     }
-}
 
-/// What pretraining did.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Pretrained {
-    /// Parameters of the model.
-    pub parameters: usize,
-    /// Documents that were read.
-    pub documents: usize,
-    /// Documents that were left out: longer than the model's positions, or of a single token.
-    pub dropped: usize,
-    /// The run.
-    #[serde(flatten)]
-    pub fit: FitSummary,
+    fn loss(&mut self, pass: Loss, _: &[usize], _: StepInfo) -> Result<Loss, TrainError> {
+        Ok(pass)
+    }
 }
 
 /// Trains a decoder from scratch on documents, and writes a model folder into `dir`; the state for resuming is kept in
-/// `state_dir`.
+/// `state_dir`. Documents of a single token, and those longer than the model's positions, are left out for their length.
 pub fn pretrain<'a>(
     documents: impl IntoIterator<Item = &'a str>,
     tokenizer: &Tokenizer,
@@ -75,7 +68,7 @@ pub fn pretrain<'a>(
     dir: &Path,
     state_dir: &Path,
     watch: Watch,
-) -> Result<Pretrained> {
+) -> Result<TrainingSummary> {
     let mut config = what.config.clone();
     config.bos = tokenizer.token("<|bos|>");
     config.eos = tokenizer.token("<|eos|>");
@@ -102,9 +95,9 @@ pub fn pretrain<'a>(
             config.positions
         );
     }
-    let dropped = count - sequences.len();
+    let rows = sequences.len();
     let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
-    let plan = Plan::by_tokens(
+    let plan = Batches::by_tokens(
         &lengths,
         what.batch_tokens,
         what.train.epochs,
@@ -117,10 +110,11 @@ pub fn pretrain<'a>(
     let fitted = fit(model, &mut Documents { sequences }, &plan, &settings, watch)?;
     save_language_model(&fitted.model, dir)?;
     tokenizer.save(dir).context("cannot copy the tokenizer")?;
-    Ok(Pretrained {
-        parameters,
-        documents: count,
-        dropped,
+    Ok(TrainingSummary {
+        rows,
+        dropped: [("length".to_owned(), count - rows)].into(),
+        parameters: Some(parameters),
         fit: fitted.summary,
+        ..TrainingSummary::default()
     })
 }

@@ -10,6 +10,8 @@
 //! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
 //! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
 //!
+//! A [`Matrix`] is features of the user's own, one row for each row of the source, for probes on frozen models of any kind.
+//!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
 //!
 //! ```
@@ -19,8 +21,8 @@
 //! let world = ReviewsWorld::default().build(7)?;
 //! println!("{}", world.documents().next().unwrap_or_default());
 //!
-//! let pool = reviews::rows(world.pool_reviews().take(500));
-//! let test = reviews::rows(world.test_reviews().take(100));
+//! let pool = reviews::rows(world.pool_reviews().take(500), 0);
+//! let test = reviews::rows(world.test_reviews().take(100), 500);
 //! let sizes = SplitParams { gold_rows: Some(100), transfer_rows: Some(200), ..SplitParams::default() };
 //! let classes = reviews::CLASSES.map(String::from);
 //! let (examples, plan) = cut(pool, Some(test), 0, &classes, 0, &sizes)?;
@@ -44,6 +46,8 @@ mod task;
 mod split;
 
 mod conversation;
+
+mod matrix;
 
 mod prompts;
 
@@ -76,6 +80,7 @@ mod inspect;
 pub use crate::{
     conversation::{Asked, Comparison, Form, Mark, RowFormat},
     error::{DataError, Place},
+    matrix::{Matrix, MatrixError},
     pairs::{
         Answers, Given, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason,
         ScoreColumn,
@@ -95,6 +100,7 @@ pub use crate::{
 pub use crate::{
     export::{Export, ExportFormat},
     inspect::{Inspect, RowsOf, TemplateName, TooLong},
+    matrix::FeaturesOperation,
     operations::{Corpus, TaskOperation},
     preference_operations::{Pairs, Prompts},
     questions::{AnswersOperation, QuestionsOperation},

@@ -216,9 +216,9 @@ fn described<S: Serializer>(name: &Option<String>, serializer: S) -> Result<S::O
 impl TaskOperation {
     fn world_examples(&self) -> anyhow::Result<(Vec<Example>, SplitPlan, Value)> {
         let world = self.world.reviews.clone().build(self.world.world_seed)?;
-        let pool = reviews::rows(world.pool_reviews().take(world.knobs().review_pool));
+        let pool = reviews::rows(world.pool_reviews().take(world.knobs().review_pool), 0);
         let test_rows = self.split.test_rows.unwrap_or(WORLD_TEST_ROWS);
-        let test = reviews::rows(world.test_reviews().take(test_rows));
+        let test = reviews::rows(world.test_reviews().take(test_rows), pool.len() as u64);
         let classes = reviews::CLASSES.map(String::from);
         let (mut examples, mut plan) = hinted(cut(
             pool,
@@ -238,13 +238,17 @@ impl TaskOperation {
     }
 
     fn file_examples(&self, task: &Task) -> Result<(Vec<Example>, SplitPlan), DataError> {
-        let load = |paths: &[PathBuf]| task.load(paths, self.first_rows);
+        // The numbers of rows go on from one source to the next.
+        let mut end = 0;
+        let mut load = |paths: &[PathBuf]| -> Result<Loaded, DataError> {
+            let loaded = task.load(paths, self.first_rows, end)?;
+            end = loaded.end;
+            Ok(loaded)
+        };
         if self.source.is_empty() {
-            let [gold, transfer, test] = [
-                load(&self.gold_source)?,
-                load(&self.transfer_source)?,
-                load(&self.test_source)?,
-            ];
+            let gold = load(&self.gold_source)?;
+            let transfer = load(&self.transfer_source)?;
+            let test = load(&self.test_source)?;
             let unlabelled = gold.unlabelled + transfer.unlabelled + test.unlabelled;
             return pre_cut(
                 gold.rows,
@@ -309,7 +313,7 @@ fn readers(world: &Reviews, split: &SplitParams) -> Value {
 
 impl Operation for TaskOperation {
     const NAME: &'static str = "task";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Examples;
     const ABOUT: &'static str =
         "Makes labelled examples, generated or from files, divided into gold, transfer and test";

@@ -233,7 +233,8 @@ mod tests {
             })
             .collect();
         assert_eq!(kept, [(0, "a", None), (4, "b", Some("y"))]);
-        let expected = ["empty", "duplicate", "prompts_differ"].map(|reason| (reason.to_owned(), 1));
+        let expected =
+            ["empty", "duplicate", "prompts_differ"].map(|reason| (reason.to_owned(), 1));
         assert_eq!(read.dropped, Dropped::from(expected));
         assert_eq!(read.transcripts, 0);
     }
@@ -246,7 +247,12 @@ mod tests {
         };
         let groups = |values: &[Value]| {
             let read = prompts(&rows(values), &format)?;
-            Ok::<_, DataError>(read.prompts.iter().map(|p| (p.id, p.group)).collect::<Vec<_>>())
+            Ok::<_, DataError>(
+                read.prompts
+                    .iter()
+                    .map(|p| (p.id, p.group))
+                    .collect::<Vec<_>>(),
+            )
         };
         let asked = [
             json!({"prompt": "2 + 3 ?", "sum": "2+3"}),
@@ -274,7 +280,9 @@ mod tests {
         );
         let short = json!({"text": ["x", "y"], "label": ["A"]});
         assert_eq!(
-            gold(json!({"question": "q", "choices": short})).unwrap_err().to_string(),
+            gold(json!({"question": "q", "choices": short}))
+                .unwrap_err()
+                .to_string(),
             "rows.jsonl:1: column `choices` holds 2 texts and 1 labels"
         );
     }

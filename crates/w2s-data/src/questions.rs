@@ -37,7 +37,7 @@ pub struct QuestionsOperation {
 
 impl Operation for QuestionsOperation {
     const NAME: &'static str = "questions";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const KIND: Kind = Kind::Prompts;
     const ABOUT: &'static str = "Makes prompts: questions that a generated world asks";
 

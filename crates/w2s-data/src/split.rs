@@ -22,7 +22,7 @@ const TEST_SHARE: f64 = 0.2;
 /// A labelled text before it is divided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Unique in its source.
+    /// Unique, in all sources together.
     pub id: u64,
     /// The text to classify.
     pub text: String,
@@ -360,7 +360,6 @@ pub fn cut(
         unlabelled,
         ..Dropped::default()
     };
-    let pool_ids = pool.iter().map(|row| row.id + 1).max().unwrap_or(0);
     let pool = clean(pool, params.normalise, &mut dropped);
     let test = test.map(|rows| clean(rows, params.normalise, &mut dropped));
 
@@ -417,8 +416,7 @@ pub fn cut(
                 dropped.balance += left;
             }
             for &(split, row, _) in &test_deal.picked {
-                // Behind the ids of the pool, whatever was dropped there.
-                let id = pool_ids + rows[row].id;
+                let id = rows[row].id;
                 examples.push(Example {
                     id,
                     split,
@@ -545,7 +543,7 @@ pub fn pre_cut(
                 continue;
             }
             repeated_across_splits += usize::from(*seen.entry(key).or_insert(split) != split);
-            let id = examples.len() as u64;
+            let id = row.id;
             let group = row
                 .groups
                 .first()
@@ -966,6 +964,12 @@ mod tests {
         (0..number).map(row).collect()
     }
 
+    /// The rows with numbers behind 999.
+    fn behind(mut rows: Vec<Row>) -> Vec<Row> {
+        rows.iter_mut().for_each(|row| row.id += 1000);
+        rows
+    }
+
     fn sizes(gold: usize, transfer: usize, test: usize) -> SplitParams {
         SplitParams {
             gold_rows: Some(gold),
@@ -1101,7 +1105,7 @@ mod tests {
             .for_each(|row| row.label = u32::from(row.id % 100 < 54));
         let (_, plan) = cut(
             natural,
-            Some(many(10, 2)),
+            Some(behind(many(10, 2))),
             0,
             &classes(),
             0,
@@ -1155,7 +1159,7 @@ mod tests {
             test_rows: Some(2),
             ..SplitParams::default()
         };
-        let (examples, plan) = cut(pool, Some(test), 3, &classes(), 4, &params).unwrap();
+        let (examples, plan) = cut(pool, Some(behind(test)), 3, &classes(), 4, &params).unwrap();
         assert_eq!(plan.dropped.shares_words_with_test, 4);
         assert_eq!(
             (
@@ -1168,7 +1172,7 @@ mod tests {
         assert!(
             of(&examples, Split::Test)
                 .iter()
-                .all(|example| example.id >= 100)
+                .all(|example| example.id >= 1000)
         );
     }
 
@@ -1191,7 +1195,7 @@ mod tests {
         };
         let (_, plan) = cut(
             pool,
-            Some(rows(&[("x", 0), ("y", 1)])),
+            Some(behind(rows(&[("x", 0), ("y", 1)]))),
             0,
             &classes(),
             0,
@@ -1204,8 +1208,8 @@ mod tests {
     #[test]
     fn rows_divided_elsewhere_are_taken_as_they_are() {
         let gold = rows(&[("g2", 1), ("g1", 0), ("g1", 0), ("g0", 1)]);
-        let transfer = rows(&[("t0", 1), (" ", 1), ("t1", 0)]);
-        let test = rows(&[("G1", 1), ("x", 0)]);
+        let transfer = behind(rows(&[("t0", 1), (" ", 1), ("t1", 0)]));
+        let test = behind(behind(rows(&[("G1", 1), ("x", 0)])));
         let params = SplitParams {
             gold_rows: Some(3),
             ..SplitParams::default()
@@ -1219,10 +1223,10 @@ mod tests {
             (0, Split::Gold, 1, "g2"),
             (1, Split::Gold, 0, "g1"),
             (2, Split::Gold, 0, "g1"),
-            (3, Split::Transfer, 1, "t0"),
-            (4, Split::Transfer, 0, "t1"),
-            (5, Split::Test, 1, "G1"),
-            (6, Split::Test, 0, "x"),
+            (1000, Split::Transfer, 1, "t0"),
+            (1002, Split::Transfer, 0, "t1"),
+            (2000, Split::Test, 1, "G1"),
+            (2001, Split::Test, 0, "x"),
         ];
         assert_eq!(texts, expected);
         assert_eq!(
@@ -1236,8 +1240,8 @@ mod tests {
         assert_eq!(plan.source_rows, 9);
         let few = pre_cut(
             many(4, 2),
-            many(4, 2),
-            many(4, 2),
+            behind(many(4, 2)),
+            behind(behind(many(4, 2))),
             0,
             &classes(),
             &sizes(4, 5, 4),
@@ -1378,7 +1382,7 @@ read           2,001";
                     .collect()
             };
             let pool = make(number);
-            let test = own_test.then(|| make(40));
+            let test = own_test.then(|| behind(make(40)));
             let params = SplitParams { seed, gold_rows, transfer_rows, test_rows, ..SplitParams::default() };
             let result = cut(pool.clone(), test.clone(), 0, &classes(), 5, &params);
             let Ok((examples, plan)) = result else { return Ok(()) };
@@ -1392,7 +1396,6 @@ read           2,001";
             let mut side_of_group = BTreeMap::new();
             let mut side_of_run = BTreeMap::new();
             let mut side_of_key = BTreeMap::new();
-            let pool_ids = pool.len() as u64;
             for example in &examples {
                 let side = *side_of_group.entry(example.group).or_insert(example.split);
                 prop_assert_eq!(side, example.split);
@@ -1401,7 +1404,7 @@ read           2,001";
                     let side = *side_of_run.entry(run.join(" ")).or_insert(example.split);
                     prop_assert_eq!(side, example.split);
                 }
-                let row = match example.id.checked_sub(pool_ids) {
+                let row = match example.id.checked_sub(1000) {
                     Some(id) => &test.as_ref().unwrap()[id as usize],
                     None => &pool[example.id as usize],
                 };

@@ -40,8 +40,10 @@ pub struct Task {
     pub name: String,
     /// One line.
     pub about: String,
-    /// The text of a row: columns in braces, `{{` and `}}` for braces. With `choices`, `{answer}` is the answer.
-    pub text: String,
+    /// The text of a row: columns in braces, `{{` and `}}` for braces. With `choices`, `{answer}` is the answer. Rows that
+    /// are known by features of the user's own need none: they are called `row 0`, `row 1`, ... by their numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Cut white space off both ends of every value.
     #[serde(default = "yes")]
     pub trim: bool,
@@ -150,10 +152,13 @@ impl Default for FileRoles {
 /// The rows of some files, with a count of the ones left out on the way.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// The rows, numbered from 0 in the order of the files.
+    /// The rows. Their numbers count the records of the files in their order, whether they have a label or not; a question
+    /// with several answers has room for the right one and the wrong ones that are used, in this order.
     pub rows: Vec<Row>,
     /// Rows without a label.
     pub unlabelled: usize,
+    /// The number that the row after these would have.
+    pub end: u64,
 }
 
 /// A piece of a text template.
@@ -214,10 +219,11 @@ impl Task {
                 .iter()
                 .any(|piece| matches!(piece, Piece::Column(name) if name == column))
         };
-        if !pieces.iter().any(|piece| matches!(piece, Piece::Column(_))) {
+        if let Some(text) = &task.text
+            && !pieces.iter().any(|piece| matches!(piece, Piece::Column(_)))
+        {
             return Err(problem(format!(
-                "`text = {:?}` names no column in braces",
-                task.text
+                "`text = {text:?}` names no column in braces"
             )));
         }
         match (&task.label, &task.choices) {
@@ -328,8 +334,13 @@ impl Task {
         Ok((pool, test))
     }
 
-    /// Reads files (or all files of folders) into rows. `limit` is the most records to read.
-    pub fn load(&self, paths: &[PathBuf], limit: Option<usize>) -> Result<Loaded, DataError> {
+    /// Reads files (or all files of folders) into rows, numbered from `first` on. `limit` is the most records to read.
+    pub fn load(
+        &self,
+        paths: &[PathBuf],
+        limit: Option<usize>,
+        first: u64,
+    ) -> Result<Loaded, DataError> {
         let pieces = self.template().map_err(|problem| DataError::Task {
             task: self.name.clone(),
             problem,
@@ -364,8 +375,14 @@ impl Task {
             limit,
         };
         let records = source::read(paths, &columns.names(), options)?;
-        let mut loaded = Loaded::default();
-        for mut record in records {
+        // A question takes up as many numbers as it can have rows.
+        let room = self.choices.as_ref().map_or(1, |choices| 1 + choices.wrong) as u64;
+        let mut loaded = Loaded {
+            end: first + room * records.len() as u64,
+            ..Loaded::default()
+        };
+        for (number, mut record) in (0..).zip(records) {
+            let mut id = first + room * number;
             if self.trim {
                 for value in &mut record.values {
                     let trimmed = value.trim();
@@ -395,14 +412,18 @@ impl Task {
                     .flatten()
                     .any(|&column| !record.values[column].is_empty())
                     && (self.choices.is_none() || !answer.is_empty());
-                let text = if filled { text(answer) } else { String::new() };
-                let id = loaded.rows.len() as u64;
+                let text = match self.text {
+                    None => format!("row {id}"),
+                    Some(_) if filled => text(answer),
+                    Some(_) => String::new(),
+                };
                 loaded.rows.push(Row {
                     id,
                     text,
                     label: label as u32,
                     groups: group_keys.clone(),
                 });
+                id += 1;
             };
             if let (Some(label), Some(column)) = (&self.label, deciding) {
                 match label.class_of(&record, column)? {
@@ -427,7 +448,8 @@ impl Task {
     fn template(&self) -> Result<Vec<Piece>, String> {
         let mut pieces = Vec::new();
         let mut words = String::new();
-        let mut rest = self.text.chars().peekable();
+        let template = self.text.as_deref().unwrap_or_default();
+        let mut rest = template.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
                 '{' | '}' if rest.peek() == Some(&c) => words.extend(rest.next()),
@@ -439,14 +461,12 @@ impl Task {
                             Some(c) if c != '{' && c != '}' => column.push(c),
                             Some(_) => {
                                 return Err(format!(
-                                    "`text = {:?}` has a brace without a column",
-                                    self.text
+                                    "`text = {template:?}` has a brace without a column"
                                 ));
                             }
                             None => {
                                 return Err(format!(
-                                    "`text = {:?}` has a brace without its end",
-                                    self.text
+                                    "`text = {template:?}` has a brace without its end"
                                 ));
                             }
                         }
@@ -458,8 +478,7 @@ impl Task {
                 }
                 '}' => {
                     return Err(format!(
-                        "`text = {:?}` has a closing brace too many",
-                        self.text
+                        "`text = {template:?}` has a closing brace too many"
                     ));
                 }
                 c => words.push(c),
@@ -617,7 +636,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        task.load(&[path], None)
+        task.load(&[path], None, 0)
     }
 
     fn problem(text: &str) -> String {
@@ -640,8 +659,42 @@ mod tests {
         assert_ne!(groups[0], groups[3]);
         assert_eq!(
             loaded.rows.iter().map(|row| row.id).collect::<Vec<_>>(),
-            [0, 1, 2, 3]
+            [0, 1, 3, 4]
         );
+    }
+
+    #[test]
+    fn a_row_has_the_number_of_its_record() {
+        let mut task =
+            Task::parse(&OWN.replace("text = \"{subject}: {body}\"", ""), "own").unwrap();
+        task.group.clear();
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["b.csv", "a.csv"].map(|name| folder.path().join(name));
+        std::fs::write(&paths[0], "spam\nyes\n?\nno\n").unwrap();
+        std::fs::write(&paths[1], "spam\nno\n").unwrap();
+        let loaded = task.load(&paths, None, 10).unwrap();
+        let rows: Vec<_> = loaded
+            .rows
+            .iter()
+            .map(|row| (row.id, row.label, row.text.as_str()))
+            .collect();
+        assert_eq!(
+            rows,
+            [(10, 1, "row 10"), (12, 0, "row 12"), (13, 0, "row 13")]
+        );
+        assert_eq!((loaded.unlabelled, loaded.end), (1, 14));
+    }
+
+    #[test]
+    fn a_question_has_room_for_its_answers() {
+        let mut task = Task::find("cosmos_qa").unwrap();
+        task.choices.as_mut().unwrap().wrong = 2;
+        let rows = "context,question,answer0,answer1,answer2,answer3,label\nc,q,a,a,b,b,0\nc,r,a,b,c,d,-1\nc,s,a,b,c,d,3\n";
+        let loaded = load(&task, "rows.csv", rows).unwrap();
+        let ids: Vec<_> = loaded.rows.iter().map(|row| (row.id, row.label)).collect();
+        // The first question has one wrong answer only, the second no right one.
+        assert_eq!(ids, [(0, 1), (1, 0), (6, 1), (7, 0), (8, 0)]);
+        assert_eq!(loaded.end, 9);
     }
 
     #[test]
@@ -731,7 +784,7 @@ mod tests {
     #[test]
     fn braces_can_be_written() {
         let mut task = Task::parse(OWN, "own").unwrap();
-        task.text = "{{{body}}}".into();
+        task.text = Some("{{{body}}}".into());
         let column = Piece::Column("body".into());
         assert_eq!(
             task.template().unwrap(),
@@ -754,7 +807,7 @@ mod tests {
         for (name, file, rows, classes, unlabelled) in expected {
             let task = Task::find(name).unwrap();
             assert_eq!(task.name, name);
-            let loaded = task.load(&[fixture(file)], None).unwrap();
+            let loaded = task.load(&[fixture(file)], None, 0).unwrap();
             let of = |class| loaded.rows.iter().filter(|row| row.label == class).count();
             assert_eq!(
                 (loaded.rows.len(), [of(0), of(1)], loaded.unlabelled),
@@ -776,7 +829,7 @@ mod tests {
         let first = |name: &str, file: &str| {
             let loaded = Task::find(name)
                 .unwrap()
-                .load(&[fixture(file)], Some(1))
+                .load(&[fixture(file)], Some(1), 0)
                 .unwrap();
             loaded
                 .rows
@@ -836,7 +889,7 @@ mod tests {
     fn questions_on_one_passage_belong_together() {
         let rows = Task::find("sciq")
             .unwrap()
-            .load(&[fixture("sciq.jsonl")], None)
+            .load(&[fixture("sciq.jsonl")], None, 0)
             .unwrap()
             .rows;
         // Right and wrong answer of a question, and two questions on one supporting paragraph.

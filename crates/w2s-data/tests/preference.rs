@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use w2s_artifact::{
     Artifact, Input, Kind, Message, Pair, Prompt, Provenance, Record, Response, Score, Store,
+    summary::PairsSummary,
 };
 use w2s_data::{AnswersOperation, Pairs, Prompts, QuestionsOperation};
 use w2s_stage::{Operation, RunOptions};
@@ -149,14 +150,8 @@ fn side(id: u64, chosen: &str, rejected: &str, rule: &str) -> (u64, String, Stri
     (id, chosen.into(), rejected.into(), rule.into())
 }
 
-/// What was dropped, without the zeros.
 fn dropped(artifact: &Artifact) -> Value {
-    let mut dropped = artifact.manifest.summary["dropped"].clone();
-    dropped
-        .as_object_mut()
-        .unwrap()
-        .retain(|_, count| *count != 0);
-    dropped
+    json!(artifact.summary::<PairsSummary>().unwrap().dropped)
 }
 
 #[test]
@@ -181,10 +176,12 @@ fn prompts_are_read_ordered_and_cut() {
         artifact.manifest.summary,
         json!({
             "rows": 4,
+            "groups": 4,
             "read": 6,
             "with_answer": 4,
             "with_choices": 0,
-            "dropped": {"empty": 1, "duplicate": 1, "prompts_differ": 0, "beyond_limit": 0},
+            "dropped": {"empty": 1, "duplicate": 1},
+            "transcripts": 0,
         })
     );
     let (first, artifact) = ids(&["--rows", "3"]);
@@ -433,32 +430,37 @@ fn a_preference_file_becomes_pairs() {
     );
     let flags = ["--source", &file, "--rule", "file"];
     let artifact = place.run::<Pairs>(&flags).unwrap();
-    let pairs: Vec<Pair> = artifact.records().unwrap();
-    assert_eq!(pairs[0].messages[0].content, "\n\nHuman: a\n\nAssistant:");
     assert_eq!(
-        (&*pairs[0].chosen.text, &*pairs[0].chosen.source),
-        (" good", "hh.jsonl")
-    );
-    assert_eq!(dropped(&artifact), json!({"empty": 1}));
-    let summary = &artifact.manifest.summary;
-    assert_eq!(
-        (&summary["rows"], &summary["candidates"]),
-        (&json!(3), &json!(4))
-    );
-    assert_eq!(summary["longer_is_chosen"], 1.0 / 3.0);
-
-    let turns = place
-        .run::<Pairs>(&[&flags[..], &["--as-turns", "--limit", "2"]].concat())
-        .unwrap();
-    assert_eq!(
-        sides(&turns),
+        sides(&artifact),
         [
             side(0, "good", "bad one", "file"),
-            side(2, "the longer", "no", "file")
+            side(2, "the longer", "no", "file"),
+            side(3, "x", "y", "file")
         ]
     );
-    assert_eq!(turns.records::<Pair>().unwrap()[0].messages[0].content, "a");
-    assert_eq!(dropped(&turns), json!({"empty": 1, "beyond_limit": 1}));
+    let pairs: Vec<Pair> = artifact.records().unwrap();
+    let first = &pairs[0];
+    assert_eq!(
+        (&*first.messages[0].role, &*first.messages[0].content),
+        ("user", "a")
+    );
+    assert_eq!(first.chosen.source, "hh.jsonl");
+    assert_eq!(dropped(&artifact), json!({"empty": 1}));
+    let summary: PairsSummary = artifact.summary().unwrap();
+    assert_eq!(
+        (summary.rows, summary.candidates, summary.transcripts),
+        (3, 4, 4)
+    );
+    assert_eq!(summary.longer_is_chosen, 1.0 / 3.0);
+
+    let kept = place
+        .run::<Pairs>(&[&flags[..], &["--keep-transcripts", "--limit", "2"]].concat())
+        .unwrap();
+    let pairs: Vec<Pair> = kept.records().unwrap();
+    assert_eq!(pairs[0].messages[0].content, "\n\nHuman: a\n\nAssistant:");
+    assert_eq!(pairs[0].chosen.text, " good");
+    assert_eq!(dropped(&kept), json!({"empty": 1, "beyond_limit": 1}));
+    assert_eq!(kept.summary::<PairsSummary>().unwrap().transcripts, 0);
     let shuffled = |seed| {
         let flags = [&flags[..], &["--shuffle", "--seed", seed]].concat();
         let order = sides(&place.run::<Pairs>(&flags).unwrap());
@@ -580,8 +582,8 @@ fn bad_input_is_named() {
         with(&["--rule", "best"]).contains("possible values: order, score, tied, shuffled, file")
     );
     assert_eq!(
-        with(&["--rule", "order", "--as-turns"]),
-        "--prompt-column, --mark and --as-turns say how to read files, and there is no --source"
+        with(&["--rule", "order", "--keep-transcripts"]),
+        "--prompt-column, --group, --mark and --keep-transcripts say how to read files, and there is no --source"
     );
     for flag in [
         "--prompts",

@@ -22,8 +22,11 @@ fn sst2_is_cleaned_and_divided() {
     let (pool_files, test_files) = task.roles(&folder).unwrap();
     assert_eq!(pool_files, [folder.join("train.tsv")]);
     assert_eq!(test_files, [folder.join("test.tsv")]);
-    let pool = task.load(&pool_files, None).unwrap().rows;
-    let test = task.load(&test_files, None).unwrap().rows;
+    let pool = task.load(&pool_files, None, 0).unwrap().rows;
+    let test = task
+        .load(&test_files, None, pool.len() as u64)
+        .unwrap()
+        .rows;
     let positive = |rows: &[w2s_data::Row]| rows.iter().filter(|row| row.label == 1).count();
     assert_eq!((pool.len(), positive(&pool)), (60_614, 33_828));
     assert_eq!((test.len(), positive(&test)), (872, 444));

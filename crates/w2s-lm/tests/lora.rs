@@ -11,7 +11,7 @@ use w2s_lm::{
     save_adapter, save_classifier, save_language_model,
 };
 use w2s_train::{
-    Decay, Loss, Objective, Plan, Schedule, StepInfo, TrainConfig, TrainError, Watch, fit,
+    Batches, Decay, Loss, Objective, Schedule, StepInfo, TrainConfig, TrainError, Watch, fit,
 };
 
 fn llama() -> DecoderConfig {
@@ -190,7 +190,9 @@ fn only_the_targets_adapters_have_gradients() {
 struct NextToken;
 
 impl Objective<LanguageModel> for NextToken {
-    fn loss(
+    type Pass = Loss;
+
+    fn forward(
         &mut self,
         model: &LanguageModel,
         rows: &[usize],
@@ -207,6 +209,10 @@ impl Objective<LanguageModel> for NextToken {
             tokens: batch.ids.len(),
             metrics: Vec::new(),
         })
+    }
+
+    fn loss(&mut self, pass: Loss, _: &[usize], _: StepInfo) -> Result<Loss, TrainError> {
+        Ok(pass)
     }
 }
 
@@ -228,7 +234,7 @@ fn train(model: LanguageModel, folder: &Path, watch: Watch) -> Result<LanguageMo
         metrics_file: folder.join("metrics.jsonl"),
         save_every: Duration::ZERO,
     };
-    let plan = Plan::by_examples(24, 8, 10, 0);
+    let plan = Batches::by_examples(24, 8, 10, 0);
     fit(model, &mut NextToken, &plan, &config, watch).map(|fitted| fitted.model)
 }
 

@@ -9,9 +9,9 @@ use burn::tensor::{DType, Tensor};
 use serde_json::Value;
 use support::{BOTH, check, check_gradient, golden, noise, number, numbers, values, vector};
 use w2s_losses::{
-    AotPartners, LossError, PairLogProbs, PairScores, PreferenceLoss, PreferenceOutput,
-    PreferenceSettings, ResponseLogProbs, aot_partners, kto_kl, kto_rows, log_odds_ratio, log1mexp,
-    neg_log_sigmoid, preference, reward_model, wpo_weight,
+    AotPartners, PairLogProbs, PairScores, Preference, PreferenceLoss, PreferenceOutput,
+    ResponseLogProbs, Setting, aot_partners, kto_kl, log_odds_ratio, log1mexp, neg_log_sigmoid,
+    preference, reward_model,
 };
 
 /// Sums and counts of a batch of pairs, under both models.
@@ -103,16 +103,12 @@ impl Pairs {
         self.bundle(vector(chosen, dtype), vector(rejected, dtype))
     }
 
-    fn run(
-        &self,
-        loss: PreferenceLoss,
-        settings: &PreferenceSettings,
-        dtype: DType,
-    ) -> PreferenceOutput {
+    fn run(&self, what: &Preference, kl: f64, dtype: DType) -> PreferenceOutput {
         let (mut policy, reference) = (self.policy(dtype), self.reference(dtype));
-        policy.partners = partners(loss, &policy, &reference);
-        let reference = loss.needs_reference().then_some(&reference);
-        preference(loss, settings, &policy, reference).expect("a sound batch")
+        policy.partners = partners(what.loss, &policy, &reference);
+        policy.kl = Some(kl);
+        let reference = what.loss.needs_reference().then_some(&reference);
+        preference(what, &policy, reference).expect("a sound batch")
     }
 }
 
@@ -126,36 +122,44 @@ fn partners(
         .then(|| aot_partners(loss, policy, reference).expect("a sound batch"))
 }
 
-/// Default settings that every loss can run with.
-fn usual(loss: PreferenceLoss) -> PreferenceSettings {
-    PreferenceSettings {
-        kto_kl: loss.needs_kl().then_some(0.25),
-        ..loss.settings()
-    }
+/// The KL estimate of batches that bring none.
+const KL: f64 = 0.25;
+
+/// The loss of a name with its default settings.
+fn named(name: &str) -> Preference {
+    Preference::from(name.parse::<PreferenceLoss>().expect("a loss"))
 }
 
-/// The name that golden.json gives a loss, and its settings there.
-fn named(case: &Value) -> (PreferenceLoss, PreferenceSettings) {
+/// The same with some of them set.
+fn with(mut what: Preference, settings: &[(Setting, f64)]) -> Preference {
+    for &(setting, value) in settings {
+        what.set(setting, value).expect("the loss reads it");
+    }
+    what
+}
+
+/// Every loss with settings that it can run with.
+fn losses() -> impl Iterator<Item = Preference> {
+    PreferenceLoss::ALL.into_iter().map(|loss| match loss {
+        PreferenceLoss::Robust { .. } => with(loss.into(), &[(Setting::LabelSmoothing, 0.2)]),
+        loss => loss.into(),
+    })
+}
+
+/// The loss of a golden case, its settings there, and its KL estimate.
+fn of_case(case: &Value) -> (Preference, f64) {
     let name = match case["loss"].as_str().expect("a loss") {
         "cdpo" | "sigmoid_grad" => "sigmoid".into(),
         "cdpo_norm" | "sigmoid_norm" | "sigmoid_norm_grad" => "delta-preference".into(),
         name => name.replace('_', "-"),
     };
-    let loss: PreferenceLoss = name.parse().expect("a loss");
     let params = &case["params"];
-    let mut settings = loss.settings();
-    settings.beta = number(&params["beta"]);
-    for (name, value) in [
-        ("label_smoothing", &mut settings.label_smoothing),
-        ("gamma", &mut settings.gamma),
-        ("tau", &mut settings.tau),
-    ] {
-        if let Some(given) = params[name].as_f64() {
-            *value = given;
-        }
-    }
-    settings.kto_kl = params["kl"].as_f64();
-    (loss, settings)
+    let given = Setting::ALL.into_iter().filter_map(|setting| {
+        let value = params[setting.name().replace('-', "_")].as_f64()?;
+        Some((setting, value))
+    });
+    let what = with(named(&name), &given.collect::<Vec<_>>());
+    (what, params["kl"].as_f64().unwrap_or(KL))
 }
 
 /// A pair of one token a side, so that sums are means.
@@ -176,16 +180,11 @@ fn run(case: &Value, dtype: DType) {
     match case["loss"].as_str().expect("a loss") {
         "log_ratios" => {
             // At β = 1 the rewards are the log-ratios.
-            let at = |loss: PreferenceLoss| {
-                let beta = 1.0;
-                let settings = PreferenceSettings {
-                    beta,
-                    ..loss.settings()
-                };
-                Pairs::of(inputs).run(loss, &settings, dtype)
+            let at = |name| {
+                let what = with(named(name), &[(Setting::Beta, 1.0)]);
+                Pairs::of(inputs).run(&what, KL, dtype)
             };
-            let sums = at(PreferenceLoss::Sigmoid);
-            let means = at(PreferenceLoss::DeltaPreference);
+            let (sums, means) = (at("sigmoid"), at("delta-preference"));
             let [c, r] = [&sums.chosen_rewards, &sums.rejected_rewards];
             let got = [c, r, &sums.margins(), &means.margins()].map(|t| values(t)[0]);
             expect(&got);
@@ -197,15 +196,10 @@ fn run(case: &Value, dtype: DType) {
             check(case, dtype, &values(&r), &[-2.0 / 5.0]);
         }
         "reward_metrics" => {
-            for (unit, loss) in [
-                ("sum", PreferenceLoss::Sigmoid),
-                ("mean", PreferenceLoss::DeltaPreference),
-            ] {
-                let settings = PreferenceSettings {
-                    beta: number(&case["params"]["beta"]),
-                    ..loss.settings()
-                };
-                let output = Pairs::of(inputs).run(loss, &settings, dtype);
+            for (unit, name) in [("sum", "sigmoid"), ("mean", "delta-preference")] {
+                let beta = number(&case["params"]["beta"]);
+                let what = with(named(name), &[(Setting::Beta, beta)]);
+                let output = Pairs::of(inputs).run(&what, KL, dtype);
                 let expected = &expected[unit];
                 for (name, got) in [
                     ("chosen", output.chosen_rewards.clone()),
@@ -218,50 +212,38 @@ fn run(case: &Value, dtype: DType) {
             }
         }
         "kto" => {
-            let (loss, settings) = named(case);
+            let (what, kl) = of_case(case);
             let pairs = Pairs::of(inputs);
-            // Through the pair: each side alone, where a pair is the mean of its sides.
-            let side = |desirable_weight, undesirable_weight| {
-                let settings = PreferenceSettings {
-                    desirable_weight,
-                    undesirable_weight,
-                    ..settings
-                };
-                2.0 * values(&pairs.run(loss, &settings, dtype).loss)[0]
+            // Each side alone, where a pair is the mean of its sides.
+            let side = |desirable, undesirable| {
+                let weights = [
+                    (Setting::DesirableWeight, desirable),
+                    (Setting::UndesirableWeight, undesirable),
+                ];
+                2.0 * values(&pairs.run(&with(what, &weights), kl, dtype).loss)[0]
             };
             expect(&[side(1.0, 0.0), side(0.0, 1.0)]);
-            // And as two responses without partners.
-            let h = [0, 1].map(|i| pairs.policy[i][0] - pairs.reference[i][0]);
-            let rows = kto_rows(vector(&h, dtype), &[true, false], &settings);
-            expect(&values(&rows.expect("a sound batch")));
         }
         "simpo" => {
-            let (loss, settings) = named(case);
-            expect(&values(&of_means(case).run(loss, &settings, dtype).loss));
+            let (what, kl) = of_case(case);
+            expect(&values(&of_means(case).run(&what, kl, dtype).loss));
         }
         "orpo" => {
-            let (loss, settings) = named(case);
-            let pairs = of_means(case);
-            let policy = pairs.policy(dtype);
+            let (what, _) = of_case(case);
+            let policy = of_means(case).policy(dtype);
             let log_odds = log_odds_ratio(policy.chosen.mean(), policy.rejected.mean());
             let log_sigmoid = neg_log_sigmoid(log_odds.clone()).neg();
-            // The golden NLL is the response's own, so passing it in must change nothing.
-            let mut with_nll = policy.clone();
-            with_nll.nll = Some(vector(&numbers(&inputs["nll_chosen"]), dtype));
-            for policy in [policy, with_nll] {
-                let output = preference(loss, &settings, &policy, None).expect("a sound batch");
-                let got = [&log_odds, &log_sigmoid, &output.loss].map(|t| values(t)[0]);
-                expect(&got);
-            }
+            let output = preference(&what, &policy, None).expect("a sound batch");
+            expect(&[&log_odds, &log_sigmoid, &output.loss].map(|t| values(t)[0]));
         }
         "step0_invariant" => step_zero(case, dtype),
         "sigmoid_grad" | "sigmoid_norm_grad" => {
-            let (loss, settings) = named(case);
+            let (what, _) = of_case(case);
             let pairs = Pairs::of(inputs);
             let [c, r] = [0, 1].map(|i| vector(&pairs.policy[i], dtype).require_grad());
             let policy = pairs.bundle(c.clone(), r.clone());
             let reference = pairs.reference(dtype);
-            let output = preference(loss, &settings, &policy, Some(&reference));
+            let output = preference(&what, &policy, Some(&reference));
             let grads = output.expect("a sound batch").loss.backward();
             let got = [c, r].map(|x| values(&x.grad(&grads).expect("a gradient"))[0]);
             expect(&got);
@@ -277,7 +259,6 @@ fn run(case: &Value, dtype: DType) {
             let output = reward_model(&scores, Some(margin), centre);
             expect(&values(&output.expect("sound scores").loss));
         }
-        "wpo_weight" => expect(&values(&wpo_weight(&of_means(case).policy(dtype)))),
         "log1mexp" => expect(&values(&log1mexp(x()))),
         "neg_logsigmoid" => {
             expect(&values(&neg_log_sigmoid(x())));
@@ -289,8 +270,8 @@ fn run(case: &Value, dtype: DType) {
             expect(&values(&output.loss));
         }
         _ => {
-            let (loss, settings) = named(case);
-            let output = Pairs::of(inputs).run(loss, &settings, dtype);
+            let (what, kl) = of_case(case);
+            let output = Pairs::of(inputs).run(&what, kl, dtype);
             expect(&values(&output.loss.mean()));
         }
     }
@@ -298,7 +279,7 @@ fn run(case: &Value, dtype: DType) {
 
 #[test]
 fn golden_values() {
-    for case in golden(&["pref.", "num."], 63) {
+    for case in golden(&["pref.", "num."], 62) {
         for dtype in BOTH {
             run(&case, dtype);
         }
@@ -310,31 +291,30 @@ fn step_zero(case: &Value, dtype: DType) {
     for (name, expected) in case["expected"].as_object().expect("an object") {
         let expected = number(expected);
         let (name, betas, smoothings): (_, &[f64], &[f64]) = match name.as_str() {
-            "ipo_b0.1" => ("ipo", &[0.1], &[0.0]),
-            "ipo_b5" => ("ipo", &[5.0], &[0.0]),
+            "ipo_b0.1" => ("ipo", &[0.1], &[]),
+            "ipo_b5" => ("ipo", &[5.0], &[]),
             "cdpo_any_eps" => ("sigmoid", &[0.1, 5.0], &[0.05, 0.1, 0.4]),
-            "robust_any_eps" => ("robust", &[0.1, 5.0], &[0.0, 0.1, 0.4]),
+            "robust_any_eps" => ("robust", &[0.1, 5.0], &[0.1, 0.4]),
             "sigmoid_norm" => ("delta-preference", &[0.1, 5.0], &[0.0, 0.2]),
             "margin" => {
-                let loss = PreferenceLoss::Sigmoid;
-                let output = pairs.run(loss, &loss.settings(), dtype);
+                let output = pairs.run(&named("sigmoid"), KL, dtype);
                 check(case, dtype, &values(&output.margins()), &[expected]);
                 check(case, dtype, &values(&output.accuracies()), &[0.0]);
                 continue;
             }
-            name => (name, &[0.1, 5.0], &[0.0]),
+            name => (name, &[0.1, 5.0], &[]),
         };
-        let loss: PreferenceLoss = name.replace('_', "-").parse().expect("a loss");
+        let loss = named(&name.replace('_', "-"));
         for &beta in betas {
-            for &label_smoothing in smoothings {
-                let settings = PreferenceSettings {
-                    beta,
-                    label_smoothing,
-                    ..loss.settings()
-                };
-                let output = pairs.run(loss, &settings, dtype);
+            let plain = with(loss, &[(Setting::Beta, beta)]);
+            let smoothed = smoothings
+                .iter()
+                .map(|&part| with(plain, &[(Setting::LabelSmoothing, part)]));
+            let plain = smoothings.is_empty().then_some(plain);
+            for what in smoothed.chain(plain) {
+                let output = pairs.run(&what, 0.0, dtype);
                 check(case, dtype, &values(&output.loss), &[expected]);
-                let known = loss.step_zero_loss(&settings).expect("a constant");
+                let known = what.step_zero_loss().expect("a constant");
                 check(case, DType::F64, &[known], &[expected]);
             }
         }
@@ -345,36 +325,29 @@ fn step_zero(case: &Value, dtype: DType) {
 fn step_zero_of_every_loss() {
     let mut pairs = Pairs::random(5);
     pairs.policy = pairs.reference.clone();
-    for loss in PreferenceLoss::ALL {
-        let settings = PreferenceSettings {
-            kto_kl: loss.needs_kl().then_some(0.0),
-            ..loss.settings()
-        };
-        let known = loss.step_zero_loss(&settings);
+    for what in losses() {
+        let (loss, known) = (what.loss, what.step_zero_loss());
         assert_eq!(known.is_some(), loss.needs_reference(), "{loss}");
         let Some(known) = known else { continue };
-        for got in values(&pairs.run(loss, &settings, DType::F64).loss) {
+        for got in values(&pairs.run(&what, 0.0, DType::F64).loss) {
             assert!(
                 (got - known).abs() < 1e-9,
                 "{loss}: {got} instead of {known}"
             );
         }
         // The NLL part comes on top.
-        let mixed = PreferenceSettings {
-            nll_weight: 0.1,
-            ..settings
-        };
-        assert_eq!(loss.step_zero_loss(&mixed), Some(known));
+        let mixed = with(what, &[(Setting::NllWeight, 0.1)]);
+        assert_eq!(mixed.step_zero_loss(), Some(known));
     }
 }
 
 #[test]
 fn swapping_flips_the_margin() {
     let pairs = Pairs::random(7);
-    for loss in PreferenceLoss::ALL {
-        let settings = usual(loss);
-        let straight = pairs.run(loss, &settings, DType::F64);
-        let swapped = pairs.swapped().run(loss, &settings, DType::F64);
+    for what in losses() {
+        let loss = what.loss;
+        let straight = pairs.run(&what, KL, DType::F64);
+        let swapped = pairs.swapped().run(&what, KL, DType::F64);
         let flipped = swapped.margins().neg();
         assert_eq!(values(&straight.margins()), values(&flipped), "{loss}");
         let (a, b) = (straight.accuracies(), swapped.accuracies());
@@ -386,21 +359,28 @@ fn swapping_flips_the_margin() {
 fn a_larger_margin_is_a_smaller_loss() {
     // Not the losses that aim at a margin or a level, nor apo-down, which lowers both sides, nor discopop, which has a hill
     // just above zero.
-    use PreferenceLoss::*;
-    let aims = [Ipo, IpoSum, SppoHard, ExoPair, NcaPair, ApoDown, Discopop];
+    let aims = [
+        "ipo",
+        "ipo-sum",
+        "sppo-hard",
+        "exo-pair",
+        "nca-pair",
+        "apo-down",
+        "discopop",
+    ];
     let pairs = Pairs::random(6);
     let mut better = pairs.clone();
     for (c, r) in (0..6).zip(0..6) {
         better.policy[0][c] += 0.2;
         better.policy[1][r] -= 0.2;
     }
-    for loss in PreferenceLoss::ALL {
-        if aims.contains(&loss) {
+    for what in losses() {
+        let loss = what.loss;
+        if aims.contains(&loss.name()) {
             continue;
         }
-        let settings = usual(loss);
         let [before, after] =
-            [&pairs, &better].map(|p| values(&p.run(loss, &settings, DType::F64).loss));
+            [&pairs, &better].map(|p| values(&p.run(&what, KL, DType::F64).loss));
         assert!(after.iter().zip(&before).all(|(a, b)| a < b), "{loss}");
     }
 }
@@ -408,13 +388,11 @@ fn a_larger_margin_is_a_smaller_loss() {
 #[test]
 fn nll_adds_the_mean_of_the_chosen_response() {
     let pairs = Pairs::random(4);
-    for loss in PreferenceLoss::ALL {
-        let plain = usual(loss);
-        let mixed = PreferenceSettings {
-            nll_weight: 0.3,
-            ..plain
-        };
-        let [plain, mixed] = [plain, mixed].map(|s| values(&pairs.run(loss, &s, DType::F64).loss));
+    for plain in losses() {
+        let loss = plain.loss;
+        let mixed = with(plain, &[(Setting::NllWeight, 0.3)]);
+        let [plain, mixed] =
+            [plain, mixed].map(|what| values(&pairs.run(&what, KL, DType::F64).loss));
         for i in 0..4 {
             let mean = pairs.policy[0][i] / pairs.tokens[0][i] as f64;
             assert!((mixed[i] - plain[i] + 0.3 * mean).abs() < 1e-12, "{loss}");
@@ -422,19 +400,11 @@ fn nll_adds_the_mean_of_the_chosen_response() {
     }
 }
 
-/// Every loss with smoothing and an NLL part where it takes them.
-fn variations(loss: PreferenceLoss) -> Vec<PreferenceSettings> {
-    let plain = usual(loss);
-    let smoothed = PreferenceSettings {
-        label_smoothing: 0.1,
-        ..plain
-    };
-    let mixed = PreferenceSettings {
-        nll_weight: 0.5,
-        ..plain
-    };
-    let mut all = vec![plain, mixed];
-    if smoothed.check(loss).is_ok() {
+/// A loss as it is, with an NLL part, and with smoothing where it takes that.
+fn variations(plain: Preference) -> Vec<Preference> {
+    let mut all = vec![plain, with(plain, &[(Setting::NllWeight, 0.5)])];
+    let mut smoothed = plain;
+    if smoothed.set(Setting::LabelSmoothing, 0.1).is_ok() {
         all.push(smoothed);
     }
     all
@@ -446,13 +416,15 @@ fn gradients_match_finite_differences() {
     let pairs = Pairs::random(PAIRS);
     let reference = pairs.reference(DType::F64);
     let at = pairs.policy.concat();
-    for loss in PreferenceLoss::ALL {
-        for settings in variations(loss) {
+    for plain in losses() {
+        let loss = plain.loss;
+        for what in variations(plain) {
             let f = |x: Tensor<1>| {
                 let (c, r) = (x.clone().slice(0..PAIRS), x.slice(PAIRS..2 * PAIRS));
                 let mut policy = pairs.bundle(c, r);
                 policy.partners = partners(loss, &policy, &reference);
-                let output = preference(loss, &settings, &policy, Some(&reference));
+                policy.kl = Some(KL);
+                let output = preference(&what, &policy, Some(&reference));
                 output.expect("a sound batch").loss
             };
             check_gradient(loss.name(), &f, &at);
@@ -493,9 +465,9 @@ fn micro_batches_add_up() {
         kto_kl(&all[0], &all[1]).expect("a sound batch")
     };
     assert!(kl > 0.0);
-    for loss in PreferenceLoss::ALL {
-        for mut settings in variations(loss) {
-            settings.kto_kl = loss.needs_kl().then_some(kl);
+    for plain in losses() {
+        let loss = plain.loss;
+        for what in variations(plain) {
             for dtype in BOTH {
                 let sorted = partners(loss, &pairs.policy(dtype), &pairs.reference(dtype));
                 let run = |range: Range<usize>| {
@@ -503,8 +475,9 @@ fn micro_batches_add_up() {
                     let [c, r] = [0, 1].map(|i| vector(&pairs.policy[i], dtype).require_grad());
                     let mut policy = pairs.bundle(c.clone(), r.clone());
                     policy.partners = sorted.as_ref().map(|all| all.of(range));
+                    policy.kl = Some(kl);
                     let reference = pairs.reference(dtype);
-                    let output = preference(loss, &settings, &policy, Some(&reference));
+                    let output = preference(&what, &policy, Some(&reference));
                     let share = output.expect("a sound batch").loss.sum() / PAIRS as f64;
                     let grads = share.backward();
                     let side = |x: Tensor<1>| values(&x.grad(&grads).expect("a gradient"));
@@ -537,14 +510,15 @@ fn extreme_pairs_stay_finite() {
         reference: [vec![-1.0, -4000.0, -2.0], vec![-4000.0, -1.0, -2.0]],
         tokens: [vec![1, 1, 3], vec![1, 1, 2]],
     };
-    for loss in PreferenceLoss::ALL {
-        let settings = usual(loss);
+    for what in losses() {
+        let loss = what.loss;
         for dtype in BOTH {
             let [c, r] = [0, 1].map(|i| vector(&pairs.policy[i], dtype).require_grad());
             let mut policy = pairs.bundle(c.clone(), r.clone());
             let reference = pairs.reference(dtype);
             policy.partners = partners(loss, &policy, &reference);
-            let output = preference(loss, &settings, &policy, Some(&reference)).unwrap();
+            policy.kl = Some(KL);
+            let output = preference(&what, &policy, Some(&reference)).unwrap();
             let grads = output.loss.clone().backward();
             let mut all = values(&output.loss);
             for x in [c, r] {
@@ -560,32 +534,29 @@ fn extreme_pairs_stay_finite() {
 
 /// The message of a refused batch, and its hint.
 fn refusal(
-    loss: PreferenceLoss,
-    settings: &PreferenceSettings,
+    name: &str,
     policy: &PairLogProbs,
     reference: Option<&PairLogProbs>,
 ) -> (String, String) {
-    let error: LossError = preference(loss, settings, policy, reference).unwrap_err();
+    let error = preference(&named(name), policy, reference).unwrap_err();
     (error.to_string(), error.hint().unwrap_or_default())
 }
 
 #[test]
 fn bad_batches_are_refused() {
-    use PreferenceLoss::*;
     let pairs = Pairs::random(3);
     let reference = pairs.reference(DType::F32);
-    let settings = Sigmoid.settings();
 
     let mut empty = pairs.clone();
     empty.tokens[1][2] = 0;
-    let (message, hint) = refusal(SimPo, &SimPo.settings(), &empty.policy(DType::F32), None);
+    let (message, hint) = refusal("simpo", &empty.policy(DType::F32), None);
     assert_eq!(message, "the rejected response of pair 2 has no tokens");
     assert_eq!(hint, "drop pairs with an empty response, and count them");
 
     let mut other = pairs.clone();
     other.tokens[0][1] = 77;
     let policy = other.policy(DType::F32);
-    let (message, hint) = refusal(Sigmoid, &settings, &policy, Some(&reference));
+    let (message, hint) = refusal("sigmoid", &policy, Some(&reference));
     let n = pairs.tokens[0][1];
     assert_eq!(
         message,
@@ -596,69 +567,76 @@ fn bad_batches_are_refused() {
     assert!(hint.contains("another tokenizer"));
 
     let policy = pairs.policy(DType::F32);
-    let (message, _) = refusal(Sigmoid, &settings, &policy, None);
+    let (message, _) = refusal("sigmoid", &policy, None);
     assert_eq!(
         message,
         "the loss `sigmoid` needs the log-probabilities of a reference model"
     );
 
     let short = pairs.part(0..2).reference(DType::F32);
-    let (message, _) = refusal(Sigmoid, &settings, &policy, Some(&short));
+    let (message, _) = refusal("sigmoid", &policy, Some(&short));
     assert_eq!(
         message,
         "3 pairs of the policy but 2 pairs of the reference"
     );
 
-    let (message, hint) = refusal(Kto, &Kto.settings(), &policy, Some(&reference));
+    let (message, hint) = refusal("kto", &policy, Some(&reference));
     assert_eq!(
         message,
         "the loss `kto` needs the KL estimate of the whole batch"
     );
     assert!(hint.contains("kto_kl"));
 
-    let (message, hint) = refusal(Aot, &Aot.settings(), &policy, Some(&reference));
+    let (message, hint) = refusal("aot", &policy, Some(&reference));
     assert_eq!(
         message,
         "the loss `aot` sorts the whole batch and needs what each pair is compared with"
     );
     assert!(hint.contains("aot_partners"));
     let mut part = policy.clone();
-    part.partners = partners(Aot, &policy, &reference).map(|all| all.of([0, 2]));
-    let (message, _) = refusal(Aot, &Aot.settings(), &part, Some(&reference));
+    part.partners = partners(named("aot").loss, &policy, &reference).map(|all| all.of([0, 2]));
+    let (message, _) = refusal("aot", &part, Some(&reference));
     assert_eq!(message, "2 chosen partners but 3 chosen log-probabilities");
 }
 
 #[test]
 fn bad_settings_are_refused() {
-    use PreferenceLoss::*;
-    let message = |loss: PreferenceLoss, change: fn(&mut PreferenceSettings)| {
-        let mut settings = loss.settings();
-        change(&mut settings);
-        settings.check(loss).unwrap_err().to_string()
+    let message = |name: &str, setting: Setting, value: f64| {
+        let mut what = named(name);
+        let refused = what.set(setting, value).and_then(|()| what.check());
+        refused.unwrap_err().to_string()
     };
     assert_eq!(
-        message(Sigmoid, |s| s.beta = 0.0),
+        message("sigmoid", Setting::Beta, 0.0),
         "`beta` is 0 but must be above 0"
     );
     assert_eq!(
-        message(Sigmoid, |s| s.beta = f64::NAN),
+        message("sigmoid", Setting::Beta, f64::NAN),
         "`beta` is NaN but must be above 0"
     );
     assert_eq!(
-        message(Robust, |s| s.label_smoothing = 0.5),
-        "`label_smoothing` is 0.5 but must be at least 0 and below 0.5"
+        message("robust", Setting::LabelSmoothing, 0.5),
+        "`label-smoothing` is 0.5 but must be at least 0 and below 0.5"
     );
     assert_eq!(
-        message(ExoPair, |s| s.label_smoothing = 0.0),
-        "`label_smoothing` is 0 but must be above 0 for the loss `exo-pair`"
-    );
-    // What a loss would not read is an error, never ignored.
-    assert_eq!(
-        message(Hinge, |s| s.label_smoothing = 0.1),
-        "`label_smoothing` is 0.1 but the loss `hinge` does not read it"
+        message("robust", Setting::LabelSmoothing, 0.0),
+        "`label-smoothing` is 0 but must be above 0 for the loss `robust`, which is `sigmoid` without it"
     );
     assert_eq!(
-        message(Sigmoid, |s| s.gamma = 1.0),
+        message("exo-pair", Setting::LabelSmoothing, 0.0),
+        "`label-smoothing` is 0 but must be above 0 for the loss `exo-pair`"
+    );
+    assert_eq!(
+        message("discopop", Setting::Tau, 1.5),
+        "`tau` is 1.5 but must be above 0 and at most 1"
+    );
+    // What a loss would not read is an error even at its default, never ignored.
+    assert_eq!(
+        message("hinge", Setting::LabelSmoothing, 0.0),
+        "`label-smoothing` is 0 but the loss `hinge` does not read it"
+    );
+    assert_eq!(
+        message("sigmoid", Setting::Gamma, 1.0),
         "`gamma` is 1 but the loss `sigmoid` does not read it"
     );
     let error = "hinges".parse::<PreferenceLoss>().unwrap_err();

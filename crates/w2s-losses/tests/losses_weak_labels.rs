@@ -10,7 +10,7 @@ use support::{
     BOTH, check, check_gradient, golden, gradient, noise, number, numbers, values, vector,
 };
 use w2s_losses::{
-    Confidence, ConfidenceVariant, LossError, balance_batch, cross_entropy, cross_entropy_rows,
+    Confidence, ConfidenceVariant, LabelLoss, LabelSetting, LossError, balance_batch, cross_entropy, cross_entropy_rows,
     entropy_rows, kl_rows, mix, product_rows, product_targets, window_rows,
 };
 
@@ -195,21 +195,16 @@ fn warm_ups() {
 
 #[test]
 fn settings_are_checked() {
-    let fine = Confidence::new(ConfidenceVariant::Paper);
-    assert_eq!(fine.check(), Ok(()));
-    let wrong = Confidence {
-        max_weight: 1.5,
-        ..fine
-    };
+    let mut loss: LabelLoss = "confidence".parse().unwrap();
+    assert_eq!(loss.check(), Ok(()));
+    loss.set(LabelSetting::MaxWeight, 1.5).unwrap();
     assert_eq!(
-        wrong.check().unwrap_err().to_string(),
-        "`max_weight` is 1.5 but must be between 0 and 1"
+        loss.check().unwrap_err().to_string(),
+        "`max-weight` is 1.5 but must be between 0 and 1"
     );
-    let wrong = Confidence {
-        warmup_fraction: f64::NAN,
-        ..fine
-    };
-    assert!(wrong.check().is_err());
+    loss.set(LabelSetting::MaxWeight, 0.5).unwrap();
+    loss.set(LabelSetting::WeightWarmup, f64::NAN).unwrap();
+    assert!(loss.check().is_err());
 }
 
 #[test]

@@ -307,6 +307,7 @@ fn predict(test: &[&Example], seed: u64, knows: f64, inherits: f64, salt: u64) -
             let positive = (1.0 / (1.0 + (-1.4 * logit).exp())) as f32;
             Prediction {
                 id: row.id,
+                group: row.group,
                 label: row.label,
                 probabilities: vec![1.0 - positive, positive],
             }

@@ -62,6 +62,8 @@ mod command;
 
 mod known;
 
+mod headline;
+
 mod step;
 
 mod stage;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use w2s_artifact::{Artifact, ArtifactRef, Input, KeySpec, Provenance, Status, StepLock, Store};
 
 use crate::error::{HintExt, Interrupted, is_interruption};
+use crate::headline;
 use crate::known::{self, KnownInputs, Origin};
 use crate::operation::{AnyOperation, Inputs, Operation, Values};
 use crate::stage::DeviceCheck;
@@ -383,7 +384,9 @@ fn work(
             Failure::Failed(error)
         }
     })?;
-    if let (Some(line), Some(summary)) = (held(&step.headline).take(), summary.as_object_mut()) {
+    let said = held(&step.headline).take();
+    let line = said.or_else(|| headline::of(operation.kind(), &summary));
+    if let (Some(line), Some(summary)) = (line, summary.as_object_mut()) {
         summary.insert("line".to_owned(), line.into());
     }
     let provenance = Provenance {

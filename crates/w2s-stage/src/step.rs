@@ -75,7 +75,8 @@ impl Step {
     }
 
     /// Says in a few words what the artifact is, as in `600 rows, accuracy 0.822`: the status line of its step, and its
-    /// line in a list. Every number names what it counts. It is kept under the key `line` of the summary.
+    /// line in a list. Every number names what it counts. It is kept under the key `line` of the summary. A step
+    /// whose summary is the one its kind agrees on need not say it.
     pub fn headline(&self, text: impl Into<String>) {
         *held(&self.headline) = Some(text.into());
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use crate::interval::Rule;
 use crate::series::Series;
 use crate::terms::Terms;
 
@@ -12,13 +13,21 @@ use crate::terms::Terms;
 ///
 /// Items of one group (rows of one question, samples of one prompt) are drawn together. A group that several seeds have in
 /// common makes their scores move together; whether it holds the same rows in each of them does not matter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Design(Arc<Layout>);
+
+impl PartialEq for Design {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
 
 #[derive(Debug, PartialEq)]
 struct Layout {
     seeds: Vec<SeedItems>,
     groups: usize,
+    /// That of 95 % intervals, which all scores of the design have in common.
+    rule: Option<Rule>,
 }
 
 /// The items of one seed.
@@ -75,8 +84,16 @@ impl Design {
             let place = place.collect();
             seeds.push(SeedItems { place, group });
         }
-        let groups = numbers.len();
-        Self(Arc::new(Layout { seeds, groups }))
+        let mut design = Self(Arc::new(Layout {
+            seeds,
+            groups: numbers.len(),
+            rule: None,
+        }));
+        let rule = Rule::new(&design, 0.05);
+        Arc::get_mut(&mut design.0)
+            .expect("nobody else has it")
+            .rule = rule;
+        design
     }
 
     /// A score that is a mean over items: one number an item, seed by seed.
@@ -125,6 +142,11 @@ impl Design {
         per_group * self.groups() as f64
     }
 
+    /// The rule of 95 % intervals; none where nothing varies.
+    pub(crate) fn rule(&self) -> Option<&Rule> {
+        self.0.rule.as_ref()
+    }
+
     pub(crate) fn each(&self) -> &[SeedItems] {
         &self.0.seeds
     }
@@ -144,14 +166,14 @@ impl Design {
         let groups = self.groups_per_seed();
         if groups < FEW_GROUPS {
             cautions.push(format!(
-                "{groups:.0} independent test items a seed: below {FEW_GROUPS} intervals may be too narrow"
+                "{groups:.0} independent test items a seed: with fewer than {FEW_GROUPS} intervals are wide"
             ));
         }
         cautions
     }
 }
 
-/// Below this many groups a seed the simulation shows intervals that are too narrow.
+/// Below this many groups a seed the simulation shows intervals that hold the truth too often.
 const FEW_GROUPS: f64 = 20.0;
 
 /// What the intervals of this design cover, as a report says it.

@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::interval::{Parts, Rule};
+use crate::interval::Parts;
 use crate::series::Series;
 
 /// PGR of one set of scores; none unless the ceiling is above the teacher.
@@ -74,7 +74,7 @@ fn median(sorted: &[f64]) -> Option<f64> {
 /// The half width of `gain - r * gap` is a convex function of r and the score itself a straight line, so the ratios that are
 /// refused are two half-lines, one on either side.
 fn fieller(gain: &Series, gap: &Series) -> Option<[f64; 2]> {
-    let rule = Rule::new(&gain.design, 0.05)?;
+    let rule = gain.design.rule()?;
     let parts = [
         Parts::of(gain, gain),
         Parts::of(gain, gap),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::design::Design;
-use crate::interval::{Parts, Rule};
+use crate::interval::Parts;
 use crate::terms::Terms;
 
 /// One score: its mean over seeds, its value on each seed, and how it depends on each group of items.
@@ -115,8 +115,12 @@ impl Series {
 
     /// The 95 % interval; none where the score does not exist or nothing is known of its spread.
     pub fn interval(&self) -> Option<[f64; 2]> {
-        let rule = Rule::new(&self.design, 0.05)?;
-        let half = rule.half_width(Parts::of(self, self), self.unit);
+        self.interval_of(Parts::of(self, self))
+    }
+
+    fn interval_of(&self, parts: Parts) -> Option<[f64; 2]> {
+        let rule = self.design.rule()?;
+        let half = rule.half_width(parts, self.unit);
         if !(self.mean.is_finite() && half.is_finite()) {
             return None;
         }
@@ -146,10 +150,10 @@ impl Series {
         let parts = Parts::of(self, self);
         Estimate {
             mean: defined(self.mean),
-            ci95: self.interval(),
+            ci95: self.interval_of(parts),
             per_seed: self.per_seed.iter().copied().map(defined).collect(),
             n,
-            stderr: Rule::new(&self.design, 0.05).and_then(|_| defined(parts.stderr())),
+            stderr: (self.mean.is_finite() && self.design.rule().is_some()).then(|| parts.stderr()),
             seed_sd: defined((squares.sum::<f64>() / (seeds - 1.0)).sqrt()),
         }
     }
@@ -178,4 +182,174 @@ pub struct Estimate {
     pub stderr: Option<f64>,
     /// Standard deviation of the seeds' values (n - 1); none with one seed.
     pub seed_sd: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn items(n: u64) -> Vec<u64> {
+        (0..n).collect()
+    }
+
+    fn near(got: [f64; 2], expected: [f64; 2]) {
+        let far = (got[0] - expected[0])
+            .abs()
+            .max((got[1] - expected[1]).abs());
+        assert!(far < 1e-4, "{got:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn seeds_that_differ_have_the_interval_of_t() {
+        // Items alike inside a seed: mean 0.5, variance of the seeds 0.09, and t(0.975, 2) = 4.30265.
+        let columns = [0.2, 0.5, 0.8].map(|value| vec![value; 30]);
+        let series = Design::crossed(3, &items(30)).mean(&columns);
+        let half = 4.30265 * (0.09f64 / 3.0).sqrt();
+        near(series.interval().unwrap(), [0.5 - half, 0.5 + half]);
+        let estimate = series.estimate(90);
+        assert!((estimate.seed_sd.unwrap() - 0.3).abs() < 1e-9);
+        assert!((estimate.stderr.unwrap() - 0.03f64.sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn seeds_that_agree_have_the_interval_of_their_items() {
+        // Three seeds with the same numbers on 100 shared items, half of them 1 and half 3: nothing is known but the items,
+        // whose mean has the variance 1 / 99. The same of one seed.
+        let column: Vec<f64> = (0..100)
+            .map(|item| 1.0 + 2.0 * f64::from(item % 2))
+            .collect();
+        let half = 1.98422 / 99f64.sqrt();
+        for seeds in [1, 3] {
+            let series = Design::crossed(seeds, &items(100)).mean(&vec![column.clone(); seeds]);
+            near(series.interval().unwrap(), [2.0 - half, 2.0 + half]);
+        }
+        // On items of their own they are three times as many; that their means agree may be chance, and half is left.
+        let series = Design::nested(&vec![items(100); 3]).mean(&vec![column; 3]);
+        let half = half / 3f64.sqrt() / 2.0;
+        near(series.interval().unwrap(), [2.0 - half, 2.0 + half]);
+    }
+
+    #[test]
+    fn a_group_counts_once() {
+        // 40 groups of five equal items are 40 items.
+        let column: Vec<f64> = (0..200).map(|item| f64::from(item / 5 % 4)).collect();
+        let groups: Vec<u64> = (0..200).map(|item| item / 5).collect();
+        let single: Vec<f64> = (0..40).map(|item| f64::from(item % 4)).collect();
+        let grouped = Design::crossed(1, &groups).mean(&[column]);
+        let alone = Design::crossed(1, &items(40)).mean(&[single]);
+        near(grouped.interval().unwrap(), alone.interval().unwrap());
+    }
+
+    #[test]
+    fn a_share_of_everything_or_nothing_has_a_wide_interval() {
+        let design = Design::crossed(1, &items(100));
+        let [low, high] = design.mean(&[vec![1.0; 100]]).interval().unwrap();
+        // Wilson: 100 / (100 + 1.984^2).
+        assert!((low - 0.9621).abs() < 1e-3 && high == 1.0, "{low} {high}");
+        let [low, high] = design.mean(&[vec![0.0; 100]]).interval().unwrap();
+        assert!(low == 0.0 && (high - 0.0379).abs() < 1e-3, "{low} {high}");
+    }
+
+    #[test]
+    fn arms_that_agree_on_every_item_may_differ_on_three_in_a_hundred() {
+        let column: Vec<f64> = (0..100).map(|item| f64::from(item % 3 == 0)).collect();
+        let series = Design::crossed(2, &items(100)).mean(&[column.clone(), column]);
+        near(
+            series.minus(&series).interval().unwrap(),
+            [-0.02996, 0.02996],
+        );
+        assert_eq!(series.minus(&series).p_value(), Some(1.0));
+        assert!(!series.minus(&series).differs_from_zero());
+    }
+
+    #[test]
+    fn what_does_not_exist_has_no_interval() {
+        let series = Design::crossed(2, &items(3)).mean(&[[0.5, f64::NAN, 1.0], [0.5, 0.0, 1.0]]);
+        let estimate = series.estimate(6);
+        assert_eq!(
+            (estimate.mean, estimate.ci95, estimate.stderr),
+            (None, None, None)
+        );
+        assert_eq!(estimate.per_seed, [None, Some(0.5)]);
+        assert_eq!(series.p_value(), None);
+        // One number alone has no spread.
+        assert_eq!(Design::crossed(1, &[0]).mean(&[[2.5]]).interval(), None);
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_the_means() {
+        let design = Design::crossed(2, &items(4));
+        let part = design.mean(&[[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]]);
+        let whole = design.mean(&[[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]]);
+        let ratio = part.over(&whole);
+        assert_eq!(
+            (ratio.mean, ratio.per_seed.as_slice()),
+            (0.5, &[0.5, 0.5][..])
+        );
+        // Constant in every seed, it varies between items only.
+        assert!(ratio.seeds.iter().all(|seed| (seed - 0.5).abs() < 1e-12));
+        assert!(part.over(&design.mean(&[[0.0; 4]; 2])).mean.is_nan());
+    }
+
+    /// Two arms on three seeds, with groups of up to three items.
+    fn arms() -> impl Strategy<Value = (Vec<u64>, Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+        prop::collection::vec((0u64..3, prop::array::uniform6(0u8..2)), 4..40).prop_map(|rows| {
+            let mut group = 0;
+            let groups = rows.iter().map(|row| {
+                group += u64::from(row.0 == 0);
+                group
+            });
+            let groups = groups.collect();
+            let arm = |from: usize| {
+                let seed = |seed: usize| {
+                    rows.iter()
+                        .map(move |row| f64::from(row.1[from + seed]))
+                        .collect()
+                };
+                (0..3).map(seed).collect()
+            };
+            (groups, arm(0), arm(3))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_is_that_of_the_differences((groups, a, b) in arms()) {
+            for design in [Design::crossed(3, &groups), Design::nested(&vec![groups.clone(); 3])] {
+                let difference: Vec<Vec<f64>> = a.iter().zip(&b).map(|(a, b)| zip(a, b, |a, b| a - b)).collect();
+                let (of_arms, of_items) = (design.mean(&a).minus(&design.mean(&b)), design.mean(&difference));
+                prop_assert!((of_arms.mean - of_items.mean).abs() < 1e-12);
+                let (x, y) = (Parts::of(&of_arms, &of_arms), Parts::of(&of_items, &of_items));
+                prop_assert!((x.stderr() - y.stderr()).abs() < 1e-9);
+            }
+        }
+
+        #[test]
+        fn the_interval_of_a_share_holds_it_and_stays_in_range((groups, a, _) in arms()) {
+            let series = Design::crossed(3, &groups).mean(&a);
+            let [low, high] = series.interval().unwrap();
+            prop_assert!(0.0 <= low && low <= series.mean + 1e-12 && series.mean <= high + 1e-12 && high <= 1.0);
+            prop_assert!(high - low > 1e-3);
+        }
+
+        #[test]
+        fn the_p_value_agrees_with_the_interval((groups, a, b) in arms()) {
+            let design = Design::crossed(3, &groups);
+            let difference = design.mean(&a).minus(&design.mean(&b));
+            let p = difference.p_value().unwrap();
+            if (p - 0.05).abs() > 1e-6 {
+                prop_assert_eq!(difference.differs_from_zero(), p < 0.05);
+            }
+        }
+
+        #[test]
+        fn the_order_of_seeds_does_not_matter((groups, a, _) in arms()) {
+            let design = Design::crossed(3, &groups);
+            let turned: Vec<Vec<f64>> = a.iter().rev().cloned().collect();
+            let (x, y) = (design.mean(&a).interval().unwrap(), design.mean(&turned).interval().unwrap());
+            prop_assert!((x[0] - y[0]).abs() < 1e-9 && (x[1] - y[1]).abs() < 1e-9);
+        }
+    }
 }

@@ -196,3 +196,114 @@ impl Terms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a metric loses when item `left_out` is not there, times the other items: about its influence.
+    fn jackknife(metric: impl Fn(&[usize]) -> f64, n: usize, left_out: usize) -> f64 {
+        let all: Vec<usize> = (0..n).collect();
+        let rest: Vec<usize> = (0..n).filter(|&item| item != left_out).collect();
+        (n - 1) as f64 * (metric(&all) - metric(&rest))
+    }
+
+    fn pick<T: Copy>(values: &[T], items: &[usize]) -> Vec<T> {
+        items.iter().map(|&item| values[item]).collect()
+    }
+
+    /// Scores of three levels of skill and labels, 200 items.
+    fn rows() -> (Vec<f64>, Vec<bool>, Vec<u32>, Vec<u32>) {
+        let positive: Vec<bool> = (0..200).map(|item| item * 37 % 100 < 35).collect();
+        let scores: Vec<f64> = (0..200)
+            .map(|item| {
+                ((item * 61 % 200) as f64 + 60.0 * f64::from(u8::from(positive[item]))) / 260.0
+            })
+            .collect();
+        let gold: Vec<u32> = (0..200).map(|item| (item * 37 % 100 / 40) as u32).collect();
+        let said = (0..200).map(|item| {
+            if item * 13 % 10 < 7 {
+                gold[item]
+            } else {
+                (item % 3) as u32
+            }
+        });
+        let said = said.collect();
+        (scores, positive, said, gold)
+    }
+
+    #[test]
+    fn terms_are_what_leaving_an_item_out_costs() {
+        let (scores, positive, said, gold) = rows();
+        let near = |terms: &Terms, metric: &dyn Fn(&[usize]) -> f64, within: f64| {
+            for item in [0, 3, 17, 100, 160, 199] {
+                let expected = jackknife(metric, 200, item);
+                let got = terms.terms[item] - terms.value;
+                assert!(
+                    (got - expected).abs() < within,
+                    "item {item}: {got}, jackknife {expected}"
+                );
+            }
+        };
+        near(
+            &Terms::auroc(&scores, &positive),
+            &|items| metrics::auroc(&pick(&scores, items), &pick(&positive, items)).unwrap(),
+            0.03,
+        );
+        near(
+            &Terms::balanced_accuracy(&said, &gold),
+            &|items| metrics::balanced_accuracy(&pick(&said, items), &pick(&gold, items)).unwrap(),
+            0.05,
+        );
+        near(
+            &Terms::weighted_f1(&said, &gold),
+            &|items| metrics::weighted_f1(&pick(&said, items), &pick(&gold, items)).unwrap(),
+            0.03,
+        );
+    }
+
+    #[test]
+    fn where_half_are_positive_prior_matching_is_accuracy_at_the_threshold() {
+        let scores: Vec<f64> = (0..40).map(|item| f64::from(item) / 40.0).collect();
+        let positive: Vec<bool> = (0..40).map(|item| item % 2 == 0).collect();
+        let called = metrics::prior_matched(&scores, &positive);
+        let right: Vec<f64> = called
+            .iter()
+            .zip(&positive)
+            .map(|(c, p)| f64::from(u8::from(c == p)))
+            .collect();
+        assert_eq!(
+            Terms::prior_matched_accuracy(&scores, &positive).terms,
+            right
+        );
+    }
+
+    #[test]
+    fn one_class_has_no_ranking() {
+        let terms = Terms::auroc(&[0.1, 0.9], &[true, true]);
+        assert!(terms.value.is_nan() && terms.terms.len() == 2);
+    }
+
+    proptest! {
+        #[test]
+        fn the_mean_of_the_terms_is_the_metric(rows in prop::collection::vec((0u8..10, any::<bool>(), 0u32..3, 0u32..3), 2..60)) {
+            let scores: Vec<f64> = rows.iter().map(|row| f64::from(row.0) / 10.0).collect();
+            let positive: Vec<bool> = rows.iter().map(|row| row.1).collect();
+            let (said, gold): (Vec<u32>, Vec<u32>) = rows.iter().map(|row| (row.2, row.3)).unzip();
+            let all = [
+                Terms::mean(&scores),
+                Terms::auroc(&scores, &positive),
+                Terms::prior_matched_accuracy(&scores, &positive),
+                Terms::balanced_accuracy(&said, &gold),
+                Terms::weighted_f1(&said, &gold),
+                Terms::calibration_error(&scores, &positive, 5),
+            ];
+            for (at, terms) in all.iter().enumerate().filter(|(_, terms)| !terms.value.is_nan()) {
+                let mean = metrics::mean(&terms.terms).unwrap();
+                prop_assert!((mean - terms.value).abs() < 1e-9, "{at}: {mean} {}", terms.value);
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use w2s_stage::Stage;
-use w2s_student::{ComputeFeatures, Encode, Reference, Train};
+use w2s_student::{Classify, ComputeFeatures, Encode, Prefer, Reference, Sft, TrainProbe};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -10,7 +10,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     w2s_stage::main(
         Stage::new("student", "The strong student: learns from a weak teacher")
-            .operation::<Train>()
+            .operation::<Classify>()
+            .operation::<TrainProbe>()
+            .operation::<Sft>()
+            .operation::<Prefer>()
             .operation::<Reference>()
             .operation::<Encode>()
             .operation::<ComputeFeatures>()

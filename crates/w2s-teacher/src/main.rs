@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use w2s_stage::Stage;
-use w2s_teacher::{Finetune, Label, Respond};
+use w2s_teacher::{Finetune, Label, Respond, TrainProbe};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             "The weak teacher: learns from gold labels, labels the transfer half, answers prompts",
         )
         .operation::<Finetune>()
+        .operation::<TrainProbe>()
         .operation::<Label>()
         .operation::<Respond>()
         .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),

@@ -4,6 +4,7 @@ use crate::{Decay, EarlyStopping, Schedule, TrainConfig};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
+use w2s_artifact::summary::TRAINING_LOG;
 
 /// How to train, the same for every method; flags and key of every training operation.
 #[derive(Clone, Debug, Serialize)]
@@ -21,8 +22,8 @@ pub struct TrainArgs {
         arg(long, allow_negative_numbers = true, value_name = "RATE")
     )]
     pub lr: f64,
-    /// How the learning rate falls: cosine, linear, constant
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = Decay::Cosine, value_name = "NAME"))]
+    /// How the learning rate falls
+    #[cfg_attr(feature = "cli", arg(long, value_enum, default_value_t = Decay::Cosine, value_name = "NAME"))]
     pub schedule: Decay,
     /// Part of the steps over which the learning rate rises, 0 to 1
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
@@ -111,7 +112,7 @@ impl TrainArgs {
             micro_batch: self.micro_batch,
             early_stopping: stopping.and_then(EarlyStoppingArgs::rule),
             state_dir: state_dir.into(),
-            metrics_file: dir.join("metrics.jsonl"),
+            metrics_file: dir.join(TRAINING_LOG),
             save_every: Duration::from_secs_f64(self.save_seconds),
         }
     }
@@ -124,16 +125,16 @@ pub struct EarlyStoppingArgs {
     /// Part of the rows held out for early stopping on their labels, 0 to 0.5; 0 trains to the end
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
     pub held_out: f64,
-    /// Held-out evaluations per epoch
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
-    pub evaluations: usize,
-    /// Evaluations without a better score after which training stops
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 4, value_name = "N"))]
-    pub patience: usize,
+    /// Held-out evaluations per epoch [default: 4]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub evaluations: Option<usize>,
+    /// Evaluations without a better score after which training stops [default: 4]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub patience: Option<usize>,
 }
 
 impl EarlyStoppingArgs {
-    /// Refuses values that make no sense: the message names the flag.
+    /// Refuses values that make no sense, and those without any effect: the message names the flag.
     pub fn check(&self) -> Result<(), String> {
         if !(0.0..=0.5).contains(&self.held_out) {
             return Err(format!(
@@ -145,8 +146,13 @@ impl EarlyStoppingArgs {
             ("evaluations", self.evaluations),
             ("patience", self.patience),
         ] {
-            if value == 0 {
+            if value == Some(0) {
                 return Err(format!("--{name} is 0; it must be above zero"));
+            }
+            if value.is_some() && self.held_out == 0.0 {
+                return Err(format!(
+                    "--{name} is given, but --held-out is 0: nothing is evaluated"
+                ));
             }
         }
         Ok(())
@@ -154,8 +160,8 @@ impl EarlyStoppingArgs {
 
     fn rule(&self) -> Option<EarlyStopping> {
         (self.held_out > 0.0).then_some(EarlyStopping {
-            evaluations_per_epoch: self.evaluations,
-            patience: self.patience,
+            evaluations_per_epoch: self.evaluations.unwrap_or(4),
+            patience: self.patience.unwrap_or(4),
         })
     }
 }

@@ -1,15 +1,16 @@
 //! The loop.
 
 use crate::state::{Best, Cursor, Moments, Saved, Values, add_gradients, norm, take_gradients};
-use crate::{Plan, Schedule, TrainError};
+use crate::{Batches, Schedule, TrainError};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use w2s_artifact::summary::{FitSummary, TrainingLogLine};
 use w2s_ops::AdamW;
 
 /// Settings of a run that do not depend on what is learned.
@@ -79,19 +80,31 @@ pub struct Loss {
 
 /// What is learned: a loss over rows that only the objective knows.
 pub trait Objective<M> {
-    /// Called once a step, only if its rows are computed in several passes: here a loss that depends on statistics of
-    /// the whole batch takes them, from a forward pass without gradients.
-    fn prepare(
-        &mut self,
-        _model: &M,
-        _passes: &[&[usize]],
-        _info: StepInfo,
-    ) -> Result<(), TrainError> {
+    /// What a forward pass over some rows gives, and what their loss is computed from: logits, say, or log-probabilities. It is
+    /// the loss itself where the two are one operation.
+    type Pass;
+
+    /// A forward pass over `rows`.
+    fn forward(&mut self, model: &M, rows: &[usize], info: StepInfo) -> Result<Self::Pass, TrainError>;
+
+    /// Called at the beginning of every step.
+    fn begin(&mut self, _model: &M, _info: StepInfo) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Whether the loss depends on the model's outputs on the whole batch, which [`whole`](Self::whole) then sees.
+    fn reads_whole_batch(&self) -> bool {
+        false
+    }
+
+    /// Sees the forward passes of a whole batch before the first loss of its step. A batch that is computed in one pass has that
+    /// very pass here; one that is computed in several has passes without gradients, made for this alone.
+    fn whole(&mut self, _passes: &[Self::Pass], _info: StepInfo) -> Result<(), TrainError> {
         Ok(())
     }
 
     /// The share of `rows` in the loss of the step.
-    fn loss(&mut self, model: &M, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError>;
+    fn loss(&mut self, pass: Self::Pass, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError>;
 
     /// A held-out score, higher is better, for early stopping. It must come from what the learner may see: weak labels,
     /// never gold ones.
@@ -100,44 +113,17 @@ pub trait Objective<M> {
     }
 }
 
-/// One line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Metrics {
-    /// Steps done.
-    pub step: usize,
-    /// Epochs done.
-    pub epoch: f64,
-    /// Loss of this step's batch.
-    pub loss: f64,
-    /// Learning rate of this step.
-    pub lr: f64,
-    /// Length of the gradient before clipping.
-    pub grad_norm: f64,
-    /// Tokens computed since the start.
-    pub tokens: u64,
-    /// Seconds of training since the start, over all resumptions.
-    pub seconds: f64,
-    /// Held-out score, where one was taken.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub held_out: Option<f64>,
-    /// What the objective says beside its loss, each under its own name.
-    #[serde(flatten)]
-    pub more: BTreeMap<String, f64>,
-}
-
-impl Metrics {
-    /// Loss and speed, for a progress bar.
-    pub fn line(&self) -> String {
-        format!(
-            "loss {:.4}, {:.0} tokens/s",
-            self.loss,
-            self.tokens as f64 / self.seconds
-        )
-    }
+/// Loss and speed of a step, for a progress bar.
+pub fn progress_line(line: &TrainingLogLine) -> String {
+    format!(
+        "loss {:.4}, {:.0} tokens/s",
+        line.loss,
+        line.tokens as f64 / line.seconds
+    )
 }
 
 /// Sees the metrics of each step and the number of steps; `false` saves the state and stops.
-pub type Watch<'a> = &'a mut dyn FnMut(&Metrics, usize) -> bool;
+pub type Watch<'a> = &'a mut dyn FnMut(&TrainingLogLine, usize) -> bool;
 
 /// A trained model.
 #[derive(Debug)]
@@ -148,58 +134,66 @@ pub struct Fitted<M> {
     pub summary: FitSummary,
 }
 
-/// What a run did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FitSummary {
-    /// Steps taken.
-    pub steps: usize,
-    /// Tokens computed, held-out evaluations apart.
-    pub tokens: u64,
-    /// Seconds of training.
-    pub train_seconds: f64,
-    /// Tokens a second.
-    pub tokens_per_second: f64,
-    /// Mean loss over the last tenth of the steps.
-    pub final_loss: f64,
-    /// The step whose parameters are the result, where early stopping chose it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub best_step: Option<usize>,
-    /// Its held-out score.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub best_held_out: Option<f64>,
-}
-
 struct MetricsLog {
     file: File,
     path: PathBuf,
     bytes: u64,
+    /// Of all lines so far.
+    hash: blake3::Hasher,
 }
 
 impl MetricsLog {
-    /// Opens the log and forgets lines after the saved state.
-    fn open(path: PathBuf, bytes: u64) -> Result<Self, TrainError> {
-        let open = || {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .read(true)
-                .open(&path)?;
-            file.set_len(bytes)?;
-            file.seek(SeekFrom::Start(bytes))?;
-            Ok(file)
-        };
-        let file = open().map_err(|e: std::io::Error| TrainError::state(&path, e))?;
-        Ok(Self { file, path, bytes })
+    fn create(path: PathBuf) -> Result<Self, TrainError> {
+        let file = File::create(&path).map_err(|e| TrainError::state(&path, e))?;
+        Ok(Self {
+            file,
+            path,
+            bytes: 0,
+            hash: blake3::Hasher::new(),
+        })
     }
 
-    fn write(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
+    /// The log of a saved state, without lines after it; `None` if it is not there, or not the one that was written.
+    fn resume(path: PathBuf, cursor: &Cursor) -> Result<Option<Self>, TrainError> {
+        let open = || -> std::io::Result<Option<Self>> {
+            let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+            let mut hash = blake3::Hasher::new();
+            let kept = std::io::copy(&mut (&mut file).take(cursor.metrics_bytes), &mut hash)?;
+            if kept < cursor.metrics_bytes || hash.finalize().to_string() != cursor.metrics_hash {
+                return Ok(None);
+            }
+            file.set_len(kept)?;
+            file.seek(SeekFrom::Start(kept))?;
+            Ok(Some(Self {
+                file,
+                path: path.clone(),
+                bytes: kept,
+                hash,
+            }))
+        };
+        match open() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map_err(|e| TrainError::state(&path, e)),
+        }
+    }
+
+    fn write(&mut self, metrics: &TrainingLogLine) -> Result<(), TrainError> {
         let mut line = serde_json::to_string(metrics).expect("metrics serialize");
         line.push('\n');
         self.bytes += line.len() as u64;
+        self.hash.update(line.as_bytes());
         self.file
             .write_all(line.as_bytes())
             .map_err(|e| TrainError::state(&self.path, e))
+    }
+
+    /// Brings what was written to the disk, and says what it is.
+    fn sync(&self, cursor: &mut Cursor) -> Result<(), TrainError> {
+        let synced = self.file.sync_data();
+        synced.map_err(|e| TrainError::state(&self.path, e))?;
+        cursor.metrics_bytes = self.bytes;
+        cursor.metrics_hash = self.hash.finalize().to_string();
+        Ok(())
     }
 
     fn final_loss(&self, steps: usize) -> Result<f64, TrainError> {
@@ -207,12 +201,34 @@ impl MetricsLog {
             std::fs::read_to_string(&self.path).map_err(|e| TrainError::state(&self.path, e))?;
         let losses: Vec<f64> = text
             .lines()
-            .filter_map(|line| serde_json::from_str::<Metrics>(line).ok())
+            .filter_map(|line| serde_json::from_str::<TrainingLogLine>(line).ok())
             .map(|m| m.loss)
             .collect();
         let tail = &losses[losses.len().saturating_sub(steps.div_ceil(10))..];
         Ok(tail.iter().sum::<f64>() / tail.len().max(1) as f64)
     }
+}
+
+/// A saved state that fits the model, with its log; or none, and an empty log. What is damaged is told.
+fn resume<M: Module>(
+    config: &TrainConfig,
+    state_file: &Path,
+    model: &M,
+    device: &Device,
+) -> Result<(Option<Saved>, MetricsLog), TrainError> {
+    let log = &config.metrics_file;
+    if let Some(saved) = Saved::read(state_file, device) {
+        if !saved.fits(model) {
+            let file = state_file.display();
+            tracing::warn!("`{file}` is the state of another model; training starts over");
+        } else if let Some(log) = MetricsLog::resume(log.clone(), &saved.cursor)? {
+            return Ok((Some(saved), log));
+        } else {
+            let log = log.display();
+            tracing::warn!("`{log}` is not the log of the saved state; training starts over");
+        }
+    }
+    Ok((None, MetricsLog::create(log.clone())?))
 }
 
 /// What a state is taken to need for its way into a file, until one was written.
@@ -230,8 +246,8 @@ const SAVED_BYTES_PER_SECOND: f64 = 512e6;
 /// [`TrainError::Stopped`] if `watch` stopped it: the state is saved.
 pub fn fit<M: Module>(
     model: M,
-    objective: &mut impl Objective<M>,
-    plan: &Plan,
+    objective: &mut (impl Objective<M> + ?Sized),
+    plan: &Batches,
     config: &TrainConfig,
     watch: Watch,
 ) -> Result<Fitted<M>, TrainError> {
@@ -240,17 +256,17 @@ pub fn fit<M: Module>(
     let device = model.devices().first().cloned().unwrap_or_default();
     let state_file = config.state_dir.join("state.safetensors");
     let mut best_values = None;
-    let (mut cursor, mut moments) =
-        match Saved::read(&state_file, &device.clone().without_autodiff()) {
-            Some(saved) => {
-                tracing::info!("going on from step {} of {steps}", saved.cursor.step);
-                model = saved.parameters.restore(model);
-                best_values = saved.best;
-                (saved.cursor, saved.moments)
-            }
-            None => (Cursor::default(), Moments::zeros(&model)),
-        };
-    let mut log = MetricsLog::open(config.metrics_file.clone(), cursor.metrics_bytes)?;
+    let still = device.clone().without_autodiff();
+    let (saved, mut log) = resume(config, &state_file, &model, &still)?;
+    let (mut cursor, mut moments) = match saved {
+        Some(saved) => {
+            tracing::info!("going on from step {} of {steps}", saved.cursor.step);
+            model = saved.parameters.restore(model);
+            best_values = saved.best;
+            (saved.cursor, saved.moments)
+        }
+        None => (Cursor::default(), Moments::zeros(&model)),
+    };
     let started = Instant::now();
     let before = cursor.seconds;
     let mut saved_at = Instant::now();
@@ -274,13 +290,27 @@ pub fn fit<M: Module>(
             Some(size) => info.batch.chunks(size).collect(),
             None => vec![info.batch],
         };
-        if passes.len() > 1 {
-            objective.prepare(&model, &passes, info)?;
+        objective.begin(&model, info)?;
+        let mut only = None;
+        if objective.reads_whole_batch() {
+            if let [rows] = passes[..] {
+                only = Some(objective.forward(&model, rows, info)?);
+                objective.whole(only.as_slice(), info)?;
+            } else {
+                let still = model.valid();
+                let all = passes.iter().map(|rows| objective.forward(&still, rows, info));
+                let all: Vec<_> = all.collect::<Result<_, _>>()?;
+                objective.whole(&all, info)?;
+            }
         }
         let (mut loss, mut gradients) = (0.0, None);
         let mut more = BTreeMap::new();
         for rows in passes {
-            let part = objective.loss(&model, rows, info)?;
+            let pass = match only.take() {
+                Some(pass) => pass,
+                None => objective.forward(&model, rows, info)?,
+            };
+            let part = objective.loss(pass, rows, info)?;
             cursor.tokens += part.tokens as u64;
             let value: f32 = part.value.clone().into_scalar();
             loss += f64::from(value);
@@ -338,7 +368,7 @@ pub fn fit<M: Module>(
             }
         }
         cursor.seconds = before + started.elapsed().as_secs_f64();
-        let metrics = Metrics {
+        let metrics = TrainingLogLine {
             step: cursor.step,
             epoch: plan.epoch(cursor.step),
             loss,
@@ -350,12 +380,12 @@ pub fn fit<M: Module>(
             more,
         };
         log.write(&metrics)?;
-        cursor.metrics_bytes = log.bytes;
         let stop = !watch(&metrics, steps);
         // Saving a large model takes seconds: it may cost a twentieth of the time at most.
         let due = saved_at.elapsed() >= config.save_every.max(save_cost * 20);
         if cursor.step < steps && (stop || due) {
             let start = Instant::now();
+            log.sync(&mut cursor)?;
             Saved::write(&state_file, &cursor, &model, &moments, best_values.as_ref())?;
             saved_at = Instant::now();
             save_cost = saved_at - start;
@@ -385,7 +415,7 @@ pub fn fit<M: Module>(
 }
 
 /// The steps after which the held-out score is taken.
-fn evaluation_steps(plan: &Plan, early_stopping: Option<EarlyStopping>) -> Vec<usize> {
+fn evaluation_steps(plan: &Batches, early_stopping: Option<EarlyStopping>) -> Vec<usize> {
     let Some(stop) = early_stopping else {
         return Vec::new();
     };

@@ -1,12 +1,11 @@
 //! Learning rates over a run.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
 
 /// How the learning rate falls after warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Decay {
     /// Half a cosine, to zero.
     Cosine,
@@ -14,31 +13,6 @@ pub enum Decay {
     Linear,
     /// It stays.
     Constant,
-}
-
-impl FromStr for Decay {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "cosine" => Ok(Self::Cosine),
-            "linear" => Ok(Self::Linear),
-            "constant" => Ok(Self::Constant),
-            other => Err(format!(
-                "unknown schedule `{other}`; there are cosine, linear, constant"
-            )),
-        }
-    }
-}
-
-impl fmt::Display for Decay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cosine => "cosine",
-            Self::Linear => "linear",
-            Self::Constant => "constant",
-        })
-    }
 }
 
 /// A peak learning rate, a warm-up and a decay.

@@ -1,4 +1,5 @@
-//! Parameters and optimiser state: in memory as flat tensors, on disk as one file that is replaced whole.
+//! Parameters and optimiser state: in memory as flat tensors, on disk as one file that is replaced whole: safetensors, and behind
+//! them the hash of all before it. A state that is not what was written is never gone on from.
 //!
 //! All of it is of the parameters that are trained: a frozen one ([`Param::set_require_grad`]) has no gradient, no
 //! moments and no place in the saved state.
@@ -10,6 +11,8 @@ use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use w2s_ops::{AdamW, adamw_update, sum_squares};
 
@@ -177,6 +180,8 @@ pub(crate) struct Cursor {
     pub tokens: u64,
     pub seconds: f64,
     pub metrics_bytes: u64,
+    /// Hash of so many bytes of the training log.
+    pub metrics_hash: String,
     pub best: Option<Best>,
     pub stale: usize,
 }
@@ -280,17 +285,46 @@ impl Saved {
         let fresh = path.with_extension("new");
         serialize_to_file(named, Some(metadata), &fresh)
             .map_err(|e| TrainError::state(&fresh, e))?;
-        std::fs::rename(&fresh, path).map_err(|e| TrainError::state(path, e))
+        seal(&fresh).map_err(|e| TrainError::state(&fresh, e))?;
+        std::fs::rename(&fresh, path).map_err(|e| TrainError::state(path, e))?;
+        // The new name is on the disk only when its folder is.
+        let folder = path.parent().expect("a file lies in a folder");
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|e| TrainError::state(folder, e))
+    }
+
+    /// Whether it is a state of this model: one value and two moments for each trained parameter, of its size.
+    pub(crate) fn fits<M: Module>(&self, model: &M) -> bool {
+        struct Sizes(Vec<usize>);
+        impl ModuleVisitor for Sizes {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                if trained(param) {
+                    self.0.push(param.base().shape().num_elements());
+                }
+            }
+        }
+        let mut sizes = Sizes(Vec::new());
+        model.visit(&mut sizes);
+        let of = |values: &Values| values.0.iter().map(Vec::len).collect::<Vec<_>>();
+        let moments = |of: fn(&(Tensor<1>, Tensor<1>)) -> &Tensor<1>| {
+            let moments = self.moments.0.iter().map(of);
+            moments.map(|tensor| tensor.dims()[0]).collect::<Vec<_>>()
+        };
+        let best = self.best.as_ref().is_none_or(|best| of(best) == sizes.0);
+        best && of(&self.parameters) == sizes.0
+            && moments(|(m, _)| m) == sizes.0
+            && moments(|(_, v)| v) == sizes.0
     }
 
     /// What was saved, or `None` if nothing usable is there.
     pub(crate) fn read(path: &Path, device: &Device) -> Option<Self> {
         let bytes = std::fs::read(path).ok()?;
         let read = || -> Option<Self> {
-            let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
+            let bytes = unsealed(&bytes)?;
+            let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
             let cursor = metadata.metadata().as_ref()?.get("cursor")?;
             let cursor: Cursor = serde_json::from_str(cursor).ok()?;
-            let file = SafeTensors::deserialize(&bytes).ok()?;
+            let file = SafeTensors::deserialize(bytes).ok()?;
             let values = |kind: char| -> Option<Vec<Vec<f32>>> {
                 let mut out = Vec::new();
                 while let Ok(view) = file.tensor(&format!("{kind}.{:04}", out.len())) {
@@ -322,4 +356,19 @@ impl Saved {
         }
         saved
     }
+}
+
+/// Writes the hash of a file behind it, and all of it to the disk.
+fn seal(path: &Path) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().read(true).append(true).open(path)?;
+    let mut hash = blake3::Hasher::new();
+    std::io::copy(&mut file, &mut hash)?;
+    file.write_all(hash.finalize().as_bytes())?;
+    file.sync_all()
+}
+
+/// What a hash was written behind, if it is still that.
+fn unsealed(bytes: &[u8]) -> Option<&[u8]> {
+    let (content, hash) = bytes.split_last_chunk::<{ blake3::OUT_LEN }>()?;
+    (blake3::hash(content) == *hash).then_some(content)
 }

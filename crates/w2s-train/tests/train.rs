@@ -5,9 +5,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use std::path::Path;
 use std::time::Duration;
+use w2s_artifact::summary::TrainingLogLine;
 use w2s_train::{
-    Decay, EarlyStopping, Loss, Metrics, Objective, Plan, Schedule, StepInfo, TrainConfig,
-    TrainError, fit,
+    Batches, Decay, EarlyStopping, Loss, Objective, Schedule, StepInfo, TrainConfig, TrainError,
+    fit,
 };
 
 #[derive(Module, Debug)]
@@ -38,6 +39,9 @@ struct Squares {
     scores: Vec<f64>,
     evaluations: usize,
     poison: Option<usize>,
+    whole: bool,
+    /// What the loop asked for, in order.
+    seen: Vec<String>,
 }
 
 fn input(row: usize) -> [f32; 3] {
@@ -45,7 +49,15 @@ fn input(row: usize) -> [f32; 3] {
 }
 
 impl Objective<Line> for Squares {
-    fn loss(&mut self, model: &Line, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError> {
+    /// What is missed, `[rows, 1]`.
+    type Pass = Tensor<2>;
+
+    fn forward(
+        &mut self,
+        model: &Line,
+        rows: &[usize],
+        _: StepInfo,
+    ) -> Result<Tensor<2>, TrainError> {
         let device = model.weight.val().device();
         let x: Vec<f32> = rows.iter().flat_map(|&r| input(r)).collect();
         let y: Vec<f32> = rows
@@ -54,7 +66,33 @@ impl Objective<Line> for Squares {
             .collect();
         let x = Tensor::<2>::from_data(TensorData::new(x, [rows.len(), 3]), &device);
         let y = Tensor::<2>::from_data(TensorData::new(y, [rows.len(), 1]), &device);
-        let error = x.matmul(model.weight.val()) + model.bias.val().unsqueeze() - y;
+        Ok(x.matmul(model.weight.val()) + model.bias.val().unsqueeze() - y)
+    }
+
+    fn begin(&mut self, _: &Line, _: StepInfo) -> Result<(), TrainError> {
+        self.seen.push("begin".into());
+        Ok(())
+    }
+
+    fn reads_whole_batch(&self) -> bool {
+        self.whole
+    }
+
+    fn whole(&mut self, passes: &[Tensor<2>], _: StepInfo) -> Result<(), TrainError> {
+        let rows = passes.iter().map(|pass| pass.dims()[0]);
+        let learns = passes.iter().any(|pass| pass.device().is_autodiff());
+        let rows: Vec<usize> = rows.collect();
+        self.seen.push(format!("whole {rows:?}, gradients {learns}"));
+        Ok(())
+    }
+
+    fn loss(
+        &mut self,
+        error: Tensor<2>,
+        rows: &[usize],
+        info: StepInfo,
+    ) -> Result<Loss, TrainError> {
+        self.seen.push(format!("loss {}", rows.len()));
         let mut value = (error.clone() * error).sum() / info.batch.len() as f64;
         if self.poison == Some(info.step) {
             value = value * f32::NAN;
@@ -95,7 +133,7 @@ fn config(folder: &Path) -> TrainConfig {
     }
 }
 
-fn log(folder: &Path) -> Vec<Metrics> {
+fn log(folder: &Path) -> Vec<TrainingLogLine> {
     let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -105,7 +143,7 @@ fn log(folder: &Path) -> Vec<Metrics> {
 #[test]
 fn it_learns() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan::by_examples(64, 8, 60, 0);
+    let plan = Batches::by_examples(64, 8, 60, 0);
     let fitted = fit(
         Line::new(),
         &mut Squares::default(),
@@ -126,7 +164,7 @@ fn it_learns() {
 
 #[test]
 fn stopped_at_every_step_it_ends_in_the_same_bits() {
-    let plan = Plan::by_examples(20, 6, 3, 5);
+    let plan = Batches::by_examples(20, 6, 3, 5);
     let calm = tempfile::tempdir().unwrap();
     let whole = fit(
         Line::new(),
@@ -172,7 +210,7 @@ fn frozen_parameters_stay_and_are_not_saved() {
             ..line
         }
     };
-    let plan = Plan::by_examples(20, 6, 3, 5);
+    let plan = Batches::by_examples(20, 6, 3, 5);
     let run = |folder: &Path, go_on: bool| {
         fit(
             frozen(),
@@ -190,7 +228,8 @@ fn frozen_parameters_stay_and_are_not_saved() {
     let folder = tempfile::tempdir().unwrap();
     assert!(run(folder.path(), false).is_err(), "stopped after a step");
     let bytes = std::fs::read(folder.path().join("state.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
+    // A hash of 32 bytes stands behind the tensors.
+    let file = SafeTensors::deserialize(&bytes[..bytes.len() - 32]).unwrap();
     assert_eq!(file.len(), 3, "the bias and its two moments");
     assert!(file.tensors().iter().all(|(_, view)| view.shape() == [1]));
     let resumed = run(folder.path(), true).unwrap().model.values();
@@ -198,24 +237,80 @@ fn frozen_parameters_stay_and_are_not_saved() {
 }
 
 #[test]
-fn a_damaged_state_starts_over() {
-    let plan = Plan::by_examples(20, 6, 1, 5);
+fn a_state_or_a_log_that_is_not_what_was_written_starts_over() {
+    let batches = Batches::by_examples(20, 6, 3, 5);
+    let run = |folder: &Path, stop: usize| {
+        fit(
+            Line::new(),
+            &mut Squares::default(),
+            &batches,
+            &config(folder),
+            &mut |line, _| line.step != stop,
+        )
+    };
+    let calm = tempfile::tempdir().unwrap();
+    let whole = run(calm.path(), 0).unwrap().model.values();
+    let (state, metrics) = ("state.safetensors", "metrics.jsonl");
+    let flip = |at: usize| {
+        move |bytes: &mut Vec<u8>| {
+            let at = at % bytes.len();
+            bytes[at] ^= 4;
+        }
+    };
+    let damages: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 7] = [
+        (state, Box::new(|bytes| bytes.truncate(100))),
+        (state, Box::new(|bytes| *bytes = b"not a state".to_vec())),
+        // In the header, in the values, in the hash.
+        (state, Box::new(flip(40))),
+        (state, Box::new(|bytes| bytes.iter_mut().rev().skip(40).take(1).for_each(|b| *b ^= 4))),
+        (state, Box::new(|bytes| bytes.iter_mut().rev().take(1).for_each(|b| *b ^= 4))),
+        (metrics, Box::new(|bytes| bytes.truncate(30))),
+        (metrics, Box::new(flip(30))),
+    ];
+    for (file, damage) in damages {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(run(folder.path(), 5).is_err(), "stopped after five steps");
+        let path = folder.path().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(run(folder.path(), 0).unwrap().model.values(), whole);
+        let steps: Vec<usize> = log(folder.path()).iter().map(|line| line.step).collect();
+        assert_eq!(steps, (1..=batches.steps()).collect::<Vec<_>>(), "{file}");
+    }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("state.safetensors"), b"not a state").unwrap();
-    let fitted = fit(
-        Line::new(),
-        &mut Squares::default(),
-        &plan,
-        &config(folder.path()),
-        &mut |_, _| true,
-    )
-    .unwrap();
-    assert_eq!(fitted.summary.steps, plan.steps());
+    assert!(run(folder.path(), 5).is_err());
+    std::fs::remove_file(folder.path().join(metrics)).unwrap();
+    assert_eq!(run(folder.path(), 0).unwrap().model.values(), whole);
+    assert_eq!(log(folder.path()).len(), batches.steps());
+}
+
+#[test]
+fn a_state_of_another_model_starts_over() {
+    let batches = Batches::by_examples(20, 6, 1, 5);
+    let folder = tempfile::tempdir().unwrap();
+    let frozen = Line {
+        bias: Line::new().bias.set_require_grad(false),
+        ..Line::new()
+    };
+    let run = |model: Line, go_on: bool| {
+        fit(
+            model,
+            &mut Squares::default(),
+            &batches,
+            &config(folder.path()),
+            &mut |_, _| go_on,
+        )
+    };
+    assert!(run(frozen, false).is_err(), "stopped after a step");
+    let fitted = run(Line::new(), true).unwrap();
+    assert_eq!(fitted.summary.steps, batches.steps());
+    assert_eq!(log(folder.path()).len(), batches.steps());
 }
 
 #[test]
 fn accumulation_equals_the_large_batch() {
-    let plan = Plan::by_examples(40, 16, 2, 1);
+    let plan = Batches::by_examples(40, 16, 2, 1);
     let run = |micro_batch| {
         let folder = tempfile::tempdir().unwrap();
         let config = TrainConfig {
@@ -245,13 +340,44 @@ fn accumulation_equals_the_large_batch() {
 }
 
 #[test]
+fn the_whole_batch_is_shown_before_its_losses_and_computed_once_if_it_fits() {
+    let seen = |micro_batch, whole| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig {
+            micro_batch,
+            ..config(folder.path())
+        };
+        let mut objective = Squares {
+            whole,
+            ..Squares::default()
+        };
+        let batches = Batches::by_examples(8, 8, 1, 0);
+        fit(Line::new(), &mut objective, &batches, &config, &mut |_, _| {
+            true
+        })
+        .unwrap();
+        objective.seen
+    };
+    assert_eq!(seen(None, false), ["begin", "loss 8"]);
+    // The pass that is shown is the one that is learnt from.
+    assert_eq!(
+        seen(None, true),
+        ["begin", "whole [8], gradients true", "loss 8"]
+    );
+    assert_eq!(
+        seen(Some(5), true),
+        ["begin", "whole [5, 3], gradients false", "loss 5", "loss 3"]
+    );
+}
+
+#[test]
 fn metrics_of_the_parts_add_up_and_stand_flat_in_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let config = TrainConfig {
         micro_batch: Some(3),
         ..config(folder.path())
     };
-    let plan = Plan::by_examples(8, 8, 1, 0);
+    let plan = Batches::by_examples(8, 8, 1, 0);
     fit(
         Line::new(),
         &mut Squares::default(),
@@ -270,7 +396,7 @@ fn metrics_of_the_parts_add_up_and_stand_flat_in_their_line() {
 
 #[test]
 fn early_stopping_gives_the_best_parameters_back() {
-    let plan = Plan::by_examples(16, 8, 10, 0);
+    let plan = Batches::by_examples(16, 8, 10, 0);
     let best_of = |scores: Vec<f64>| {
         let folder = tempfile::tempdir().unwrap();
         let config = TrainConfig {
@@ -302,7 +428,7 @@ fn early_stopping_gives_the_best_parameters_back() {
 
 #[test]
 fn a_loss_that_is_no_number_stops_and_keeps_the_last_state() {
-    let plan = Plan::by_examples(16, 8, 4, 0);
+    let plan = Batches::by_examples(16, 8, 4, 0);
     let folder = tempfile::tempdir().unwrap();
     let mut objective = Squares {
         poison: Some(5),

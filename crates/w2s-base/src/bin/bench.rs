@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use w2s_lm::generate::{self, Request};
 use w2s_lm::{Batch, DecoderConfig, LanguageModel, ModelFolder, Tokenizer};
-use w2s_train::{Decay, Loss, Objective, Plan, Schedule, StepInfo, TrainConfig, TrainError, fit};
+use w2s_train::{Batches, Decay, Loss, Objective, Schedule, StepInfo, TrainConfig, TrainError, fit};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -74,7 +74,9 @@ struct Fixed {
 }
 
 impl Objective<LanguageModel> for Fixed {
-    fn loss(
+    type Pass = Loss;
+
+    fn forward(
         &mut self,
         model: &LanguageModel,
         _: &[usize],
@@ -85,6 +87,10 @@ impl Objective<LanguageModel> for Fixed {
             tokens: self.batch.tokens(),
             metrics: Vec::new(),
         })
+    }
+
+    fn loss(&mut self, pass: Loss, _: &[usize], _: StepInfo) -> Result<Loss, TrainError> {
+        Ok(pass)
     }
 }
 
@@ -176,7 +182,7 @@ fn measure(args: &Args) -> Result<()> {
             metrics_file: folder.join("metrics.jsonl"),
             save_every: Duration::MAX,
         };
-        let plan = Plan::by_examples(1, 1, args.repeat + 1, 0);
+        let plan = Batches::by_examples(1, 1, args.repeat + 1, 0);
         let mut last = Instant::now();
         let mut seconds = Vec::new();
         let fitted = fit(model, &mut Fixed { batch }, &plan, &train, &mut |_, _| {

@@ -107,6 +107,18 @@ pub struct Comparison {
     pub form: Form,
 }
 
+impl Comparison {
+    fn new(messages: Vec<Message>, form: Form, chosen: String, rejected: String) -> Self {
+        Self {
+            messages,
+            chosen,
+            rejected,
+            scores: [None; 2],
+            form,
+        }
+    }
+}
+
 impl RowFormat {
     /// What a row asks. `None` where the row holds two transcripts with different prompts.
     pub fn question(&self, row: &Object) -> Result<Option<Asked>, DataError> {
@@ -145,7 +157,7 @@ impl RowFormat {
             (Some(chosen), Some(rejected)) => {
                 let (before, chosen) = answered(row, "chosen", chosen, asked.as_ref())?;
                 let (others, rejected) = answered(row, "rejected", rejected, asked.as_ref())?;
-                (before == others).then_some((before, chosen, rejected, Form::Turns))
+                (before == others).then(|| Comparison::new(before, Form::Turns, chosen, rejected))
             }
             (None, None) => {
                 let chosen = text(row, "chosen", chosen)?;
@@ -153,7 +165,7 @@ impl RowFormat {
                 match asked {
                     Some(Asked { messages, form, .. }) => {
                         let of = |answer| answer_to(form, answer);
-                        Some((messages, of(chosen), of(rejected), form))
+                        Some(Comparison::new(messages, form, of(chosen), of(rejected)))
                     }
                     None => self.cut(row, &chosen, &rejected)?,
                 }
@@ -169,15 +181,13 @@ impl RowFormat {
                 ));
             }
         };
-        let Some((messages, chosen, rejected, form)) = sides else {
+        let Some(sides) = sides else {
             return Ok(Err(Reason::PromptsDiffer));
         };
         Ok(Ok(Comparison {
-            messages: with_system(row, messages)?,
-            chosen,
-            rejected,
+            messages: with_system(row, sides.messages)?,
             scores: [number(row, "score_chosen")?, number(row, "score_rejected")?],
-            form,
+            ..sides
         }))
     }
 
@@ -237,7 +247,7 @@ impl RowFormat {
         row: &Object,
         chosen: &str,
         rejected: &str,
-    ) -> Result<Option<(Vec<Message>, String, String, Form)>, DataError> {
+    ) -> Result<Option<Comparison>, DataError> {
         let end = |(start, mark): (usize, &str)| start + mark.len();
         let shared = |end: &usize| rejected.starts_with(&chosen[..*end]);
         let mut from_last = chosen.rmatch_indices(ASSISTANT).map(end);
@@ -252,7 +262,7 @@ impl RowFormat {
         Ok(cut.filter(shared).map(|cut| {
             let (messages, form) = self.said(chosen[..cut].to_owned());
             let answer = |transcript: &str| answer_to(form, transcript[cut..].to_owned());
-            (messages, answer(chosen), answer(rejected), form)
+            Comparison::new(messages, form, answer(chosen), answer(rejected))
         }))
     }
 
@@ -337,7 +347,9 @@ fn answered(
         (Some(system), Some(own)) if system.content.trim() != own.content.trim() => {
             return Err(malformed(
                 row,
-                format!("the conversations of the prompt and of `{column}` have different system turns"),
+                format!(
+                    "the conversations of the prompt and of `{column}` have different system turns"
+                ),
             ));
         }
         _ => {}
@@ -346,7 +358,9 @@ fn answered(
     if asked.is_some_and(|asked| asked.form == Form::Turns) && !whole.starts_with(question) {
         return Err(malformed(
             row,
-            format!("column `{column}` holds a whole conversation, and it is not that of the prompt"),
+            format!(
+                "column `{column}` holds a whole conversation, and it is not that of the prompt"
+            ),
         ));
     }
     Ok((turns, answer.content))
@@ -592,13 +606,17 @@ mod tests {
                 "è".into()
             )
         );
-        let asked = RowFormat::default().question(&row(values)).unwrap().unwrap();
+        let asked = RowFormat::default()
+            .question(&row(values))
+            .unwrap()
+            .unwrap();
         assert_eq!((asked.messages.len(), asked.form), (3, Form::Transcript));
     }
 
     #[test]
     fn a_transcript_of_the_prompt_alone_is_one_too() {
-        let values = json!({"prompt": "\n\nHuman: a\n\nAssistant:", "chosen": " b", "rejected": " c"});
+        let values =
+            json!({"prompt": "\n\nHuman: a\n\nAssistant:", "chosen": " b", "rejected": " c"});
         let read = (said(&[("user", "a")]), "b".to_owned(), "c".to_owned());
         assert_eq!(pair(&RowFormat::default(), values.clone()), read);
         let kept = pair(&format(Mark::Common, true), values);
@@ -629,7 +647,11 @@ mod tests {
             json!({"system": "one word", "prompt": [turn("system", "one word"), turn("user", "colour ?")]}),
         ] {
             let values = sides(values);
-            assert_eq!(pair(&RowFormat::default(), values.clone()), expected, "{values}");
+            assert_eq!(
+                pair(&RowFormat::default(), values.clone()),
+                expected,
+                "{values}"
+            );
         }
         let transcript = json!({
             "system": "one word",
@@ -649,7 +671,11 @@ mod tests {
             "rows.jsonl:3: column `system` and the first turn of the conversation, also of the system, say different things"
         );
         let mut two = sides(json!({"prompt": prompt}));
-        two["chosen"] = json!([turn("system", "one word"), turn("user", "colour ?"), turn("assistant", "red")]);
+        two["chosen"] = json!([
+            turn("system", "one word"),
+            turn("user", "colour ?"),
+            turn("assistant", "red")
+        ]);
         assert_eq!(
             refused(two),
             "rows.jsonl:3: the conversations of the prompt and of `chosen` have different system turns"
@@ -671,7 +697,11 @@ mod tests {
     fn a_completion_of_several_turns_goes_on_from_the_prompt() {
         let turn = |role: &str, content: &str| json!({"role": role, "content": content});
         let completion = |last: &str| {
-            json!([turn("assistant", "Tesk."), turn("user", "And a river?"), turn("assistant", last)])
+            json!([
+                turn("assistant", "Tesk."),
+                turn("user", "And a river?"),
+                turn("assistant", last)
+            ])
         };
         let values = json!({
             "prompt": [turn("system", "Be short."), turn("user", "Name a hill.")],
@@ -692,9 +722,7 @@ mod tests {
 
     #[test]
     fn turns_may_be_written_in_one_cell() {
-        let list = |answer: &str| {
-            json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": answer}])
-        };
+        let list = |answer: &str| json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": answer}]);
         let cells = json!({"prompt": "a", "chosen": list("b").to_string(), "rejected": list("c").to_string()});
         assert_eq!(
             pair(&RowFormat::default(), cells),

@@ -138,7 +138,10 @@ fn known_role(word: &str) -> Option<&'static str> {
 fn text_of(parts: &[Value]) -> Result<String, String> {
     let text = |part: &Value| {
         let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
-        match part.as_object().and_then(|part: &Map<_, _>| part.get("text")) {
+        match part
+            .as_object()
+            .and_then(|part: &Map<_, _>| part.get("text"))
+        {
             Some(Value::String(text)) if kind == "text" => Ok(text.clone()),
             _ => Err(format!(
                 "has a part of the type `{kind}` in its content; only text is read"
@@ -198,12 +201,11 @@ mod tests {
 
     #[test]
     fn what_a_message_has_no_room_for_is_refused_by_its_key() {
-        let calls = json!([{"role": "assistant", "content": null, "tool_calls": [{"type": "function"}]}]);
-        assert!(
-            refused(calls).starts_with(
-                "rows.jsonl:3: turn 0 of `messages` has the key `tool_calls`, which is not read\nhint: "
-            )
-        );
+        let calls =
+            json!([{"role": "assistant", "content": null, "tool_calls": [{"type": "function"}]}]);
+        assert!(refused(calls).starts_with(
+            "rows.jsonl:3: turn 0 of `messages` has the key `tool_calls`, which is not read\nhint: "
+        ));
         let thought = json!([{"role": "assistant", "content": "b", "reasoning_content": "hm"}]);
         assert!(refused(thought).contains("`reasoning_content`"));
         // A table has the key in every row.
@@ -219,7 +221,9 @@ mod tests {
     fn parts_of_a_content_are_one_text() {
         let parts = |parts: Value| json!([{"role": "user", "content": parts}]);
         assert_eq!(
-            found(parts(json!([{"type": "text", "text": "a "}, {"type": "text", "text": "b"}]))),
+            found(parts(
+                json!([{"type": "text", "text": "a "}, {"type": "text", "text": "b"}])
+            )),
             Some(said(&[("user", "a b")]))
         );
         assert_eq!(

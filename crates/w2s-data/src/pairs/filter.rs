@@ -111,7 +111,10 @@ impl fmt::Display for PairsDropped {
         if self.0.is_empty() {
             return f.write_str("none was there");
         }
-        let counts = self.0.iter().map(|(reason, n)| format!("{n} {}", reason.words().1));
+        let counts = self
+            .0
+            .iter()
+            .map(|(reason, n)| format!("{n} {}", reason.words().1));
         f.write_str(&counts.collect::<Vec<_>>().join(", "))
     }
 }

@@ -79,7 +79,12 @@ impl PairRule {
     }
 
     /// The pairs it makes of one or two artifacts of answers to `prompts`.
-    pub fn pairs(self, prompts: &[Prompt], chosen: &Answers, rejected: Option<&Answers>) -> Pairing {
+    pub fn pairs(
+        self,
+        prompts: &[Prompt],
+        chosen: &Answers,
+        rejected: Option<&Answers>,
+    ) -> Pairing {
         let mut pairing = Pairing {
             score: chosen.score.clone(),
             ..Pairing::default()

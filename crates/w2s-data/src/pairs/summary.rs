@@ -49,9 +49,8 @@ impl Pairing {
     pub fn summary(&self, unit: LengthUnit) -> PairsSummary {
         let pairs = &self.pairs;
         let scored: Vec<&Pair> = pairs.iter().filter(|pair| delta(pair).is_some()).collect();
-        let score = |side: fn(&Pair) -> &Answer| {
-            mean(scored.iter().filter_map(|pair| side(pair).score))
-        };
+        let score =
+            |side: fn(&Pair) -> &Answer| mean(scored.iter().filter_map(|pair| side(pair).score));
         let lengths = |side: fn(&Pair) -> &Answer| {
             mean(pairs.iter().map(|pair| length(side(pair), unit) as f64))
         };

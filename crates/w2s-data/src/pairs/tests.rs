@@ -1,11 +1,18 @@
 use std::{collections::BTreeMap, path::Path};
 
+use serde_json::{Value, json};
+use w2s_artifact::{
+    Message, Response, Score,
+    summary::{Dropped, PairsSummary},
+};
+
 use super::*;
 use crate::error::Place;
 
 fn prompt(id: u64, answer: Option<&str>) -> Prompt {
     Prompt {
         id,
+        group: id / 10,
         messages: vec![Message {
             role: "user".into(),
             content: format!("question {id}"),
@@ -63,10 +70,7 @@ fn sides(pairing: &Pairing) -> Vec<(u64, &str, &str)> {
 
 fn dropped(pairing: &Pairing) -> Vec<(Reason, usize)> {
     let counts = pairing.dropped.0.iter();
-    counts
-        .filter(|(_, count)| **count > 0)
-        .map(|(reason, count)| (*reason, *count))
-        .collect()
+    counts.map(|(reason, count)| (*reason, *count)).collect()
 }
 
 #[test]
@@ -74,12 +78,15 @@ fn order_pairs_samples_of_one_number() {
     let prompts = [prompt(7, None), prompt(3, None), prompt(4, None)];
     let chosen = answers(&[(3, 1, "b1", 2), (3, 0, "b0", 2), (7, 0, "a0", 1)], None);
     let rejected = answers(&[(3, 0, "y0", 1), (3, 2, "y2", 1), (7, 0, "x0", 1)], None);
-    let pairing = Pairing::by_order("order", &prompts, &chosen, &rejected);
+    let pairing = PairRule::Order.pairs(&prompts, &chosen, Some(&rejected));
     assert_eq!(sides(&pairing), [(0, "a0", "x0"), (1, "b0", "y0")]);
     // Sample 1 of the one side and sample 2 of the other are alone, and nobody answered prompt 4.
     assert_eq!(dropped(&pairing), [(Reason::Missing, 3)]);
     let pair = &pairing.pairs[1];
-    assert_eq!((pair.prompt, pair.rule.as_str()), (3, "order"));
+    assert_eq!(
+        (pair.prompt, pair.group, pair.rule.as_str()),
+        (3, 0, "order")
+    );
     assert_eq!(pair.messages[0].content, "question 3");
     assert_eq!((pair.chosen.tokens, pair.chosen.score), (Some(2), None));
     assert_eq!(pair.chosen.source, "checkpoint/aa");
@@ -109,7 +116,7 @@ fn score_pairs_the_best_with_the_worst() {
             (2, 0, 1.0),
         ])),
     );
-    let alone = Pairing::by_score(&prompts, std::slice::from_ref(&one));
+    let alone = PairRule::Score.pairs(&prompts, &one, None);
     assert_eq!(sides(&alone), [(0, "a", "b")]);
     // One answer to the prompts 1 and 2, none to prompt 3.
     assert_eq!(dropped(&alone), [(Reason::Missing, 3)]);
@@ -117,7 +124,7 @@ fn score_pairs_the_best_with_the_worst() {
         &[(0, 0, "x", 1), (1, 0, "y", 1), (2, 0, "z", 1)],
         Some(&scores(&[(0, 0, 0.9), (1, 0, 1.0)])),
     );
-    let both = Pairing::by_score(&prompts, &[one, other]);
+    let both = PairRule::Score.pairs(&prompts, &one, Some(&other));
     assert_eq!(sides(&both), [(0, "x", "b")]);
     assert_eq!(
         dropped(&both),
@@ -147,7 +154,7 @@ fn tied_pairs_differ_in_text_and_not_in_score() {
         (2, 0, "e", 1),
         (2, 1, "f", 1),
     ];
-    let unscored = Pairing::tied_samples(&prompts, &answers(&rows, None));
+    let unscored = PairRule::Tied.pairs(&prompts, &answers(&rows, None), None);
     assert_eq!(sides(&unscored), [(0, "a", "b"), (1, "e", "f")]);
     // One answer to prompt 1, none to prompt 3.
     assert_eq!(dropped(&unscored), [(Reason::Missing, 2)]);
@@ -159,7 +166,7 @@ fn tied_pairs_differ_in_text_and_not_in_score() {
         (2, 0, 1.0),
         (2, 1, 0.0),
     ];
-    let mut scored = Pairing::tied_samples(&prompts, &answers(&rows, Some(&scores(&values))));
+    let mut scored = PairRule::Tied.pairs(&prompts, &answers(&rows, Some(&scores(&values))), None);
     assert_eq!(sides(&scored), [(0, "a", "c"), (1, "e", "f")]);
     scored
         .filter(PairRule::Tied, &PairFilters::default(), &prompts)
@@ -352,29 +359,19 @@ fn lengths_are_tokens_only_if_all_are_known() {
     let chosen = answers(&[(0, 0, "abcdef", 2), (1, 0, "a", 3)], None);
     let rejected = |tokens| answers(&[(0, 0, "b", 1), (1, 0, "bc", tokens)], None);
     let summary = |tokens| {
-        let pairing = Pairing::by_order("order", &prompts, &chosen, &rejected(tokens));
+        let pairing = PairRule::Order.pairs(&prompts, &chosen, Some(&rejected(tokens)));
         pairing.summary(pairing.length_unit())
     };
-    let tokens = summary(1);
-    assert_eq!(tokens["length_unit"], "tokens");
-    assert_eq!(
+    let told = |summary: PairsSummary| {
+        let lengths = summary.mean_chosen_length.zip(summary.mean_rejected_length);
         (
-            &tokens["mean_chosen_length"],
-            &tokens["mean_rejected_length"]
-        ),
-        (&2.5.into(), &1.0.into())
-    );
-    assert_eq!(tokens["longer_is_chosen"], 1.0);
-    let characters = summary(0);
-    assert_eq!(characters["length_unit"], "characters");
-    assert_eq!(
-        (
-            &characters["mean_chosen_length"],
-            &characters["mean_rejected_length"]
-        ),
-        (&3.5.into(), &1.5.into())
-    );
-    assert_eq!(characters["longer_is_chosen"], 0.5);
+            summary.length_unit,
+            lengths.unwrap(),
+            summary.longer_is_chosen,
+        )
+    };
+    assert_eq!(told(summary(1)), ("tokens".into(), (2.5, 1.0), 1.0));
+    assert_eq!(told(summary(0)), ("characters".into(), (3.5, 1.5), 0.5));
 }
 
 #[test]
@@ -387,11 +384,10 @@ fn an_empty_answer_does_not_change_the_unit() {
     // Six characters apart and one token; the model said nothing to prompt 1.
     let chosen = [(0, 0, "abcdefg", 2), (1, 0, "", 0), (2, 0, "h", 4)];
     let rejected = [(0, 0, "b", 1), (1, 0, "bc", 2), (2, 0, "i", 1)];
-    let mut pairing = Pairing::by_order(
-        "order",
+    let mut pairing = PairRule::Order.pairs(
         &prompts,
         &answers(&chosen, None),
-        &answers(&rejected, None),
+        Some(&answers(&rejected, None)),
     );
     let unit = pairing.filter(PairRule::Order, &filters, &prompts).unwrap();
     assert_eq!(sides(&pairing), [(0, "abcdefg", "b")]);
@@ -412,13 +408,13 @@ fn a_summary_has_the_unit_of_the_filter() {
     // No model wrote `bcde`. Its pair is left out, and what is left was counted in characters all the same.
     let chosen = answers(&[(0, 0, "abc", 9), (1, 0, "a", 1)], None);
     let rejected = answers(&[(0, 0, "d", 1), (1, 0, "bcde", 0)], None);
-    let mut pairing = Pairing::by_order("order", &prompts, &chosen, &rejected);
+    let mut pairing = PairRule::Order.pairs(&prompts, &chosen, Some(&rejected));
     let unit = pairing.filter(PairRule::Order, &filters, &prompts).unwrap();
     assert_eq!(sides(&pairing), [(0, "abc", "d")]);
     let summary = pairing.summary(unit);
     assert_eq!(
-        (&summary["length_unit"], &summary["mean_chosen_length"]),
-        (&"characters".into(), &3.0.into())
+        (&*summary.length_unit, summary.mean_chosen_length),
+        ("characters", Some(3.0))
     );
 }
 
@@ -430,48 +426,35 @@ fn a_summary_has_means_of_what_is_scored() {
         ("e", "f", None),
     ]);
     let summary = pairing.summary(LengthUnit::Characters);
-    assert_eq!(summary["scored"], 2);
-    assert_eq!(summary["mean_delta"], 0.125);
-    assert_eq!(
-        (
-            &summary["mean_chosen_score"],
-            &summary["mean_rejected_score"]
-        ),
-        (&0.5.into(), &0.375.into())
-    );
-    assert_eq!(
-        (&summary["rows"], &summary["prompts"]),
-        (&3.into(), &3.into())
-    );
-    assert_eq!(summary["dropped"]["identical"], 0);
-    assert_eq!(
-        summary["dropped"].as_object().unwrap().len(),
-        Reason::ALL.len()
-    );
-    assert_eq!(
-        made(&[("a", "b", None)]).summary(LengthUnit::Characters)["mean_delta"],
-        Value::Null
-    );
+    assert_eq!((summary.scored, summary.mean_delta), (2, Some(0.125)));
+    let scores = (summary.mean_chosen_score, summary.mean_rejected_score);
+    assert_eq!(scores, (Some(0.5), Some(0.375)));
+    assert_eq!((summary.rows, summary.prompts), (3, 3));
+    assert_eq!(summary.dropped, Dropped::new());
+    let unscored = made(&[("a", "b", None)]).summary(LengthUnit::Characters);
+    assert_eq!(unscored.mean_delta, None);
 }
 
 #[test]
 fn reversed_turns_all_and_a_coin_turns_half() {
     let rows = [("good", "bad", Some([1.0, 0.0])); 400];
     let mut pairing = made(&rows);
-    assert_eq!(pairing.reverse(), 400);
+    pairing.reverse();
+    assert_eq!(pairing.turned, 400);
     assert!(pairing.pairs.iter().all(|pair| {
         pair.chosen.text == "bad" && delta(pair) == Some(-1.0) && pair.rule == "reversed"
     }));
     let tossed = |seed, pairs: std::ops::Range<usize>| {
         let mut pairing = made(&rows);
         pairing.pairs = pairing.pairs[pairs].to_vec();
-        let turned = pairing.toss(seed);
+        pairing.toss(seed);
         let fell: Vec<_> = pairing
             .pairs
             .iter()
             .map(|pair| pair.chosen.text == "bad")
             .collect();
-        assert_eq!(fell.iter().filter(|turned| **turned).count(), turned);
+        let turned = fell.iter().filter(|turned| **turned).count();
+        assert_eq!(turned, pairing.turned);
         assert!(pairing.pairs.iter().all(|pair| pair.rule == "shuffled"));
         fell
     };
@@ -515,8 +498,7 @@ fn scores_and_answers_must_fit() {
         values: BTreeMap::from([("b".to_owned(), 1.0), ("a".to_owned(), 0.0)]),
     };
     let refused = |name| {
-        let error =
-            ScoreColumn::new("scores/cc", std::slice::from_ref(&both), name).unwrap_err();
+        let error = ScoreColumn::new("scores/cc", std::slice::from_ref(&both), name).unwrap_err();
         assert_eq!(
             error.hint().unwrap(),
             "name one of them with `--score NAME`"
@@ -532,8 +514,7 @@ fn scores_and_answers_must_fit() {
         "scores/cc: one score must be chosen; there are `a`, `b`"
     );
     let column = ScoreColumn::new("scores/cc", &[both], Some("b")).unwrap();
-    let error =
-        |rows, scores| Answers::new("responses/aa", responses(rows), scores).unwrap_err();
+    let error = |rows, scores| Answers::new("responses/aa", responses(rows), scores).unwrap_err();
     assert_eq!(
         error(&[(1, 0, "a", 1), (0, 1, "a", 1)], Some(&column)).to_string(),
         "none of the 2 answers of responses/aa has the score `b` in scores/cc"

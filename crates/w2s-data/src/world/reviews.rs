@@ -530,15 +530,15 @@ impl Reader {
     }
 }
 
-/// Reviews as rows to split, numbered from 0, each a group of its own.
-pub fn rows(reviews: impl Iterator<Item = Review>) -> Vec<Row> {
+/// Reviews as rows to split, numbered from `first` on, each a group of its own.
+pub fn rows(reviews: impl Iterator<Item = Review>, first: u64) -> Vec<Row> {
     let row = |(id, review): (u64, Review)| Row {
         id,
         text: review.text,
         label: u32::from(review.positive),
         groups: Vec::new(),
     };
-    (0..).zip(reviews).map(row).collect()
+    (first..).zip(reviews).map(row).collect()
 }
 
 #[cfg(test)]

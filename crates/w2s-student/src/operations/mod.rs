@@ -1,9 +1,20 @@
-//! The operations of the binary.
+//! The operations of the binary, one file each.
 
-mod prepare;
+mod classify;
+mod encode;
+mod features;
+mod label_loss;
+mod named;
+mod prefer;
+mod probe;
 mod reference;
-mod train;
+mod sft;
 
-pub use prepare::{ComputeFeatures, Encode};
+pub use classify::Classify;
+pub use encode::Encode;
+pub use features::ComputeFeatures;
+pub use label_loss::LabelLossArgs;
+pub use prefer::Prefer;
+pub use probe::TrainProbe;
 pub use reference::Reference;
-pub use train::{Method, Side, Train};
+pub use sft::{Sft, Side};

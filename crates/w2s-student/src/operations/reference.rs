@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::time::Instant;
+use w2s_artifact::summary::ReferencesSummary;
 use w2s_artifact::{Artifact, Kind, Pair};
 use w2s_lm::{EncodingArgs, ModelFolder};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
@@ -23,11 +24,7 @@ pub struct Reference {
     pub mismatched: bool,
     #[command(flatten)]
     #[serde(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment on a flattened field replaces the command's about"
-    )]
-    pub encoding: EncodingArgs,
+    pub(crate) encoding: EncodingArgs,
 }
 
 impl Operation for Reference {
@@ -51,7 +48,7 @@ impl Operation for Reference {
         let pairs = step.artifact("pairs")?.records::<Pair>()?;
         let mut watch = step.watch("pair");
         let started = Instant::now();
-        let done = crate::reference(
+        let done = w2s_methods::reference(
             &model.path,
             &pairs,
             &self.encoding,
@@ -62,12 +59,15 @@ impl Operation for Reference {
         .ok_or(Interrupted)?;
         step.write_records(&done.rows)?;
         let seconds = started.elapsed().as_secs_f64();
-        let mut summary = json!(done.counts);
-        summary["model"] = json!(model.reference.to_string());
-        summary["tokenizer"] = json!(tokenizer_hash(&model)?);
-        summary["template"] = json!(self.encoding.template_hash(&model.path)?);
-        summary["pairs_per_second"] = json!(done.rows.len() as f64 / seconds);
-        Ok(summary)
+        Ok(json!(ReferencesSummary {
+            model: model.reference.to_string(),
+            tokenizer: tokenizer_hash(&model)?.into(),
+            template: self.encoding.template_hash(&model.path)?,
+            pairs: done.counts.pairs,
+            dropped: done.counts.dropped(),
+            truncated: done.counts.truncated(),
+            pairs_per_second: done.rows.len() as f64 / seconds,
+        }))
     }
 }
 
@@ -87,19 +87,21 @@ pub(super) fn check_origin(
     encoding: &EncodingArgs,
 ) -> Result<()> {
     let name = reference.reference.short();
-    let said = |key: &str| {
-        reference.manifest.summary[key]
-            .as_str()
-            .unwrap_or("unknown")
-            .to_owned()
-    };
+    let said: ReferencesSummary = reference.summary()?;
     // Another tokenizer or template also changes the key of the model: the nearer cause is told first.
     let tokens = [
-        ("tokenizer", tokenizer_hash(base)?.to_owned()),
-        ("template", encoding.template_hash(&base.path)?),
+        (
+            "tokenizer",
+            said.tokenizer,
+            tokenizer_hash(base)?.to_owned(),
+        ),
+        (
+            "template",
+            said.template,
+            encoding.template_hash(&base.path)?,
+        ),
     ];
-    for (what, ours) in tokens {
-        let theirs = said(what);
+    for (what, theirs, ours) in tokens {
         if theirs != ours {
             bail!(
                 "{name} was made by another {what}: {}, not the base's {}\n\

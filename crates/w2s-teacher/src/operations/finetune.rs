@@ -1,0 +1,89 @@
+//! `w2s-teacher finetune`: a classifier from gold labels.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use w2s_artifact::{Kind, Split};
+use w2s_lm::ClassifierArgs;
+use w2s_losses::LabelLoss;
+use w2s_methods::{Learning, Supervision, classify};
+use w2s_stage::{ArtifactArg, Inputs, Operation, Step, choices};
+use w2s_train::{EarlyStoppingArgs, TrainArgs, progress_line};
+
+/// Finetunes a classifier on gold labels.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+pub struct Finetune {
+    /// Base model
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub base: ArtifactArg,
+    /// Examples with gold labels
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub data: ArtifactArg,
+    /// Split to train on
+    #[arg(
+        long,
+        value_parser = choices([Split::Gold, Split::Transfer]),
+        default_value_t = Split::Gold,
+        value_name = "NAME"
+    )]
+    pub split: Split,
+    /// Rows in a batch
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub batch: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) classifier: ClassifierArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) train: TrainArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) stopping: EarlyStoppingArgs,
+}
+
+impl Operation for Finetune {
+    const NAME: &'static str = "finetune";
+    const VERSION: u32 = 2;
+    const KIND: Kind = Kind::Checkpoint;
+    const ABOUT: &'static str = "Finetunes a classifier on gold labels";
+
+    fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("base", &self.base).of(Kind::Checkpoint);
+        inputs.artifact("data", &self.data).of(Kind::Examples);
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.batch == 0 {
+            bail!("--batch is 0; it must be above zero");
+        }
+        self.classifier.check().map_err(anyhow::Error::msg)?;
+        self.train.check().map_err(anyhow::Error::msg)?;
+        self.stopping.check().map_err(anyhow::Error::msg)
+    }
+
+    fn run(&self, step: &Step) -> Result<Value> {
+        let data = step.artifact("data")?;
+        let mut watch = step.watch("step");
+        let summary = classify(
+            &step.artifact("base")?.path,
+            &data.examples(self.split)?,
+            &data.classes()?,
+            &Supervision::Gold,
+            None,
+            &self.classifier,
+            &Learning {
+                loss: LabelLoss::CrossEntropy,
+                balance: false,
+                batch: self.batch,
+                train: &self.train,
+                stopping: &self.stopping,
+                dir: step.dir(),
+                state_dir: &step.scratch()?,
+            },
+            &w2s_lm::device(step.device())?,
+            &mut |line, steps| watch(line.step as u64, steps as u64, progress_line(line)),
+        )?;
+        Ok(json!(summary))
+    }
+}
