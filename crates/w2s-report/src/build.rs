@@ -51,7 +51,7 @@ pub fn build(store: &Store, inputs: &Inputs, options: &Options) -> Result<Report
         theory,
     } = inputs;
     if predictions.is_empty() && scores.is_empty() && theory.is_empty() {
-        return Err(ReportError::Nothing);
+        return Err(ReportError::nothing());
     }
     let lineage = Lineage::new(store);
     let roots = predictions.iter().chain(scores).chain(theory);

@@ -13,117 +13,120 @@ use crate::format::list;
 use crate::lineage::Lineage;
 use crate::metric::{DIVERGENCES, Metric};
 
+/// What to do where arms lack a metric.
+const SAME_SCORER: &str = "score every arm with the same `--scorer`";
+
 /// Arms on the items of one test.
 #[derive(Clone, Debug)]
-pub struct Experiment {
+pub(crate) struct Experiment {
     /// Name of the test, where a report has several.
-    pub test: Option<String>,
+    pub(crate) test: Option<String>,
     /// Class names, where arms are classifiers.
-    pub classes: Vec<String>,
+    pub(crate) classes: Vec<String>,
     /// Seeds, ascending; a run of each arm belongs to each.
-    pub seeds: Vec<u64>,
+    pub(crate) seeds: Vec<u64>,
     /// The items of each seed, in the order of the runs' values.
-    pub items: Vec<Vec<Item>>,
+    pub(crate) items: Vec<Vec<Item>>,
     /// Whether item `i` is the same in every seed.
-    pub shared_items: bool,
+    pub(crate) shared_items: bool,
     /// The arms, by role and then in order of appearance.
-    pub arms: Vec<Arm>,
+    pub(crate) arms: Vec<Arm>,
     /// What every arm has a value of on every item.
-    pub metrics: Vec<Metric>,
+    pub(crate) metrics: Vec<Metric>,
     /// Place of the metric of the headline.
-    pub headline: usize,
+    pub(crate) headline: usize,
     /// What was left out of the comparison, and why.
-    pub left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Something that an arm can get right or wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub(crate) struct Item {
     /// Its number in its artifact.
-    pub id: u64,
+    pub(crate) id: u64,
     /// Fingerprint of what is asked: two items are one where this is the same.
-    pub content: u64,
+    pub(crate) content: u64,
     /// Items of one group are drawn together.
-    pub group: u64,
+    pub(crate) group: u64,
     /// The right class.
-    pub gold: Option<u32>,
+    pub(crate) gold: Option<u32>,
 }
 
 /// One way of training, or something to compare it with.
 #[derive(Clone, Debug)]
-pub struct Arm {
+pub(crate) struct Arm {
     /// As the report writes it: with several numbers of steps, also that number.
-    pub name: String,
+    pub(crate) name: String,
     /// Its name without the number of steps.
-    pub family: String,
+    pub(crate) family: String,
     /// What it is in the experiment.
-    pub role: Role,
+    pub(crate) role: Role,
     /// What a baseline does.
-    pub about: Option<String>,
+    pub(crate) about: Option<String>,
     /// What else tells it from other arms.
-    pub tags: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
     /// Steps after which its training was meant to stop.
-    pub stop: Option<u64>,
+    pub(crate) stop: Option<u64>,
     /// One entry a seed of the experiment; what was run once may stand beside every seed.
-    pub runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
     /// Whether it was run once and stands beside every seed.
-    pub fixed: bool,
+    pub(crate) fixed: bool,
     /// Place of the teacher that it learnt from.
-    pub teacher: Option<usize>,
+    pub(crate) teacher: Option<usize>,
     /// Place of the ceiling above it.
-    pub ceiling: Option<usize>,
+    pub(crate) ceiling: Option<usize>,
     /// Place of the base that it started from.
-    pub base: Option<usize>,
+    pub(crate) base: Option<usize>,
 }
 
 impl Arm {
     /// The runs without repetition.
-    pub fn own_runs(&self) -> &[Run] {
+    pub(crate) fn own_runs(&self) -> &[Run] {
         &self.runs[..if self.fixed { 1 } else { self.runs.len() }]
     }
 
     /// Artifacts behind the arm.
-    pub fn artifacts(&self) -> impl Iterator<Item = ArtifactRef> + '_ {
+    pub(crate) fn artifacts(&self) -> impl Iterator<Item = ArtifactRef> + '_ {
         self.own_runs().iter().filter_map(|run| run.artifact)
     }
 
     /// Items behind its numbers, over all its seeds.
-    pub fn items(&self) -> usize {
+    pub(crate) fn items(&self) -> usize {
         self.own_runs().iter().map(|run| run.items).sum()
     }
 
     /// Whether it is a point of an early-stopping curve, which repeats the lesson of another arm.
-    pub fn on_curve(&self) -> bool {
+    pub(crate) fn on_curve(&self) -> bool {
         self.stop.is_some()
     }
 }
 
 /// One arm in one seed.
 #[derive(Clone, Debug, Default)]
-pub struct Run {
+pub(crate) struct Run {
     /// The seed it was trained with.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// The predictions or scores.
-    pub artifact: Option<ArtifactRef>,
+    pub(crate) artifact: Option<ArtifactRef>,
     /// The model behind them.
-    pub model: Option<ArtifactRef>,
+    pub(crate) model: Option<ArtifactRef>,
     /// Items of the task, those that were dropped too.
-    pub items_original: usize,
+    pub(crate) items_original: usize,
     /// Items with values.
-    pub items: usize,
+    pub(crate) items: usize,
     /// Answers; more than the items where each has several samples, which are averaged first.
-    pub answers: usize,
+    pub(crate) answers: usize,
     /// Values of each metric, by key, in the order of the items; not a number where there is none.
-    pub values: BTreeMap<String, Vec<f64>>,
+    pub(crate) values: BTreeMap<String, Vec<f64>>,
     /// Class probabilities of each item, of a classifier.
-    pub probabilities: Vec<Vec<f64>>,
+    pub(crate) probabilities: Vec<Vec<f64>>,
     /// The most probable class of each item; the first one among equals.
-    pub predicted: Vec<u32>,
+    pub(crate) predicted: Vec<u32>,
 }
 
 impl Run {
     /// Adds what follows from class probabilities.
-    pub fn classified(mut self, probabilities: Vec<Vec<f64>>, gold: &[u32]) -> Self {
+    pub(crate) fn classified(mut self, probabilities: Vec<Vec<f64>>, gold: &[u32]) -> Self {
         let rows = || probabilities.iter().zip(gold);
         self.predicted = probabilities
             .iter()
@@ -153,30 +156,35 @@ impl Run {
 
 /// One arm in one seed on one test, as an adapter reads it.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The test.
-    pub test: String,
+    pub(crate) test: String,
     /// Name of the arm.
-    pub arm: String,
+    pub(crate) arm: String,
     /// What it is.
-    pub role: Role,
+    pub(crate) role: Role,
     /// What else tells it from others.
-    pub tags: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
     /// Class names of a classifier.
-    pub classes: Vec<String>,
+    pub(crate) classes: Vec<String>,
     /// The items.
-    pub items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
     /// What it did with them.
-    pub run: Run,
+    pub(crate) run: Run,
 }
 
 impl Entry {
     fn stop(&self) -> Result<Option<u64>, ReportError> {
         let steps = self.tags.get("steps");
         let parsed = steps.map(|steps| {
-            steps.parse().map_err(|_| ReportError::Steps {
-                arm: self.arm.clone(),
-                steps: steps.clone(),
+            steps.parse().map_err(|_| {
+                ReportError::hinted(
+                    format_args!(
+                        "arm `{}` has the tag steps={steps}, which is not a number of steps",
+                        self.arm
+                    ),
+                    "write it like `--tag steps=100`",
+                )
             })
         });
         parsed.transpose()
@@ -282,11 +290,14 @@ fn by_arm(entries: &[Entry]) -> Result<Vec<Vec<&Entry>>, ReportError> {
             continue;
         };
         let first = groups[at][0];
-        let two = |what, first: String, second: String| ReportError::TwoMeanings {
-            arm: entry.arm.clone(),
-            what,
-            first,
-            second,
+        let two = |what, first: String, second: String| {
+            ReportError::hinted(
+                format_args!(
+                    "arm `{}` has {what} {first} in one seed and {second} in another",
+                    entry.arm
+                ),
+                format_args!("give an arm the same {what} in every seed"),
+            )
         };
         if first.role != entry.role {
             let [first, second] = [first.role, entry.role].map(|role| format!("`{role}`"));
@@ -296,12 +307,16 @@ fn by_arm(entries: &[Entry]) -> Result<Vec<Vec<&Entry>>, ReportError> {
             .iter()
             .find(|twin| twin.run.seed == entry.run.seed)
         {
-            return Err(ReportError::Duplicate {
-                arm: entry.arm.clone(),
-                seed: entry.run.seed,
-                first: twin.artifact(),
-                second: entry.artifact(),
-            });
+            return Err(ReportError::hinted(
+                format_args!(
+                    "arm `{}` has two results for seed {}: {} and {}",
+                    entry.arm,
+                    entry.run.seed,
+                    twin.artifact(),
+                    entry.artifact()
+                ),
+                "give each way of training its own `--arm`, each number of steps its own `--tag steps=N`, and each test its own `--tag test=NAME`",
+            ));
         }
         if first.tags != entry.tags {
             return Err(two("tags", written(&first.tags), written(&entry.tags)));
@@ -355,32 +370,34 @@ fn by_seed<'e>(groups: &[Vec<&'e Entry>]) -> Result<(Vec<u64>, Vec<Vec<&'e Entry
     }
     match missing.is_empty() {
         true => Ok((seeds.into_iter().collect(), rows)),
-        false => Err(ReportError::Incomplete { missing }),
+        false => Err(ReportError::hinted(
+            format_args!("results are incomplete: {}", missing.join("; ")),
+            "make what is missing, or leave those seeds out; in a recipe, `[*]` behind a step's name means all of its seeds",
+        )),
     }
 }
 
 /// Refuses two entries of one seed that were not asked the same.
 fn same_items(first: &Entry, second: &Entry) -> Result<(), ReportError> {
     if first.classes != second.classes {
-        return Err(ReportError::OtherClasses {
-            first: first.described(),
-            second: second.described(),
-            reason: format!(
-                "{} and {}",
-                first.classes.join(" / "),
-                second.classes.join(" / ")
-            ),
-        });
+        return Err(ReportError::other_classes(
+            &first.described(),
+            &second.described(),
+            [&first.classes, &second.classes],
+        ));
     }
     let Some(reason) = difference(first, second) else {
         return Ok(());
     };
-    Err(ReportError::OtherItems {
-        seed: second.run.seed,
-        first: first.described(),
-        second: second.described(),
-        reason,
-    })
+    Err(ReportError::hinted(
+        format_args!(
+            "seed {}: {} and {} were tested on different items: {reason}",
+            second.run.seed,
+            first.described(),
+            second.described()
+        ),
+        "test every arm on the same rows or prompts, with a `--max-tokens` into which all of them fit",
+    ))
 }
 
 /// The first way in which the items of two entries differ, as a clause.
@@ -413,17 +430,17 @@ fn difference(first: &Entry, second: &Entry) -> Option<String> {
 
 impl Experiment {
     /// Arms of a role, by their places.
-    pub fn of_role(&self, role: Role) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn of_role(&self, role: Role) -> impl Iterator<Item = usize> + '_ {
         (0..self.arms.len()).filter(move |&at| self.arms[at].role == role)
     }
 
     /// The metric of the headline.
-    pub fn metric(&self) -> &Metric {
+    pub(crate) fn metric(&self) -> &Metric {
         &self.metrics[self.headline]
     }
 
     /// Whether the arms are classifiers.
-    pub fn classifies(&self) -> bool {
+    pub(crate) fn classifies(&self) -> bool {
         !self.classes.is_empty()
     }
 
@@ -489,11 +506,14 @@ impl Experiment {
             .iter()
             .map(|&other| format!("`{}`", self.arms[other].name))
             .collect();
-        Err(ReportError::Ambiguous {
-            arm: arm.name.clone(),
-            role,
-            candidates: list(&names),
-        })
+        Err(ReportError::hinted(
+            format_args!(
+                "arms {} all have role `{role}`, and the inputs of arm `{}` do not tell which is its own",
+                list(&names),
+                arm.name
+            ),
+            format_args!("write one report for each {role}"),
+        ))
     }
 
     /// Adds what a preference loss is about, where both answers of pairs were scored: the margin by which the chosen answer has
@@ -557,9 +577,13 @@ impl Experiment {
             }
         }
         if self.metrics.is_empty() {
-            return Err(ReportError::NoMetric {
-                partial: partial.into_values().collect(),
-            });
+            return Err(ReportError::hinted(
+                format_args!(
+                    "the arms have no metric in common: {}",
+                    partial.into_values().collect::<Vec<_>>().join("; ")
+                ),
+                SAME_SCORER,
+            ));
         }
         let place = |key: &str| self.metrics.iter().position(|metric| metric.key == key);
         let usual = || {
@@ -569,17 +593,16 @@ impl Experiment {
         };
         self.headline = match wanted.filter(|_| !self.classifies()) {
             Some(wanted) => place(wanted).ok_or_else(|| match partial.get(wanted) {
-                Some(reason) => ReportError::PartialMetric {
-                    reason: reason.clone(),
-                },
-                None => ReportError::UnknownMetric {
-                    metric: wanted.to_owned(),
-                    known: self
-                        .metrics
-                        .iter()
-                        .map(|metric| metric.key.clone())
-                        .collect(),
-                },
+                Some(reason) => {
+                    ReportError::hinted(format_args!("the metric {reason}"), SAME_SCORER)
+                }
+                None => {
+                    let known = self.metrics.iter().map(|metric| &metric.key[..]);
+                    ReportError::new(format!(
+                        "no metric is called `{wanted}`; there are {}",
+                        known.collect::<Vec<_>>().join(", ")
+                    ))
+                }
             })?,
             None => place("reward_accuracy").or_else(usual).unwrap_or(0),
         };
@@ -600,7 +623,7 @@ impl Run {
     }
 
     /// One metric of every item; not a number where there is none.
-    pub fn column(&self, key: &str) -> Vec<f64> {
+    pub(crate) fn column(&self, key: &str) -> Vec<f64> {
         self.values
             .get(key)
             .cloned()

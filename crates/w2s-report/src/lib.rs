@@ -1,7 +1,7 @@
 //! The one report: items to tables, charts and findings.
 //!
 //! [`build()`] reads predictions, scores and theory. An adapter for each kind turns artifacts into entries: one arm in one seed on
-//! one test, with its items and what it did with them. The entries of a test are joined into an [`Experiment`], items x arms x
+//! one test, with its items and what it did with them. The entries of a test are joined into an experiment, items x arms x
 //! seeds x metrics, which refuses arms that were not asked the same. All of its quantities are drawn together, so that whatever is derived from
 //! two of them is paired, and each contrast (the recovered gap, arms against the base, students against each other, the ladder, the curve, ...)
 //! writes its sections, findings and warnings. The [`Report`] is these sections; [`Report::to_json`],
@@ -21,18 +21,14 @@
 
 mod section;
 pub use section::{
-    Align, ArmEstimates, Cell, Chart, Column, Dot, Drawing, FORMAT, HeatCell, HeatMap, Level, Line,
-    Mark, MetricEstimate, Plot, Report, Row, Section, Size, Spot, Table, Tone,
+    Align, ArmEstimates, Cell, Chart, Column, FORMAT, MetricEstimate, Report, Row, Section, Table,
 };
 
 mod experiment;
-pub use experiment::{Arm, Entry, Experiment, Item, Run};
-
 mod metric;
-pub use metric::{Better, Metric};
 
 mod adapters;
-pub mod baselines;
+mod baselines;
 
 mod analysis;
 mod contrasts;

@@ -4,7 +4,7 @@ use crate::format::Unit;
 
 /// Which way a metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Better {
+pub(crate) enum Better {
     /// More is better.
     Higher,
     /// Less is better.
@@ -15,19 +15,19 @@ pub enum Better {
 
 /// A metric of an experiment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Metric {
+pub(crate) struct Metric {
     /// Its key in files and flags.
-    pub key: String,
+    pub(crate) key: String,
     /// Its name for people.
-    pub name: String,
+    pub(crate) name: String,
     /// Which way it is better.
-    pub better: Better,
+    pub(crate) better: Better,
     /// How its values are written.
-    pub unit: Unit,
+    pub(crate) unit: Unit,
     /// The value of no effect, for a metric that compares with the base already.
-    pub chance: Option<f64>,
+    pub(crate) chance: Option<f64>,
     /// The base and teachers may lack it.
-    pub partial: bool,
+    pub(crate) partial: bool,
 }
 
 /// Metrics that say how far an arm has moved, not how good it is.
@@ -111,7 +111,7 @@ const KNOWN: [(&str, &str, Better); 31] = [
 impl Metric {
     /// What is known of the metric `key`. One that nobody has heard of is taken to be better the higher it is: somebody
     /// asked for it.
-    pub fn new(key: &str) -> Self {
+    pub(crate) fn new(key: &str) -> Self {
         let known = KNOWN.iter().find(|(known, ..)| *known == key);
         let (name, better) = match known {
             Some((_, name, better)) => ((*name).to_owned(), *better),
@@ -131,9 +131,10 @@ impl Metric {
         }
     }
 
-    /// Whether a difference of this sign is good; none where it is neither.
-    pub fn is_better(&self, difference: f64) -> Option<bool> {
+    /// Whether a difference of this sign is good; none where it is neither, or no difference.
+    pub(crate) fn is_better(&self, difference: f64) -> Option<bool> {
         match self.better {
+            _ if difference == 0.0 => None,
             Better::Higher => Some(difference > 0.0),
             Better::Lower => Some(difference < 0.0),
             Better::Neither => None,
@@ -160,5 +161,6 @@ mod tests {
         assert_eq!(Metric::new("nll_per_token").is_better(-0.1), Some(true));
         assert_eq!(Metric::new("exact").is_better(-0.1), Some(false));
         assert_eq!(Metric::new("kl").is_better(-0.1), None);
+        assert_eq!(Metric::new("exact").is_better(0.0), None);
     }
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use w2s_artifact::Kind;
 use w2s_stage::{ArtifactArg, Known, KnownInputs, Operation, Step};
 
-use crate::experiment::check_arms;
-use crate::{Entry, Inputs, Options, ReportError, Run, build};
+use crate::experiment::{Entry, Run, check_arms};
+use crate::{Inputs, Options, ReportError, build};
 
 /// Writes `report.json`, `report.md` and `report.html` about predictions, scores and theory.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -53,7 +53,7 @@ impl Operation for Build {
 
     fn check(&self) -> anyhow::Result<()> {
         if self.predictions.is_empty() && self.scores.is_empty() && self.theory.is_empty() {
-            return Err(ReportError::Nothing.into());
+            return Err(ReportError::nothing().into());
         }
         Ok(())
     }
@@ -83,6 +83,11 @@ impl Operation for Build {
         step.write_file("report.json", report.to_json()?)?;
         step.write_file("report.md", report.to_markdown()?)?;
         step.write_file("report.html", report.to_html()?)?;
+        step.headline(format!(
+            "{} arms, {} warnings",
+            report.arms.len(),
+            report.warnings.len()
+        ));
         Ok(serde_json::json!({
             "recipe": report.recipe,
             "headline": report.headline,

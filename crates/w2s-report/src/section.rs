@@ -283,26 +283,19 @@ impl Table {
 /// What something drawn stands for: a role, or good and bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Tone {
-    /// The model that students start from.
+pub(crate) enum Tone {
     Base,
-    /// The weak teacher, and what is rejected.
     Teacher,
-    /// A student, and whatever has no meaning of its own.
     Student,
-    /// The strong ceiling, and what is chosen.
     Ceiling,
-    /// Something trivial.
     Baseline,
-    /// Better than what it is compared with.
     Better,
-    /// Worse than what it is compared with.
     Worse,
 }
 
 impl Tone {
     /// The word for it in style sheets.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Base => "base",
             Self::Teacher => "teacher",
@@ -338,17 +331,15 @@ pub struct Chart {
     /// What stands under it.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub note: String,
-    /// What the tones mean, where the labels do not say it.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub legend: Vec<(Tone, String)>,
-    /// What is drawn.
+    pub(crate) legend: Vec<(Tone, String)>,
     #[serde(flatten)]
-    pub drawing: Drawing,
+    pub(crate) drawing: Drawing,
 }
 
 impl Chart {
     /// A drawing without more words.
-    pub fn new(title: impl Into<String>, drawing: Drawing) -> Self {
+    pub(crate) fn new(title: impl Into<String>, drawing: Drawing) -> Self {
         Self {
             title: title.into(),
             group: String::new(),
@@ -359,19 +350,19 @@ impl Chart {
     }
 
     /// Adds what stands under it.
-    pub fn note(mut self, note: impl Into<String>) -> Self {
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
     }
 
     /// Puts it into a group.
-    pub fn grouped(mut self, group: impl Into<String>) -> Self {
+    pub(crate) fn grouped(mut self, group: impl Into<String>) -> Self {
         self.group = group.into();
         self
     }
 
     /// Adds what the tones mean.
-    pub fn legend(mut self, legend: &[(Tone, &str)]) -> Self {
+    pub(crate) fn legend(mut self, legend: &[(Tone, &str)]) -> Self {
         let entries = legend.iter().map(|&(tone, name)| (tone, name.to_owned()));
         self.legend = entries.collect();
         self
@@ -381,44 +372,32 @@ impl Chart {
 /// What is drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Drawing {
+pub(crate) enum Drawing {
     /// A row for each value, with its interval and its seeds.
     Dots {
-        /// The rows, from above.
         rows: Vec<Dot>,
-        /// Vertical lines to read them against.
         levels: Vec<Level>,
-        /// What lies outside is cut and marked with an arrow.
         limits: Option<[f64; 2]>,
-        /// How values are written.
         unit: Unit,
     },
-    /// Lines and points over two axes.
     Plot(Plot),
-    /// A square of cells.
     Map(HeatMap),
 }
 
 /// One row of a dot chart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Dot {
-    /// Its name.
-    pub label: String,
-    /// What it stands for.
-    pub tone: Tone,
-    /// The value.
-    pub mean: f64,
-    /// Its interval.
-    pub interval: Option<[f64; 2]>,
-    /// The single seeds.
-    pub per_seed: Vec<f64>,
-    /// Drawn faint: nothing is shown by it.
-    pub faint: bool,
+pub(crate) struct Dot {
+    pub(crate) label: String,
+    pub(crate) tone: Tone,
+    pub(crate) mean: f64,
+    pub(crate) interval: Option<[f64; 2]>,
+    pub(crate) per_seed: Vec<f64>,
+    pub(crate) faint: bool,
 }
 
 impl Dot {
     /// The row of an estimate; none where there is no value.
-    pub fn new(label: &str, tone: impl Into<Tone>, estimate: &Estimate) -> Option<Self> {
+    pub(crate) fn new(label: &str, tone: impl Into<Tone>, estimate: &Estimate) -> Option<Self> {
         Some(Self {
             label: label.to_owned(),
             tone: tone.into(),
@@ -432,49 +411,36 @@ impl Dot {
 
 /// A line to read values against.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Level {
-    /// Where it is.
-    pub at: f64,
-    /// What it stands for.
-    pub tone: Tone,
-    /// Its name.
-    pub label: String,
+pub(crate) struct Level {
+    pub(crate) at: f64,
+    pub(crate) tone: Tone,
+    pub(crate) label: String,
 }
 
 /// How large a plot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Size {
-    /// As wide as the page.
+pub(crate) enum Size {
     Wide,
-    /// Two in a row.
     Half,
-    /// Several in a row.
     Small,
-    /// A small square from 0 to 1 with its diagonal.
     Square,
 }
 
 /// Lines and points over two axes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plot {
-    /// How large.
-    pub size: Size,
-    /// What lies along the horizontal axis.
-    pub x: String,
-    /// Whether the horizontal axis is logarithmic, from 0.
-    pub logarithmic: bool,
-    /// What is drawn, the front last.
-    pub lines: Vec<Line>,
-    /// A horizontal line to read them against.
-    pub level: Option<Level>,
-    /// A vertical line with its name.
-    pub mark: Option<(f64, String)>,
+pub(crate) struct Plot {
+    pub(crate) size: Size,
+    pub(crate) x: String,
+    pub(crate) logarithmic: bool,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) level: Option<Level>,
+    pub(crate) mark: Option<(f64, String)>,
 }
 
 impl Plot {
     /// A plot of lines alone.
-    pub fn new(size: Size, x: &str, lines: Vec<Line>) -> Self {
+    pub(crate) fn new(size: Size, x: &str, lines: Vec<Line>) -> Self {
         Self {
             size,
             x: x.to_owned(),
@@ -489,35 +455,26 @@ impl Plot {
 /// How the points of a line are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mark {
-    /// Not at all.
+pub(crate) enum Mark {
     None,
-    /// A dot, larger the more it stands for.
     Dot,
-    /// A square.
     Square,
 }
 
 /// One line, or the points of a scatter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// Its name.
-    pub title: String,
-    /// What it stands for.
-    pub tone: Tone,
-    /// Its points.
-    pub points: Vec<Spot>,
-    /// Whether they are joined.
-    pub joined: bool,
-    /// How they are drawn.
-    pub mark: Mark,
-    /// Drawn thin: one of many.
-    pub faint: bool,
+pub(crate) struct Line {
+    pub(crate) title: String,
+    pub(crate) tone: Tone,
+    pub(crate) points: Vec<Spot>,
+    pub(crate) joined: bool,
+    pub(crate) mark: Mark,
+    pub(crate) faint: bool,
 }
 
 impl Line {
     /// Joined points without marks.
-    pub fn curve(title: impl Into<String>, tone: Tone, points: &[[f64; 2]]) -> Self {
+    pub(crate) fn curve(title: impl Into<String>, tone: Tone, points: &[[f64; 2]]) -> Self {
         Self {
             title: title.into(),
             tone,
@@ -529,7 +486,7 @@ impl Line {
     }
 
     /// Marks that are not joined.
-    pub fn marks(tone: Tone, mark: Mark, points: Vec<Spot>) -> Self {
+    pub(crate) fn marks(tone: Tone, mark: Mark, points: Vec<Spot>) -> Self {
         Self {
             title: String::new(),
             tone,
@@ -543,23 +500,16 @@ impl Line {
 
 /// A point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spot {
-    /// Where it is.
-    pub at: [f64; 2],
-    /// The vertical interval.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub interval: Option<[f64; 2]>,
-    /// Its share of all items, where its area shows one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub share: Option<f64>,
-    /// What is said of it.
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub title: String,
+pub(crate) struct Spot {
+    pub(crate) at: [f64; 2],
+    pub(crate) interval: Option<[f64; 2]>,
+    pub(crate) share: Option<f64>,
+    pub(crate) title: String,
 }
 
 impl Spot {
     /// A point of which nothing more is said.
-    pub fn bare(at: [f64; 2]) -> Self {
+    pub(crate) fn bare(at: [f64; 2]) -> Self {
         Self {
             at,
             interval: None,
@@ -571,28 +521,19 @@ impl Spot {
 
 /// Cells over two sides with the same names: `chosen` downwards, `rejected` to the right, and imitation in a column of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HeatMap {
-    /// Names of the sides with the score beside them, in order.
-    pub rungs: Vec<(String, Option<f64>)>,
-    /// The cells that are filled.
-    pub cells: Vec<HeatCell>,
+pub(crate) struct HeatMap {
+    pub(crate) rungs: Vec<(String, Option<f64>)>,
+    pub(crate) cells: Vec<HeatCell>,
 }
 
 /// A cell of a [`HeatMap`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HeatCell {
-    /// Its name.
-    pub title: String,
-    /// Place of `chosen` among the rungs.
-    pub row: usize,
-    /// Place of `rejected`; none for imitation.
-    pub column: Option<usize>,
-    /// What it stands for.
-    pub tone: Tone,
-    /// Its number.
-    pub value: f64,
-    /// Its number as it is written.
-    pub text: String,
-    /// A smaller line under it.
-    pub note: String,
+pub(crate) struct HeatCell {
+    pub(crate) title: String,
+    pub(crate) row: usize,
+    pub(crate) column: Option<usize>,
+    pub(crate) tone: Tone,
+    pub(crate) value: f64,
+    pub(crate) text: String,
+    pub(crate) note: String,
 }

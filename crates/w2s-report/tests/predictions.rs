@@ -14,7 +14,7 @@ use w2s_artifact::{
     Artifact, ArtifactRef, Example, Input, KeySpec, Kind, Label, Pending, Prediction, Provenance,
     Role, Split, Store,
 };
-use w2s_report::{Cell, Drawing, Inputs, Options, Report, ReportError, Section};
+use w2s_report::{Cell, Inputs, Options, Report, ReportError, Section};
 
 const GOLD: u64 = 120;
 const TRANSFER: u64 = 160;
@@ -659,17 +659,13 @@ fn steps_come_after_their_inputs_and_carry_their_parameters() {
 fn the_held_out_curve_is_drawn() {
     let fixture = Fixture::new();
     let report = build(&fixture, &experiment(&fixture, &ARMS, &[0, 1], false));
-    let charts = &section(&report, "training").charts;
+    let charts = json!(section(&report, "training").charts);
     let lines = |title: &str| {
-        let chart = charts.iter().find(|chart| chart.title == title);
-        match &chart.unwrap_or_else(|| panic!("no chart {title}")).drawing {
-            Drawing::Plot(plot) => plot
-                .lines
-                .iter()
-                .map(|line| line.points.len())
-                .collect::<Vec<_>>(),
-            other => panic!("{other:?}"),
-        }
+        let mut charts = charts.as_array().unwrap().iter();
+        let chart = charts.find(|chart| chart["title"] == title);
+        let lines = chart.unwrap_or_else(|| panic!("no chart {title}"))["lines"].as_array();
+        let points = |line: &Value| line["points"].as_array().unwrap().len();
+        lines.unwrap().iter().map(points).collect::<Vec<_>>()
     };
     assert_eq!(lines("naive: loss, 2 runs"), [120, 120]);
     assert_eq!(lines("naive: held-out score, 2 runs"), [6, 6]);
@@ -681,10 +677,10 @@ fn the_held_out_curve_is_drawn() {
 fn settings_of_every_arm_stand_in_a_table() {
     let fixture = Fixture::new();
     let report = build(&fixture, &experiment(&fixture, &ARMS, &[0, 1], false));
-    let naive = cell(&report, "training", "naive", "settings");
+    let naive = cell(&report, "settings", "naive", "settings");
     assert_eq!(naive.text, "loss naive");
     assert_eq!(
-        section(&report, "training").text[0],
+        section(&report, "settings").text[0],
         "All trainings share: epochs 2, lr 0.0005."
     );
     assert!(
@@ -931,9 +927,9 @@ fn the_same_arm_twice_is_refused() {
     let fixture = Fixture::new();
     let mut predictions = experiment(&fixture, &ARMS, &[0], false);
     predictions.push(predictions[1].clone());
-    let error = refused(&fixture, &predictions);
+    let error = refused(&fixture, &predictions).to_string();
     assert!(
-        matches!(error, ReportError::Duplicate { ref arm, seed: 0, .. } if arm == "naive"),
+        error.starts_with("arm `naive` has two results for seed 0: predictions/"),
         "{error}"
     );
 }
@@ -1303,6 +1299,28 @@ mod operation {
         let error = parsed(&[]).check().unwrap_err().to_string();
         assert!(
             error.starts_with("there are no predictions, scores or theory to report on"),
+            "{error}"
+        );
+    }
+
+    /// A forgotten seed costs no training: it is told before the first step runs.
+    #[test]
+    fn a_missing_seed_is_told_when_planning() {
+        let fixture = Fixture::new();
+        let mut predictions = experiment(&fixture, &ARMS, &[0, 1], false);
+        let plan = |predictions: &[Artifact]| {
+            let flags = predictions
+                .iter()
+                .flat_map(|artifact| ["--predictions".into(), artifact.reference.to_string()]);
+            let operation = parsed(&flags.collect::<Vec<_>>());
+            w2s_stage::plan("report", &operation, &RunOptions::new(fixture.store.root()))
+        };
+        plan(&predictions).unwrap();
+        predictions
+            .retain(|artifact| artifact.manifest.step.as_deref() != Some("predict-naive[seed=1]"));
+        let error = format!("{:#}", plan(&predictions).unwrap_err());
+        assert!(
+            error.contains("results are incomplete: arm `naive` has no seed 1"),
             "{error}"
         );
     }

@@ -8,7 +8,7 @@ use w2s_lm::{ModelFolder, Template};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
 use w2s_text::{ChatTemplate, Tokenizer};
 
-use super::scoring::{named, reasons};
+use super::scoring::{in_words, named, reasons};
 use crate::choices::{self, choices};
 use crate::scores::{ArmArgs, model_seed, summary, task_hash};
 
@@ -111,11 +111,13 @@ impl Operation for ChoicesOperation {
         step.write_records(&scores)?;
         let seed = model_seed(self.seed, &model.manifest);
         let task = task_hash(&prompts);
-        Ok(serde_json::to_value(ScoresSummary {
+        let summary = ScoresSummary {
             delimiter: Some(context.delimiter),
             dropped: named(done.dropped),
             template_hash: Some(context.template.hash()),
             ..summary(&self.arm, seed, &scores, prompts.len(), task)
-        })?)
+        };
+        step.headline(in_words(&summary));
+        Ok(serde_json::to_value(summary)?)
     }
 }

@@ -9,7 +9,7 @@ use w2s_artifact::{Kind, Pair, Prompt, Response};
 use w2s_lm::{EncodingArgs, ModelFolder};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
 
-use super::scoring::{named, optional, reasons};
+use super::scoring::{in_words, named, optional, reasons};
 use crate::answers::join;
 use crate::likelihood::{Item, likelihoods};
 use crate::scores::{ArmArgs, model_seed, summary, task_hash};
@@ -131,12 +131,14 @@ impl Operation for LikelihoodOperation {
         });
         let seed = model_seed(self.seed, &model.manifest);
         let rows = pairs.len() + prompts.len();
-        Ok(serde_json::to_value(ScoresSummary {
+        let summary = ScoresSummary {
             dropped: named(dropped),
             template_hash: Some(encoder.template().hash()),
             totals: totals.collect(),
             truncated: done.truncated,
             ..summary(&self.arm, seed, &done.scores, rows, task_hash(&items))
-        })?)
+        };
+        step.headline(in_words(&summary));
+        Ok(serde_json::to_value(summary)?)
     }
 }

@@ -144,13 +144,15 @@ impl ScoringArgs {
         step.write_records(&scored.scores)?;
         dropped.retain(|_, count| *count > 0);
         let task = task_hash(prompts);
-        Ok(ScoresSummary {
+        let summary = ScoresSummary {
             answers: Some(responses.len()),
             unmatched: scored.unmatched,
             dropped: named(dropped),
             template_hash: template_hash.map(str::to_owned),
             ..summary(arm, seed, &scored.scores, prompts.len(), task)
-        })
+        };
+        step.headline(in_words(&summary));
+        Ok(summary)
     }
 
     /// The judge's probability of `class` for each answer that it can read.
@@ -210,4 +212,13 @@ pub(super) fn named(counts: BTreeMap<&'static str, usize>) -> Dropped {
     counts
         .map(|(reason, count)| (reason.to_owned(), count))
         .collect()
+}
+
+/// What was scored, in a few words: items, and each metric.
+pub(super) fn in_words(summary: &ScoresSummary) -> String {
+    let metrics = summary.metrics.iter();
+    let metrics: String = metrics
+        .map(|(name, mean)| format!(", {name} {mean:.3}"))
+        .collect();
+    format!("{} items{metrics}", summary.n)
 }

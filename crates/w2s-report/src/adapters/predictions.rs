@@ -30,9 +30,11 @@ pub(crate) fn read(
     let mut data: HashMap<ArtifactRef, Rc<Data>> = HashMap::new();
     let mut entries = Vec::new();
     for artifact in predictions {
-        let missing = || ReportError::NoInput {
-            artifact: artifact.reference.short(),
-            input: "data",
+        let missing = || {
+            ReportError::hinted(
+                format_args!("{} has no input `data`", artifact.reference.short()),
+                "make it with `w2s-eval predict`",
+            )
         };
         let reference = artifact.manifest.input("data").ok_or_else(missing)?;
         let known = match data.get(&reference) {
@@ -74,31 +76,29 @@ fn entry(artifact: &Artifact, data: &Data, lineage: &Lineage<'_>) -> Result<Entr
     let mut rows: Vec<Prediction> = artifact.records()?;
     rows.sort_by_key(|row| row.id);
     if rows.is_empty() {
-        return Err(ReportError::NoItems {
-            artifact: artifact.reference.short(),
-            arm: summary.arm,
-        });
+        return Err(ReportError::no_items(
+            &artifact.reference.short(),
+            &summary.arm,
+        ));
     }
     if let Some(reason) = difference(&rows, &data.test) {
-        return Err(ReportError::OtherRows {
-            arm: summary.arm,
-            seed: summary.seed,
-            predictions: artifact.reference.short(),
-            examples: data.reference.short(),
-            reason,
-        });
+        return Err(ReportError::hinted(
+            format_args!(
+                "arm `{}`, seed {}: {} and the test split of {} differ: {reason}",
+                summary.arm,
+                summary.seed,
+                artifact.reference.short(),
+                data.reference.short()
+            ),
+            "predict with the `--data` of the same seed for every arm",
+        ));
     }
     if summary.classes != data.summary.classes {
-        let described = |name: String| format!("{name} of arm `{}`", summary.arm);
-        return Err(ReportError::OtherClasses {
-            first: described(artifact.reference.short()),
-            second: data.reference.short(),
-            reason: format!(
-                "{} and {}",
-                summary.classes.join(" / "),
-                data.summary.classes.join(" / ")
-            ),
-        });
+        return Err(ReportError::other_classes(
+            &format!("{} of arm `{}`", artifact.reference.short(), summary.arm),
+            &data.reference.short(),
+            [&summary.classes, &data.summary.classes],
+        ));
     }
     let items = data.test.iter().map(|row| Item {
         id: row.id,

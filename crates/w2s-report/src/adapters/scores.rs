@@ -16,10 +16,10 @@ pub(crate) fn read(artifact: &Artifact, lineage: &Lineage<'_>) -> Result<Entry, 
     let scores: Vec<Score> = artifact.records()?;
     let items = averaged(&scores);
     if items.is_empty() {
-        return Err(ReportError::NoItems {
-            artifact: artifact.reference.short(),
-            arm: summary.arm,
-        });
+        return Err(ReportError::no_items(
+            &artifact.reference.short(),
+            &summary.arm,
+        ));
     }
     let keys = scores.iter().flat_map(|score| score.values.keys());
     let mut values: BTreeMap<String, Vec<f64>> =

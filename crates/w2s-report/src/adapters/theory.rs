@@ -7,10 +7,12 @@ use crate::error::ReportError;
 
 /// One theory artifact.
 pub(crate) fn read(artifact: &Artifact) -> Result<Study, ReportError> {
-    let unreadable = |reason: String| ReportError::Unreadable {
-        artifact: artifact.reference.short(),
-        reason,
+    let unreadable = |reason: &dyn std::fmt::Display| {
+        ReportError::new(format!(
+            "{} cannot be read: {reason}",
+            artifact.reference.short()
+        ))
     };
-    let bytes = std::fs::read(artifact.file(THEORY_FILE)).map_err(|e| unreadable(e.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|e| unreadable(e.to_string()))
+    let bytes = std::fs::read(artifact.file(THEORY_FILE)).map_err(|e| unreadable(&e))?;
+    serde_json::from_slice(&bytes).map_err(|e| unreadable(&e))
 }

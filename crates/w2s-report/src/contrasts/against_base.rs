@@ -1,7 +1,7 @@
 //! Arms against the model that they started from, on the same items.
 
 use w2s_artifact::Role;
-use w2s_stats::Estimate;
+use w2s_stats::{Estimate, Series};
 
 use super::recovered::{capital, items};
 use super::training::Models;
@@ -105,42 +105,50 @@ pub(crate) fn metrics(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     if others.is_empty() {
         return;
     }
-    let mut section = Section::new("metrics", "Other metrics", "");
     let (constant, varied): (Vec<&Metric>, Vec<&Metric>) = others
         .iter()
         .partition(|metric| equal(analysis, metric).is_some());
     if experiment.classifies() {
+        let mut section = Section::new("metrics", "Other metrics", "");
         section.tables.push(side_by_side(analysis, &varied));
+        page.section(section);
     } else {
         for metric in varied {
+            let mut section = Section::new("metrics", capital(&metric.name), "");
             section.charts.extend(chart(analysis, metric));
-            let table = table(analysis, metric, models, &metric.key);
-            section.tables.push(table.titled(capital(&metric.name)));
+            section
+                .tables
+                .push(table(analysis, metric, models, &metric.key));
+            page.section(section);
         }
     }
-    section.text = constant
-        .into_iter()
-        .map(|metric| {
-            let value =
-                equal(analysis, metric).map_or(String::new(), |value| metric.unit.write(value));
+    if !constant.is_empty() {
+        let told = constant.into_iter().map(|metric| {
+            let value = equal(analysis, metric).map(|value| metric.unit.write(value));
             format!(
-                "{} is {value} in every arm and seed.",
-                capital(&metric.name)
+                "{} is {} in every arm and seed.",
+                capital(&metric.name),
+                value.unwrap_or_default()
             )
-        })
-        .collect();
-    page.section(section);
+        });
+        let mut section = Section::new("constant", "Without a difference", "");
+        section.text = told.collect();
+        page.section(section);
+    }
 }
 
-/// The value that every arm has in every seed, if there is one.
+/// The value that every arm has in every seed, if there are several arms and one value.
 fn equal(analysis: &Analysis<'_>, metric: &Metric) -> Option<f64> {
     let arms = 0..analysis.experiment.arms.len();
-    let values = arms.filter_map(|arm| analysis.metric(arm, &metric.key));
-    let mut values = values
-        .flat_map(|series| series.per_seed)
-        .filter(|value| !value.is_nan());
-    let first = values.next()?;
-    values.all(|value| value == first).then_some(first)
+    let known = arms.filter_map(|arm| analysis.metric(arm, &metric.key));
+    let known: Vec<Series> = known.filter(|series| !series.mean.is_nan()).collect();
+    let [first, _, ..] = &known[..] else {
+        return None;
+    };
+    let mut values = known.iter().flat_map(|series| &series.per_seed);
+    values
+        .all(|value| *value == first.mean)
+        .then_some(first.mean)
 }
 
 /// Several metrics of classifiers in one table.
@@ -270,7 +278,7 @@ fn chart(analysis: &Analysis<'_>, metric: &Metric) -> Option<Chart> {
         rows,
     };
     let empty = matches!(&drawing, Drawing::Dots { rows, .. } if rows.is_empty());
-    (!empty).then(|| Chart::new(capital(&metric.name), drawing))
+    (!empty).then(|| Chart::new("", drawing))
 }
 
 fn headline(analysis: &Analysis<'_>) -> String {

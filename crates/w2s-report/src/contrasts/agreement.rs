@@ -16,6 +16,9 @@ const BINS: usize = 10;
 /// Agreement overall, where the teacher is right, and where it is wrong.
 pub(crate) fn agreement(analysis: &Analysis<'_>, page: &mut Page) {
     let experiment = analysis.experiment;
+    if !experiment.classifies() {
+        return;
+    }
     let mut table = Table::new(
         "agreement",
         &[

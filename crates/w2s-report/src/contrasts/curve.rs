@@ -7,6 +7,7 @@ use w2s_stats::Estimate;
 
 use super::Page;
 use super::against_base::bracketed;
+use super::recovered::capital;
 use super::training::{Models, other_steps};
 use crate::analysis::Analysis;
 use crate::format::count;
@@ -81,7 +82,7 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
         "When to stop",
         format!(
             "{} against training steps, with 95 % intervals.",
-            metric.name
+            capital(&metric.name)
         ),
     );
     let mut table = Table::new("stopping", &["arm|Arm", ">steps|Steps", ">value|Value"]);

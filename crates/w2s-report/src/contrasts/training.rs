@@ -224,23 +224,26 @@ impl<'a> Models<'a> {
             page.warning(clause.clone());
         }
         self.displaced(page);
-        let mut section = Section::new("training", "Training", "");
         let (table, shared) = self.settings();
         if !table.rows.is_empty() {
-            section.text = shared.into_iter().collect();
+            let mut section = Section::new("settings", "Settings", shared.unwrap_or_default());
             section.tables.push(table);
-        }
-        section.charts = self.charts();
-        if section.charts.iter().any(|chart| !chart.group.is_empty()) {
-            section.text.push("Curves: one line a seed. Rewards are in the units that the loss sees; displacement is the mean log-probability that answers have gained since the reference. The panel k3 is Schulman’s third estimate of the divergence from the reference on the pairs’ answers: how far the policy has moved on what it was shown, not how far its own answers have.".to_owned());
-        } else if !section.charts.is_empty() {
-            section
-                .text
-                .push("Curves over optimisation steps, one line a seed.".to_owned());
-        }
-        if !section.charts.is_empty() || !section.tables.is_empty() {
             page.section(section);
         }
+        let charts = self.charts();
+        if charts.is_empty() {
+            return;
+        }
+        let mut section = Section::new(
+            "training",
+            "Training",
+            "Curves over optimisation steps, one line a seed.",
+        );
+        if charts.iter().any(|chart| !chart.group.is_empty()) {
+            section.text.push("Rewards are in the units that the loss sees; displacement is the mean log-probability that answers have gained since the reference. The panel k3 is Schulman’s third estimate of the divergence from the reference on the pairs’ answers: how far the policy has moved on what it was shown, not how far its own answers have.".to_owned());
+        }
+        section.charts = charts;
+        page.section(section);
     }
 
     /// A row an arm with the settings in which trainings differ, and a sentence with those that all of them share.
