@@ -10,9 +10,7 @@ use crate::manifest::Manifest;
 use crate::preference::{Pair, Prompt, ReferenceLogProbs, Response, Score};
 use crate::record::{Document, Example, Features, Label, Prediction, Record, Split, Tokens};
 use crate::reference::{ArtifactRef, Kind};
-
-/// The training log in a checkpoint folder, one JSON object a line.
-const METRICS_FILE: &str = "metrics.jsonl";
+use crate::summary::{SplitSummary, Summary, TRAINING_LOG};
 
 /// An artifact whose files were hashed when it was opened.
 #[derive(Clone, Debug)]
@@ -56,14 +54,14 @@ impl Artifact {
         Ok(examples)
     }
 
+    /// What the step said about its result.
+    pub fn summary<T: Summary>(&self) -> Result<T, StoreError> {
+        self.manifest.summary()
+    }
+
     /// The class names of examples, in the order of their numbers.
     pub fn classes(&self) -> Result<Vec<String>, StoreError> {
-        serde_json::from_value(self.manifest.summary["classes"].clone()).map_err(|error| {
-            StoreError::Corrupt {
-                path: self.file("manifest.json"),
-                reason: format!("its summary names no classes: {error}"),
-            }
-        })
+        Ok(self.summary::<SplitSummary>()?.classes)
     }
 
     /// The rows of the artifact as JSON objects: its records, the training log of a checkpoint, the numbers of a report.
@@ -81,7 +79,7 @@ impl Artifact {
             Kind::References => self.as_json::<ReferenceLogProbs>(),
             Kind::Scores => self.as_json::<Score>(),
             Kind::Theory => self.json_whole("theory.json"),
-            Kind::Checkpoint => self.json_lines(METRICS_FILE),
+            Kind::Checkpoint => self.json_lines(TRAINING_LOG),
             Kind::Report => self.json_whole("report.json"),
         }
     }

@@ -84,6 +84,14 @@ pub enum StoreError {
         /// What was asked for.
         wanted: Kind,
     },
+    /// The summary of an artifact lacks what a reader needs.
+    #[error("the summary of {name} does not say what is needed: {reason}")]
+    Summary {
+        /// The artifact.
+        name: String,
+        /// The field, and what is wrong with it.
+        reason: String,
+    },
     /// A split without rows where rows are needed.
     #[error("{name} has no rows in split `{split}`")]
     EmptySplit {
@@ -154,7 +162,7 @@ impl StoreError {
             Self::Damaged { .. } => Some("run the same command or pipeline again: the step that made it is redone".into()),
             Self::TooOld { .. } => Some("run the step that made it again".into()),
             Self::TooNew { .. } => Some("update w2s, or name another store with `--store PATH`".into()),
-            Self::Corrupt { .. } => Some("run the step that made it again with `--force`".into()),
+            Self::Corrupt { .. } | Self::Summary { .. } => Some("run the step that made it again with `--force`".into()),
             Self::EmptySplit { .. } => Some("look at the split plan with `cargo xtask show`, and make the examples with other sizes".into()),
             Self::WrongKind { .. } | Self::InvalidRecord { .. } | Self::Unstorable { .. } => None,
         }

@@ -7,7 +7,8 @@
 //! process is killed. [`Store::require`] opens an [`Artifact`] after hashing its files against the [`Manifest`] beside them.
 //!
 //! Rows that steps exchange are [`Record`]s: [`Document`], [`Example`], [`Label`], [`Tokens`], [`Features`], [`Prediction`]. They go through
-//! [`codec`], the one module that knows their bytes, and are checked before writing and after reading.
+//! [`codec`], the one module that knows their bytes, and are checked before writing and after reading. What a step says about its
+//! result in numbers is a type of [`summary`].
 //!
 //! ```
 //! use w2s_artifact::{ArtifactRef, KeySpec, Kind, Label, Provenance, Store};
@@ -48,6 +49,10 @@ mod record;
 
 mod preference;
 
+mod role;
+
+pub mod summary;
+
 pub mod codec;
 
 mod manifest;
@@ -70,9 +75,13 @@ pub use crate::{
     key::{Input, KeySpec, hash_path},
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
-    preference::{Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score},
+    preference::{
+        Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score,
+        prompt_fingerprint,
+    },
     record::{Document, Example, Features, Label, Prediction, Record, Split, Tokens},
     reference::{ArtifactRef, Key, Kind},
+    role::Role,
     store::{Status, StepLock, Store},
     time::timestamp,
 };

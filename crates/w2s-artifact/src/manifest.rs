@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::error::StoreError;
 use crate::key::Input;
 use crate::reference::{ArtifactRef, Key, Kind};
+use crate::summary::Summary;
 use crate::time::timestamp;
 
 /// The layout of the manifest itself.
@@ -159,6 +160,22 @@ impl Manifest {
             _ => None,
         });
         found.next().filter(|_| found.next().is_none())
+    }
+
+    /// What the step said about its result, as the type of its kind.
+    pub fn summary<T: Summary>(&self) -> Result<T, StoreError> {
+        let name = self.reference().short();
+        if self.kind != T::KIND {
+            return Err(StoreError::WrongKind {
+                name,
+                found: self.kind.to_string(),
+                wanted: T::KIND,
+            });
+        }
+        T::deserialize(&self.summary).map_err(|error| StoreError::Summary {
+            name,
+            reason: error.to_string(),
+        })
     }
 
     /// Reads the manifest in the folder `path`.

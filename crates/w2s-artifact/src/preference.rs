@@ -17,6 +17,23 @@ pub struct Message {
     pub content: String,
 }
 
+/// What tells whether two prompts are the same: a hash of who says what, blind to white space around and between words.
+pub fn prompt_fingerprint(messages: &[Message]) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    for Message { role, content } in messages {
+        for part in [role, content] {
+            for word in part.split_whitespace() {
+                hasher.update(word.as_bytes());
+                hasher.update(b" ");
+            }
+            hasher.update(b"\n");
+        }
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(first)
+}
+
 /// What a model is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
@@ -257,6 +274,27 @@ mod tests {
         let mut silent = pair("yes", "no");
         silent.messages.clear();
         assert_eq!(silent.validate(), Err("the prompt is empty".into()));
+    }
+
+    #[test]
+    fn white_space_does_not_make_another_prompt() {
+        let prompt = |turns: &[(&str, &str)]| {
+            let turns = turns.iter().map(|(role, content)| Message {
+                role: (*role).into(),
+                content: (*content).into(),
+            });
+            prompt_fingerprint(&turns.collect::<Vec<_>>())
+        };
+        let asked = prompt(&[("user", "why so ?")]);
+        assert_eq!(asked, prompt(&[("user", "  why\n\nso\t? ")]));
+        for other in [
+            &[("user", "why so")][..],
+            &[("user", "whyso ?")],
+            &[("system", "why so ?")],
+            &[("user", "why"), ("user", "so ?")],
+        ] {
+            assert_ne!(asked, prompt(other));
+        }
     }
 
     #[test]

@@ -1,0 +1,518 @@
+//! What steps say about their results in the `summary` of a manifest, for people and for later steps.
+//!
+//! A stage writes the type of its artifact, and whatever reads it later gets the same type from
+//! [`Artifact::summary`](crate::Artifact::summary) or [`Manifest::summary`](crate::Manifest::summary): a number that is renamed here is
+//! renamed for both. Numbers that only some of a kind's operations know are options and left out where they are not known.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::Kind;
+use crate::role::Role;
+
+/// Rows left out, by reason.
+pub type Dropped = BTreeMap<String, usize>;
+
+/// The summary of one kind of artifact.
+pub trait Summary: Serialize + DeserializeOwned {
+    /// The kind of artifact whose manifest holds it.
+    const KIND: Kind;
+}
+
+/// Implements [`Summary`] for the summary of a kind.
+macro_rules! summaries {
+    ($($kind:ident $summary:ident),* $(,)?) => {
+        $(impl Summary for $summary {
+            const KIND: Kind = Kind::$kind;
+        })*
+    };
+}
+
+summaries! {
+    Corpus CorpusSummary,
+    Examples SplitSummary,
+    Labels LabelsSummary,
+    Tokens PreparedSummary,
+    Checkpoint TrainingSummary,
+    Predictions PredictionsSummary,
+    Prompts PromptsSummary,
+    Responses ResponsesSummary,
+    Pairs PairsSummary,
+    References ReferencesSummary,
+    Scores ScoresSummary,
+}
+
+/// What `data corpus` says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CorpusSummary {
+    /// Documents written.
+    pub documents: usize,
+    /// Words in them.
+    pub words: usize,
+    /// Size of the tokenizer's vocabulary.
+    pub vocabulary: usize,
+    /// Kind of tokenizer.
+    pub tokenizer: String,
+    /// Documents left out, by reason.
+    pub dropped: Dropped,
+}
+
+/// What `data task` says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SplitSummary {
+    /// Name of the task.
+    pub task: String,
+    /// Names of the classes, in the order of their numbers.
+    pub classes: Vec<String>,
+    /// Rows written, of all splits.
+    pub rows: usize,
+    /// What became of every row that was read.
+    pub plan: SplitPlan,
+    /// What readers with parts of a generated language reach on its test rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readers: BTreeMap<String, f64>,
+}
+
+/// What became of every row: `source_rows` is the sum of all rows dropped and all rows in the splits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitPlan {
+    /// Rows read, of all sources.
+    pub source_rows: usize,
+    /// Rows left out, by reason.
+    pub dropped: Dropped,
+    /// Groups among the usable rows of the pool.
+    pub groups: usize,
+    /// Rows in the largest of them.
+    pub largest_group: usize,
+    /// Rows that were divided elsewhere and whose text occurs in an earlier split too: a leak that is left as it is.
+    pub repeated_across_splits: usize,
+    /// Gold rows whose label was turned over on purpose.
+    pub noisy_labels: usize,
+    /// The classes, in the order of `per_class`.
+    pub classes: Vec<String>,
+    /// What is left.
+    pub splits: SplitCounts,
+}
+
+/// The three splits in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitCounts {
+    /// For the weak teacher.
+    pub gold: SplitCount,
+    /// For the student.
+    pub transfer: SplitCount,
+    /// For nobody.
+    pub test: SplitCount,
+}
+
+/// One split in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitCount {
+    /// How many rows.
+    pub rows: usize,
+    /// How many of each class.
+    pub per_class: Vec<usize>,
+    /// How many groups they come from.
+    pub groups: usize,
+}
+
+/// What `teacher label` says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LabelsSummary {
+    /// Rows with a label.
+    pub rows: usize,
+    /// Names of the classes, in the order of the probabilities.
+    pub classes: Vec<String>,
+    /// Mean probability of the most probable class.
+    pub mean_confidence: f64,
+    /// Share of rows whose most probable class is the gold one; told, never used.
+    pub accuracy: f64,
+    /// Rows left out for their length.
+    pub dropped_too_long: usize,
+    /// Rows cut to the longest prompt.
+    pub truncated: usize,
+    /// Tokens that were read.
+    pub tokens: usize,
+    /// Tokens a second.
+    pub tokens_per_second: f64,
+}
+
+/// What `student encode` says. (`student features` says more, and keeps its summary beside its operation.)
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PreparedSummary {
+    /// Rows prepared.
+    pub rows: usize,
+    /// Tokens in them.
+    pub tokens: usize,
+    /// Rows left out for their length.
+    pub dropped_too_long: usize,
+    /// Rows cut to the longest prompt.
+    pub truncated: usize,
+}
+
+/// What every training says about its result, whatever the method.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSummary {
+    /// Documents, rows, answers or pairs that were trained on.
+    pub rows: usize,
+    /// Rows held out for early stopping.
+    #[serde(default)]
+    pub held_out_rows: usize,
+    /// Rows left out, by reason.
+    #[serde(default)]
+    pub dropped: Dropped,
+    /// Rows cut to the longest that is read.
+    #[serde(default)]
+    pub truncated: usize,
+    /// Names of a classifier's classes, in the order of its outputs; none for a language model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// Parameters of the whole model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<usize>,
+    /// What was minimised, where the method leaves a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<String>,
+    /// The same as a formula, with its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<String>,
+    /// Strength of the tie to the reference, of a loss that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    /// Mean tokens of the chosen answers, of a training on pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_chosen: Option<f64>,
+    /// Mean tokens of the rejected answers, of a training on pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_rejected: Option<f64>,
+    /// The run.
+    #[serde(flatten)]
+    pub fit: FitSummary,
+}
+
+/// What a run of the training loop did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FitSummary {
+    /// Steps taken.
+    pub steps: usize,
+    /// Tokens computed, held-out evaluations apart.
+    pub tokens: u64,
+    /// Seconds of training.
+    pub train_seconds: f64,
+    /// Tokens a second.
+    pub tokens_per_second: f64,
+    /// Mean loss over the last tenth of the steps.
+    pub final_loss: f64,
+    /// The step whose parameters are the result, where early stopping chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<usize>,
+    /// Its held-out score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_held_out: Option<f64>,
+}
+
+/// One line of the training log in a checkpoint, [`TRAINING_LOG`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingLogLine {
+    /// Steps done.
+    pub step: usize,
+    /// Epochs done.
+    pub epoch: f64,
+    /// Loss of this step's batch.
+    pub loss: f64,
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Length of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Tokens computed since the start.
+    pub tokens: u64,
+    /// Seconds of training since the start, over all resumptions.
+    pub seconds: f64,
+    /// Held-out score, where one was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f64>,
+    /// What the objective says beside its loss, each under its own name.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, f64>,
+}
+
+/// The file of a checkpoint that holds a [`TrainingLogLine`] for each step.
+pub const TRAINING_LOG: &str = "metrics.jsonl";
+
+/// What `eval predict` says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PredictionsSummary {
+    /// Name of the arm.
+    pub arm: String,
+    /// What it is in the experiment.
+    pub role: Role,
+    /// Seed of the model's training.
+    pub seed: u64,
+    /// Names of the classes, in the order of the probabilities.
+    pub classes: Vec<String>,
+    /// Rows predicted.
+    pub rows: usize,
+    /// Share of them whose most probable class is the gold one.
+    pub accuracy: f64,
+    /// Rows left out for their length.
+    pub dropped_too_long: usize,
+    /// Rows cut to the longest prompt.
+    pub truncated: usize,
+    /// Tokens that were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
+    /// Tokens a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f64>,
+}
+
+/// What `data prompts` and `data questions` say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PromptsSummary {
+    /// Prompts written.
+    pub rows: usize,
+    /// Groups that they form.
+    pub groups: usize,
+    /// Prompts with a right answer.
+    pub with_answer: usize,
+    /// Prompts with answers to choose from.
+    pub with_choices: usize,
+    /// Rows read, where they come from files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<usize>,
+    /// Rows left out, by reason, where they come from files.
+    #[serde(default, skip_serializing_if = "Dropped::is_empty")]
+    pub dropped: Dropped,
+    /// Name of the generated world that they are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world: Option<String>,
+    /// The part of its questions that was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+}
+
+/// What `teacher respond` and `data answers` say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResponsesSummary {
+    /// The checkpoint that answered, or the world that did.
+    pub model: String,
+    /// Prompts that were asked.
+    pub prompts: usize,
+    /// Answers written.
+    pub responses: usize,
+    /// Share of answers that came to their end.
+    pub finished: f64,
+    /// Mean tokens of an answer, where a model made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_tokens: Option<f64>,
+    /// Prompts that leave no room for an answer.
+    #[serde(default)]
+    pub dropped_no_room: usize,
+    /// Tokens a second, where a model made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f64>,
+    /// Share of right answers, where a world made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<f64>,
+}
+
+/// What `data pairs` says. Means of scores are over the pairs with two scores, and null where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PairsSummary {
+    /// Pairs written.
+    pub rows: usize,
+    /// The rule that made them.
+    pub rule: Option<String>,
+    /// Different prompts among them.
+    pub prompts: usize,
+    /// Pairs that the rule made, before any was left out.
+    pub candidates: usize,
+    /// Pairs left out, by reason.
+    pub dropped: Dropped,
+    /// Pairs whose answers changed places.
+    pub turned: usize,
+    /// The metric, where a score decides.
+    pub score: Option<String>,
+    /// Pairs with two scores.
+    pub scored: usize,
+    /// By how much the chosen answer scores above the other one.
+    pub mean_delta: Option<f64>,
+    /// Mean score of the chosen answers.
+    pub mean_chosen_score: Option<f64>,
+    /// Mean score of the rejected answers.
+    pub mean_rejected_score: Option<f64>,
+    /// What lengths are counted in: `tokens` or `characters`.
+    pub length_unit: String,
+    /// Mean length of the chosen answers.
+    pub mean_chosen_length: Option<f64>,
+    /// Mean length of the rejected answers.
+    pub mean_rejected_length: Option<f64>,
+    /// Share of pairs whose chosen answer is the longer one, which is what a student could learn instead of quality.
+    pub longer_is_chosen: f64,
+    /// Rows whose marked transcript was read as turns.
+    #[serde(default)]
+    pub transcripts: usize,
+}
+
+/// What `student reference` says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReferencesSummary {
+    /// The checkpoint that is the reference.
+    pub model: String,
+    /// Hash of its tokenizer.
+    pub tokenizer: String,
+    /// Hash of the chat template.
+    pub template: String,
+    /// Pairs with both sums.
+    pub pairs: usize,
+    /// Pairs left out, by reason.
+    #[serde(default)]
+    pub dropped: Dropped,
+    /// Answers cut to what the model can read.
+    #[serde(default)]
+    pub truncated: usize,
+    /// Pairs a second.
+    pub pairs_per_second: f64,
+}
+
+/// What every operation of `eval` that scores says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoresSummary {
+    /// Name of the arm.
+    pub arm: String,
+    /// What it is in the experiment.
+    pub role: Role,
+    /// Seed of the model's training.
+    pub seed: u64,
+    /// What else tells the arm from others.
+    pub tags: BTreeMap<String, String>,
+    /// The mean of each metric over items.
+    pub metrics: BTreeMap<String, f64>,
+    /// Its standard error; unknown for one item.
+    pub stderr: BTreeMap<String, Option<f64>>,
+    /// Items with a score.
+    pub n: usize,
+    /// Items of the task, those without a score too.
+    pub items: usize,
+    /// Items and answers left out, by reason.
+    pub dropped: Dropped,
+    /// What identifies the task.
+    pub task_hash: String,
+    /// Hash of the chat template, where one was used.
+    pub template_hash: Option<String>,
+    /// Answers that were scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<usize>,
+    /// Answers in which a scorer found nothing, by scorer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unmatched: BTreeMap<String, usize>,
+    /// What stands between a prompt and a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<String>,
+    /// Sums over all answers of a side.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub totals: BTreeMap<String, LikelihoodTotals>,
+    /// Answers cut to what the model can read.
+    #[serde(default)]
+    pub truncated: usize,
+}
+
+/// How likely a model finds all answers of one side together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LikelihoodTotals {
+    /// Sum of the natural log-probabilities.
+    pub log_likelihood: f64,
+    /// Tokens of the answers.
+    pub tokens: u64,
+    /// Bytes of the answers.
+    pub bytes: u64,
+    /// Bits a byte.
+    pub bits_per_byte: Option<f64>,
+    /// Perplexity of a byte.
+    pub byte_perplexity: Option<f64>,
+    /// Perplexity of a token.
+    pub token_perplexity: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::manifest::{Manifest, Provenance};
+    use crate::reference::{ArtifactRef, Key};
+
+    fn manifest(kind: Kind, summary: Value) -> Manifest {
+        let provenance = Provenance {
+            summary,
+            ..Provenance::default()
+        };
+        Manifest::new(
+            ArtifactRef::new(kind, Key::from_bytes([7; 32])),
+            provenance,
+            Vec::new(),
+        )
+    }
+
+    #[test]
+    fn what_one_stage_writes_another_reads() {
+        let written = PairsSummary {
+            rows: 3,
+            rule: Some("score".into()),
+            mean_delta: Some(0.125),
+            dropped: Dropped::from([("tied".into(), 2)]),
+            length_unit: "tokens".into(),
+            ..PairsSummary::default()
+        };
+        let manifest = manifest(Kind::Pairs, json!(written));
+        assert_eq!(manifest.summary["mean_delta"], 0.125);
+        assert_eq!(manifest.summary::<PairsSummary>().unwrap(), written);
+    }
+
+    #[test]
+    fn a_run_stands_beside_what_it_was_given() {
+        let summary = TrainingSummary {
+            rows: 3,
+            fit: FitSummary {
+                steps: 7,
+                final_loss: 0.25,
+                ..FitSummary::default()
+            },
+            ..TrainingSummary::default()
+        };
+        let manifest = manifest(Kind::Checkpoint, json!(summary));
+        assert_eq!(manifest.summary["final_loss"], 0.25);
+        assert_eq!(manifest.summary::<TrainingSummary>().unwrap(), summary);
+    }
+
+    #[test]
+    fn a_number_that_is_not_there_is_told() {
+        let short = manifest(Kind::Examples, json!({"task": "reviews"}));
+        let error = short.summary::<SplitSummary>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the summary of examples/07070707 does not say what is needed: missing field `classes`"
+        );
+        let error = short.summary::<PairsSummary>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "examples/07070707 holds examples, not pairs"
+        );
+    }
+
+    #[test]
+    fn a_line_of_the_log_has_one_key_for_the_held_out_score() {
+        let line = json!({
+            "step": 4, "epoch": 0.5, "loss": 0.7, "lr": 1e-3, "grad_norm": 1.5, "tokens": 128,
+            "seconds": 2.0, "held_out": 0.75, "reward_margin": 0.1,
+        });
+        let read: TrainingLogLine = serde_json::from_value(line.clone()).unwrap();
+        assert_eq!(
+            (read.held_out, read.more["reward_margin"]),
+            (Some(0.75), 0.1)
+        );
+        assert_eq!(json!(read), line);
+    }
+}
