@@ -9,12 +9,12 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use w2s_artifact::{Answer, Message, Pair, Prompt, Response, Score};
+use w2s_worlds::Stream;
 
 use crate::{
     error::DataError,
     preference_file::{Compared, RowFormat},
     prompts::is_empty,
-    random::Stream,
     source::Object,
 };
 

@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use w2s_artifact::{Artifact, Input, Kind, Manifest, Prompt};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
+use w2s_worlds::Stream;
 
 use crate::{
     operations::{check_paths, hinted},
     pairs::{Answers, PairFilters, PairRule, Pairing, ScoreColumn},
     preference_file::RowFormat,
     prompts::prompts,
-    random::Stream,
     source,
 };
 
