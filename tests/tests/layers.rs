@@ -88,11 +88,7 @@ fn arrows_are_those_of_the_table_and_point_down() {
         assert_eq!(ours, own.dependencies, "{name}");
         for dependency in &ours {
             let below = row(dependency).expect("it was just found").layer;
-            // The one arrow inside a layer: the binary of w2s-data has the shell of all stages.
-            assert!(
-                below < own.layer || (name == "w2s-data" && dependency == "w2s-stage"),
-                "{name} to {dependency}"
-            );
+            assert!(below < own.layer, "{name} to {dependency}");
         }
     }
 }

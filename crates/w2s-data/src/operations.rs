@@ -212,7 +212,7 @@ pub struct TaskOperation {
         value_enum,
         value_name = "UNIT",
         default_value_t,
-        requires = "world"
+        conflicts_with = "task"
     )]
     pub unit: Unit,
     /// How to divide.

@@ -655,7 +655,6 @@ fn rows_without_a_text_have_their_numbers() {
 
 #[test]
 fn seeds_are_no_part_of_what_is_divided_already() {
-    let folder = tempfile::tempdir().unwrap();
     let file = fixture("sst2.tsv");
     let of = |flags: &[&str]| {
         let divided = [
@@ -667,12 +666,11 @@ fn seeds_are_no_part_of_what_is_divided_already() {
             &file,
         ];
         let operation =
-            parse::<TaskOperation>(&[&["--task", "sst2"], &divided, flags].concat()).unwrap();
+            parse::<TaskOperation>(&[&["--task", "sst2"][..], &divided, flags].concat()).unwrap();
         serde_json::to_value(&operation).unwrap()
     };
     assert_eq!(of(&["--seed", "1", "--test-seed", "2"]), of(&[]));
     assert!(of(&[]).get("seed").is_none());
     assert_ne!(of(&["--min-words", "3"]), of(&[]));
     assert_ne!(of(&["--shared-run", "3"]), of(&[]));
-    drop(folder);
 }

@@ -7,7 +7,7 @@ use std::{collections::HashMap, path::PathBuf};
 use w2s_artifact::{Answer, Pair, Split};
 use w2s_data::{
     LengthUnit, Mark, Normalise, PairFilters, PairRule, Pairing, Reason, RowFormat, SplitParams,
-    Task, cut, prompts, source,
+    Task, cut, prompts, source, table,
 };
 
 fn folder(name: &str) -> PathBuf {
