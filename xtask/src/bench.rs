@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use indicatif::HumanCount;
 use serde_json::{Value, json};
 use w2s_artifact::{Artifact, Store};
 
 use crate::build;
 use crate::cli::Bench;
 use crate::complaint::{Complaint, OrComplain, Result};
-use crate::status;
+use crate::out::{out, say};
 use crate::workspace;
 
 /// A model shape to measure, as flags that `w2s-bench` and the peer share.
@@ -110,10 +111,10 @@ pub fn bench(arguments: &Bench) -> Result<()> {
             .args(["--threads", &threads]);
         Some(peer)
     };
-    println!(
+    out(&format!(
         "{:<44} {:<24} {:>10} {:>10} {:>22}",
         "work", "figure", "w2s", "peer", "ours / peer (range)"
-    );
+    ));
     for shape in &SHAPES {
         let rounds = Rounds::run(shape.name, arguments.rounds, || {
             let ours = json_of(&mut own(shape.flags))?;
@@ -330,7 +331,7 @@ impl Rounds {
             theirs: Vec::new(),
         };
         for number in 1..=count {
-            eprintln!("{work}: round {number} of {count}");
+            say(&format!("{work}: round {number} of {count}"));
             let (own, theirs) = round()?;
             rounds.own.push(own);
             rounds.theirs.extend(theirs);
@@ -357,11 +358,11 @@ impl Rounds {
             } else {
                 shown(median(&theirs))
             };
-            println!(
+            out(&format!(
                 "{:<44} {title:<24} {:>10} {peer:>10} {range:>22}",
                 self.work,
                 shown(median(&own))
-            );
+            ));
         }
     }
 
@@ -376,12 +377,12 @@ impl Rounds {
                 .iter()
                 .filter_map(|v| Some(v[key].as_f64()? / v["product_gflops"].as_f64()?))
                 .collect();
-            println!(
+            out(&format!(
                 "{:<44} {title}: {:.0} % of the machine's matrix-product rate ({:.0} GFLOP/s)",
                 self.work,
                 100.0 * median(&share),
                 median(&figures_of(&self.own, "product_gflops"))
-            );
+            ));
         }
     }
 }
@@ -390,7 +391,7 @@ impl Rounds {
 fn shown(figure: f64) -> String {
     match figure {
         ..10.0 => format!("{figure:.2}"),
-        _ => status::thousands(figure),
+        _ => HumanCount(figure.round() as u64).to_string(),
     }
 }
 

@@ -9,8 +9,8 @@ use std::thread;
 use serde_json::Value;
 
 use crate::complaint::{Complaint, OrComplain, Result};
+use crate::out::say;
 use crate::process::{self, Watched};
-use crate::recipe::STAGES;
 use crate::workspace;
 
 /// Stages that compute on a device and so have its cargo feature.
@@ -18,8 +18,12 @@ const ON_DEVICE: [&str; 4] = ["base", "teacher", "student", "eval"];
 /// The cargo features that bring a device.
 const FEATURES: [&str; 4] = ["cuda", "vulkan", "metal", "wgpu"];
 
-/// The binary of every stage. `W2S_BIN_DIR` names a folder to take them from instead of building.
-pub fn stages(features: &[String], no_build: bool) -> Result<BTreeMap<String, PathBuf>> {
+/// The binaries of these stages. `W2S_BIN_DIR` names a folder to take them from instead of building.
+pub fn stages(
+    stages: &[&str],
+    features: &[String],
+    no_build: bool,
+) -> Result<BTreeMap<String, PathBuf>> {
     for feature in features {
         if !FEATURES.contains(&feature.as_str()) {
             return Err(Complaint::usage(format!(
@@ -29,32 +33,27 @@ pub fn stages(features: &[String], no_build: bool) -> Result<BTreeMap<String, Pa
         }
     }
     if let Some(folder) = std::env::var_os("W2S_BIN_DIR") {
-        return existing(Path::new(&folder), "W2S_BIN_DIR names this folder");
+        return existing(stages, Path::new(&folder), "W2S_BIN_DIR names this folder");
     }
     if no_build {
         return existing(
+            stages,
             &release_folder(),
             "leave --no-build out, and they are built",
         );
     }
-    built(&STAGES, features)
+    built(stages, features)
 }
 
 /// The binary of one stage.
 pub fn stage(name: &str, no_build: bool) -> Result<PathBuf> {
-    let binaries = if no_build || std::env::var_os("W2S_BIN_DIR").is_some() {
-        stages(&[], no_build)?
-    } else {
-        built(&[name], &[])?
-    };
-    binaries
-        .get(name)
-        .cloned()
+    stages(&[name], &[], no_build)?
+        .remove(name)
         .ok_or_else(|| Complaint::failed(format!("there is no stage binary `w2s-{name}`")))
 }
 
-fn existing(folder: &Path, hint: &str) -> Result<BTreeMap<String, PathBuf>> {
-    let binaries: BTreeMap<String, PathBuf> = STAGES
+fn existing(stages: &[&str], folder: &Path, hint: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let binaries: BTreeMap<String, PathBuf> = stages
         .iter()
         .map(|stage| {
             let file = format!("w2s-{stage}{}", std::env::consts::EXE_SUFFIX);
@@ -99,14 +98,10 @@ fn built(stages: &[&str], features: &[String]) -> Result<BTreeMap<String, PathBu
         .current_dir(workspace::root())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    // Of all stages, whichever are needed, so that one recipe after another builds nothing twice.
     let features: Vec<String> = features
         .iter()
-        .flat_map(|feature| {
-            ON_DEVICE
-                .iter()
-                .filter(|stage| stages.contains(stage))
-                .map(move |stage| format!("w2s-{stage}/{feature}"))
-        })
+        .flat_map(|feature| ON_DEVICE.map(|stage| format!("w2s-{stage}/{feature}")))
         .collect();
     if !features.is_empty() {
         cargo.arg("--features").arg(features.join(","));
@@ -126,7 +121,7 @@ fn built(stages: &[&str], features: &[String]) -> Result<BTreeMap<String, PathBu
                         if console::strip_ansi_codes(&line)
                             .trim_start()
                             .starts_with("Finished ") => {}
-                    Ok(line) => eprintln!("{line}"),
+                    Ok(line) => say(&line),
                     Err(_) => break,
                 }
             }
@@ -216,7 +211,7 @@ mod tests {
     #[test]
     fn an_unknown_feature_suggests() {
         assert_eq!(
-            stages(&["vulcan".into()], true)
+            stages(&["data"], &["vulcan".into()], true)
                 .expect_err("no such feature")
                 .to_string(),
             "error: --features vulcan: the stages have no such feature\nhint: did you mean `vulkan`?\n"

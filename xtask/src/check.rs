@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::build::cargo;
 use crate::cli::{Check, Part};
 use crate::complaint::{Complaint, OrComplain, Result};
+use crate::out::say;
 use crate::process::{self, Watched};
 use crate::status::{self, Stream, Word};
 use crate::workspace;
@@ -29,10 +30,15 @@ pub fn check(arguments: &Check) -> Result<()> {
             .collect();
         let shown = process::pasteable("cargo", &words);
         let print = |word, time, subject: &str, rest: &str| {
-            eprintln!(
-                "{}",
-                status::line(Stream::Stderr, word, time, name, 6, subject, rest)
-            );
+            say(&status::line(
+                Stream::Stderr,
+                word,
+                time,
+                name,
+                6,
+                subject,
+                rest,
+            ));
         };
         print(Word::Run, None, &shown, "");
         let began = Instant::now();

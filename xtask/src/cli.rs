@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use w2s_artifact::Kind;
+
+use crate::recipe::is_name_character;
 
 /// Runs weak-to-strong experiments from recipes, and looks at what they leave behind.
 #[derive(Debug, Parser)]
@@ -18,8 +22,10 @@ pub struct Cli {
 pub enum Command {
     /// Run a recipe: build the stages, check every step, run what is not cached, print the table.
     Pipeline(Pipeline),
-    /// List the recipes: what each shows, what it needs, how long it takes.
+    /// List the recipes, or tell one in full: what it shows, what it needs, how long it takes.
     Recipes(Recipes),
+    /// List the artifacts of the store: step, when, size, and what each says of itself.
+    List(List),
     /// Print an artifact's manifest and its first rows.
     Show(Show),
     /// Write an artifact's records as JSON lines, CSV or Parquet.
@@ -40,6 +46,10 @@ pub struct Pipeline {
     /// A recipe's name (see `cargo xtask recipes`) or the path of a .toml file.
     #[arg(default_value = "weak-to-strong")]
     pub recipe: String,
+
+    /// The name that logs and reports of this run carry, so that runs of one recipe stand side by side [default: the recipe's].
+    #[arg(long, value_parser = run_name, value_name = "NAME")]
+    pub name: Option<String>,
 
     /// Print what would run and why; run nothing.
     #[arg(long)]
@@ -86,17 +96,42 @@ pub struct Pipeline {
     pub verbose: bool,
 }
 
+/// A name that is safe as the name of a folder.
+fn run_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || !text.chars().all(is_name_character) {
+        return Err("a name is made of letters, digits, `-` and `_`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Flags of `recipes`.
 #[derive(Debug, Args)]
 pub struct Recipes {
-    /// Only this recipe, with its variables and steps.
+    /// Tell this one in full, with its variables and steps.
     pub recipe: Option<String>,
+}
+
+/// Flags of `list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only artifacts of this kind.
+    #[arg(value_parser = kind())]
+    pub kind: Option<Kind>,
+
+    /// The folder that keeps artifacts, logs and reports.
+    #[arg(long, env = "W2S_STORE", default_value = ".w2s", value_name = "FOLDER")]
+    pub store: PathBuf,
+}
+
+fn kind() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(|name| name.parse::<Kind>())
 }
 
 /// Flags of `show`.
 #[derive(Debug, Args)]
 pub struct Show {
-    /// `kind/hex` (the first hex digits do), or the path of an artifact's folder.
+    /// `kind/hex` (the first hex digits do), the name of a step (`naive[seed=0]`; without the bracket the points of its
+    /// matrix are listed), or the path of an artifact's folder.
     pub artifact: String,
 
     /// How many rows to print.
@@ -111,7 +146,8 @@ pub struct Show {
 /// Flags of `export`.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// `kind/hex` (the first hex digits do), or the path of an artifact's folder.
+    /// `kind/hex` (the first hex digits do), the name of a step (`naive[seed=0]`; without the bracket the points of its
+    /// matrix are listed), or the path of an artifact's folder.
     pub artifact: String,
 
     /// The format to write.

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::out::plain;
+
 /// What went wrong, for the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
@@ -83,6 +85,16 @@ impl Complaint {
         Some(first)
     }
 
+    /// The sentence and its causes on one line, for a warning.
+    pub fn in_a_line(&self) -> String {
+        let causes = self
+            .details
+            .iter()
+            .filter_map(|detail| detail.strip_prefix("caused by: "));
+        let parts: Vec<&str> = [self.sentence.as_str()].into_iter().chain(causes).collect();
+        plain(&parts.join(": ")).into_owned()
+    }
+
     /// What the process answers.
     pub fn exit_code(&self) -> u8 {
         self.code
@@ -91,12 +103,13 @@ impl Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.sentence)?;
+        let lines = |text: &str| text.lines().map(plain).collect::<Vec<_>>().join("\n");
+        writeln!(f, "error: {}", lines(&self.sentence))?;
         for detail in &self.details {
-            writeln!(f, "  {detail}")?;
+            writeln!(f, "  {}", lines(detail))?;
         }
         if let Some(hint) = &self.hint {
-            writeln!(f, "hint: {hint}")?;
+            writeln!(f, "hint: {}", lines(hint))?;
         }
         self.others
             .iter()
@@ -161,6 +174,16 @@ mod tests {
             "error: step `naive` cannot start\n  caused by: no such file\nhint: look again\n"
         );
         assert_eq!(complaint.exit_code(), 2);
+    }
+
+    #[test]
+    fn what_an_input_holds_is_printed_and_not_obeyed() {
+        let complaint = Complaint::failed("row `\u{1b}[2J`").because("a\rb");
+        assert_eq!(
+            complaint.to_string(),
+            "error: row `\\u001b[2J`\n  caused by: a\\u000db\n"
+        );
+        assert_eq!(complaint.in_a_line(), "row `\\u001b[2J`: a\\u000db");
     }
 
     #[test]

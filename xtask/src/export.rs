@@ -4,7 +4,7 @@
 //! this program has to compile.
 
 use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -13,12 +13,23 @@ use serde_json::Value;
 use crate::build;
 use crate::cli::{Export, Format};
 use crate::complaint::{Complaint, OrComplain, Result};
+use crate::list::{Named, find};
+use crate::out::quiet_pipe;
 use crate::process::{self, Watched};
-use crate::show::open;
 
 /// Writes an artifact's records.
 pub fn export(arguments: &Export) -> Result<()> {
-    let artifact = open(&arguments.store, &arguments.artifact)?;
+    let artifact = match find(&arguments.store, &arguments.artifact)? {
+        Named::One(artifact) => artifact,
+        Named::Several(lines) => {
+            let name = &arguments.artifact;
+            let complaint = Complaint::usage(format!("`{name}` names several artifacts"));
+            return Err(lines
+                .lines()
+                .fold(complaint, Complaint::detail)
+                .hint("name one of them, by its step or by `kind/hex`"));
+        }
+    };
     if arguments.format == Format::Parquet {
         return parquet(arguments, &artifact.reference.to_string());
     }
@@ -39,19 +50,6 @@ pub fn export(arguments: &Export) -> Result<()> {
         Some(path) => format!("cannot write {}", path.display()),
         None => "cannot write to standard output".to_owned(),
     })
-}
-
-/// Prints a text; a reader that has seen enough (`| head`) is no error.
-pub fn print(text: &str) -> Result<()> {
-    quiet_pipe(io::stdout().lock().write_all(text.as_bytes()))
-        .or_complain(|| "cannot write to standard output".to_owned())
-}
-
-fn quiet_pipe(written: io::Result<()>) -> io::Result<()> {
-    match written {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
 }
 
 fn write(rows: impl Iterator<Item = Value>, format: Format, mut out: impl Write) -> io::Result<()> {
@@ -153,6 +151,8 @@ fn shown(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use serde_json::json;
 
     use super::*;

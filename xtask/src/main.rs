@@ -8,8 +8,11 @@ mod bench;
 mod build;
 mod check;
 mod cli;
+mod command_line;
 mod complaint;
 mod export;
+mod list;
+mod out;
 mod pipeline;
 mod plan;
 mod process;
@@ -20,6 +23,7 @@ mod run;
 mod show;
 mod stages;
 mod status;
+mod table;
 mod workspace;
 
 use std::process::ExitCode;
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Pipeline(arguments) => pipeline::pipeline(&arguments),
         Command::Recipes(arguments) => recipes::recipes(&arguments),
+        Command::List(arguments) => list::list(&arguments),
         Command::Show(arguments) => show::show(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -40,7 +45,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(complaint) => {
-            eprint!("{complaint}");
+            out::say(complaint.to_string().trim_end());
             ExitCode::from(complaint.exit_code())
         }
     }

@@ -8,13 +8,16 @@ use w2s_artifact::{ArtifactRef, Manifest, Store};
 
 use crate::build;
 use crate::cli::Pipeline;
+use crate::command_line::CommandLines;
 use crate::complaint::{Complaint, Result};
+use crate::list::line;
+use crate::out::{out, plain, say};
 use crate::plan::Plan;
 use crate::process;
 use crate::recipe::Recipe;
 use crate::report;
 use crate::run::{self, Run, Seen};
-use crate::stages::{self, Answer, Catalog, Next, Planned, Stages, in_order};
+use crate::stages::{self, Answer, Next, Planned, Stages, in_order};
 use crate::status::{self, Stream, Word};
 
 /// Runs a recipe.
@@ -40,22 +43,24 @@ pub fn pipeline(arguments: &Pipeline) -> Result<()> {
     );
     let jobs = usize::from(arguments.jobs).min(cores);
     let stages = Stages {
-        binaries: build::stages(&arguments.features, arguments.no_build)?,
+        binaries: build::stages(&plan.stages(), &arguments.features, arguments.no_build)?,
         store: arguments.store.clone(),
         device: arguments.device.clone(),
         threads: cores / jobs,
     };
     let catalog = stages.describe(&plan.stages())?;
     plan.check_keys(&catalog)?;
-    let planned = check(&plan, &catalog, &stages)?;
+    let lines = CommandLines::new(&plan, &catalog, &arguments.set, &arguments.var);
+    let planned = check(&plan, &lines, &stages)?;
     if process::interrupted() {
         return Err(Complaint::interrupted("interrupted before the first step"));
     }
     if arguments.dry_run {
-        dry_run(arguments, &plan, &planned, &again, &catalog, &stages);
+        dry_run(arguments, &plan, &planned, &again, &lines, &stages);
         return Ok(());
     }
 
+    let name = arguments.name.as_ref().unwrap_or(&recipe.name);
     let stored: Vec<(String, Seen)> = planned
         .iter()
         .map(|planned| stored(&store, planned))
@@ -64,26 +69,26 @@ pub fn pipeline(arguments: &Pipeline) -> Result<()> {
         plan: &plan,
         planned: &planned,
         again: &again,
-        catalog: &catalog,
+        lines: &lines,
         stages: &stages,
         stored: &stored,
-        logs: store.logs_dir(),
+        logs: store.logs_dir().join(name),
         jobs,
         verbose: arguments.verbose,
     };
     let seen = run.run()?;
     let cached = seen.iter().filter(|seen| seen.cached).count();
-    eprintln!(
+    say(&format!(
         "  FINISHED [{:>7.1}s]  {} steps: {} ran, {cached} cached",
         began.elapsed().as_secs_f64(),
         seen.len(),
         seen.len() - cached
-    );
-    report::publish(&recipe.name, &store, &plan, &planned, &seen)
+    ));
+    report::publish(name, &store, &plan, &planned, &seen)
 }
 
 /// Asks of every step what it would make, before the first one runs.
-fn check(plan: &Plan, catalog: &Catalog, stages: &Stages) -> Result<Vec<Planned>> {
+fn check(plan: &Plan, lines: &CommandLines<'_>, stages: &Stages) -> Result<Vec<Planned>> {
     let needs: Vec<Vec<usize>> = plan.tasks.iter().map(|task| task.needs.clone()).collect();
     let references: Mutex<Vec<Option<String>>> = Mutex::new(vec![None; plan.tasks.len()]);
     let mut planned: Vec<Option<Planned>> = vec![None; plan.tasks.len()];
@@ -100,15 +105,13 @@ fn check(plan: &Plan, catalog: &Catalog, stages: &Stages) -> Result<Vec<Planned>
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .clone();
-            stages.check(
-                &task.stage,
-                &task.name,
-                &plan.arguments(index, catalog, &known),
-            )
+            stages.check(&task.stage, &task.name, &lines.of(index, &known))
         },
         |index, answer| match answer {
             Ok(Answer::Said(answer, printed)) => {
-                eprint!("{printed}");
+                for line in printed.lines() {
+                    say(&plain(&console::strip_ansi_codes(line)));
+                }
                 references
                     .lock()
                     .unwrap_or_else(std::sync::PoisonError::into_inner)[index] =
@@ -169,7 +172,10 @@ fn complaints(plan: &Plan, mut refused: Vec<Refused>) -> Vec<Complaint> {
                 0 => format!("step `{name}` cannot start"),
                 more => format!("step `{name}` and {more} more like it cannot start"),
             };
-            stages::adopt(Complaint::usage(sentence), &first.printed)
+            let complaint = stages::adopt(Complaint::usage(sentence), &first.printed);
+            plan.behind(first.index, &first.printed)
+                .into_iter()
+                .fold(complaint, Complaint::detail)
         })
         .collect()
 }
@@ -179,7 +185,7 @@ fn dry_run(
     plan: &Plan,
     planned: &[Planned],
     again: &[bool],
-    catalog: &Catalog,
+    lines: &CommandLines<'_>,
     stages: &Stages,
 ) {
     let width = run::width(plan);
@@ -197,34 +203,32 @@ fn dry_run(
         };
         cached += usize::from(word == Word::Cached);
         let artifact = status::short(&planned.artifact);
-        println!(
-            "{}",
-            status::line(
-                Stream::Stdout,
-                word,
-                None,
-                &task.name,
-                width,
-                &artifact,
-                &reason
-            )
-        );
+        out(&status::line(
+            Stream::Stdout,
+            word,
+            None,
+            &task.name,
+            width,
+            &artifact,
+            &reason,
+        ));
         if arguments.verbose {
-            let flags = stages.flags(&plan.arguments(index, catalog, &references), &task.name);
-            println!(
-                "           $ {}",
-                process::pasteable(&format!("w2s-{}", task.stage), &flags)
-            );
+            let command = stages.pasteable(&task.stage, &task.name, &lines.of(index, &references));
+            out(&format!("           $ {}", plain(&command)));
         }
     }
     for (name, reason) in &plan.left_out {
-        println!("  left out             {name:<width$}  {reason}");
+        let (name, reason) = (plain(name), plain(reason));
+        out(&format!("  left out             {name:<width$}  {reason}"));
     }
     let steps = plan.tasks.len();
-    println!("{steps} steps: {} to run, {cached} cached", steps - cached);
+    out(&format!(
+        "{steps} steps: {} to run, {cached} cached",
+        steps - cached
+    ));
 }
 
-/// What the store says of an artifact that is cached: its headline, and what it took to make.
+/// What the store says of an artifact that is cached: its line, and what it took to make.
 fn stored(store: &Store, planned: &Planned) -> (String, Seen) {
     let manifest = planned
         .artifact
@@ -233,12 +237,10 @@ fn stored(store: &Store, planned: &Planned) -> (String, Seen) {
         .filter(|_| planned.cached)
         .and_then(|reference| Manifest::read(&store.artifact_dir(&reference)).ok());
     let seconds = manifest.as_ref().map_or(0.0, |manifest| manifest.seconds);
-    let headline = manifest.map_or_else(String::new, |manifest| {
-        status::headline(manifest.kind.name(), &manifest.summary)
-    });
+    let said = manifest.map_or_else(String::new, |manifest| line(&manifest.summary).to_owned());
     let seen = Seen {
         cached: true,
         seconds,
     };
-    (headline, seen)
+    (said, seen)
 }

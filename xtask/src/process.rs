@@ -81,20 +81,16 @@ pub fn describe(status: ExitStatus) -> String {
 
 /// A command as it can be pasted into a shell.
 pub fn pasteable(program: &str, arguments: &[String]) -> String {
-    let mut line = program.to_owned();
-    for argument in arguments {
-        line.push(' ');
-        let plain =
-            |character: char| character.is_ascii_alphanumeric() || "-_=./:,@+%".contains(character);
-        if !argument.is_empty() && argument.chars().all(plain) {
-            line.push_str(argument);
-        } else {
-            line.push('\'');
-            line.push_str(&argument.replace('\'', r"'\''"));
-            line.push('\'');
-        }
-    }
-    line
+    let plain =
+        |character: char| character.is_ascii_alphanumeric() || "-_=./:,@+%".contains(character);
+    let quoted = |word: &str| match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    let words = [program]
+        .into_iter()
+        .chain(arguments.iter().map(String::as_str));
+    words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 #[derive(Clone, Copy)]

@@ -2,26 +2,35 @@
 
 use crate::cli::Recipes;
 use crate::complaint::Result;
+use crate::out::print;
 use crate::plan::Plan;
 use crate::recipe::Recipe;
 use crate::workspace;
 
-/// Lists the recipes, or tells all about one.
+/// Lists the recipes, a line each, or tells all about one.
 pub fn recipes(arguments: &Recipes) -> Result<()> {
-    let names = match &arguments.recipe {
-        Some(name) => vec![name.clone()],
-        None => Recipe::names(&workspace::recipes()),
-    };
-    for (index, name) in names.iter().enumerate() {
-        if index > 0 {
-            println!();
-        }
-        print!("{}", told(&Recipe::find(name)?, arguments.recipe.is_some()));
+    if let Some(name) = &arguments.recipe {
+        return print(&told(&Recipe::find(name)?));
     }
-    Ok(())
+    let recipes = Recipe::names(&workspace::recipes())
+        .iter()
+        .map(|name| Recipe::find(name))
+        .collect::<Result<Vec<_>>>()?;
+    print(&lines(&recipes))
 }
 
-fn told(recipe: &Recipe, whole: bool) -> String {
+fn lines(recipes: &[Recipe]) -> String {
+    let width = recipes.iter().map(|recipe| recipe.name.len()).max();
+    let width = width.unwrap_or(0);
+    let mut text: String = recipes
+        .iter()
+        .map(|recipe| format!("{:<width$}  {}\n", recipe.name, recipe.about))
+        .collect();
+    text.push_str("\none in full: cargo xtask recipes NAME\n");
+    text
+}
+
+fn told(recipe: &Recipe) -> String {
     let mut text = format!("{}: {}\n", recipe.name, recipe.about);
     let mut block = |lines: Vec<String>| {
         if !lines.is_empty() {
@@ -34,15 +43,13 @@ fn told(recipe: &Recipe, whole: bool) -> String {
     };
     block(recipe.comment.lines().map(str::to_owned).collect());
     block(recipe.var_lines());
-    if whole {
-        let matrix = recipe.matrix.iter();
-        block(
-            matrix
-                .map(|entry| format!("matrix {} = {}", entry.key, entry.value))
-                .collect(),
-        );
-        block(steps(recipe));
-    }
+    let matrix = recipe.matrix.iter();
+    block(
+        matrix
+            .map(|entry| format!("matrix {} = {}", entry.key, entry.value))
+            .collect(),
+    );
+    block(steps(recipe));
     text
 }
 
@@ -112,10 +119,10 @@ mod tests {
         let recipe = Recipe::parse(
             Path::new("r.toml"),
             "# Shows a thing.\nabout = \"a thing\"\n[vars]\nrows = { default = 3, help = \"how many\" }\n[matrix]\nseed = [0, \
-             1]\n[step.data]\nrun = \"data task\"\nseed = \"{seed}\"\n[step.report]\nrun = \"eval report\"\n",
+             1]\n[step.data]\nrun = \"data task\"\nseed = \"{seed}\"\n[step.report]\nrun = \"report build\"\n",
         )
         .expect("a right recipe");
-        insta::assert_snapshot!(told(&recipe, true), @r"
+        insta::assert_snapshot!(told(&recipe), @r"
         r: a thing
 
             Shows a thing.
@@ -125,7 +132,7 @@ mod tests {
             matrix seed = [0, 1]
 
             data    data task  x 2
-            report  eval report
+            report  report build
         ");
     }
 }

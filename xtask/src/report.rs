@@ -1,52 +1,179 @@
-//! The end of a run: the report is copied to where people look, and its table is printed.
+//! The end of a run: each report is copied to where people look, and its first table is printed.
 //!
 //! The artifact itself does not change. Only the copy says which steps this run found cached and how long the others
-//! took. Fields of `report.json` that are not there are left out of the table.
+//! took. Of a report this program knows its title, its sentences and that its sections hold tables of text; what the
+//! numbers mean, it does not.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
-use w2s_artifact::{ArtifactRef, Kind, Store};
+use w2s_artifact::{Artifact, ArtifactRef, Kind, Store};
 
 use crate::complaint::{OrComplain, Result};
+use crate::out::{out, plain, say};
 use crate::plan::Plan;
 use crate::run::Seen;
 use crate::stages::Planned;
-use crate::status::thousands;
+use crate::table::{Head, aligned};
 use crate::workspace;
 
-/// Files of a report that are copied.
+/// Files of a report that are copied, the one that a person opens first.
 const FILES: [&str; 3] = ["report.html", "report.md", "report.json"];
+/// So many models are named at the end of a run.
+const MODELS: usize = 12;
 
-/// Copies every report of the run to `<store>/reports/<recipe>/` and prints its table.
+/// What is printed of a report.json.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Report {
+    title: String,
+    headline: String,
+    overrides: Vec<String>,
+    findings: Vec<String>,
+    warnings: Vec<String>,
+    sections: Vec<Section>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Section {
+    tables: Vec<Table>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Column {
+    name: String,
+    align: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Row {
+    cells: Vec<Cell>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cell {
+    text: String,
+}
+
+/// Copies every report of the run to `<store>/reports/<name>/`, prints their tables, where the models lie, and where the
+/// reports do.
 pub fn publish(
-    recipe: &str,
+    name: &str,
     store: &Store,
     plan: &Plan,
     planned: &[Planned],
     seen: &[Seen],
 ) -> Result<()> {
-    let reports: Vec<(usize, ArtifactRef)> = planned
-        .iter()
-        .enumerate()
-        .filter_map(|(index, planned)| Some((index, planned.artifact.parse::<ArtifactRef>().ok()?)))
-        .filter(|(_, reference)| reference.kind == Kind::Report)
-        .collect();
+    let reports: Vec<(usize, ArtifactRef)> = of_kind(planned, Kind::Report);
+    let mut pages = Vec::new();
     for (index, reference) in &reports {
-        let mut folder = store.reports_dir(recipe);
+        let artifact = store.require(reference)?;
+        let source = artifact.file("report.json");
+        let mut report: Value = fs::read(&source)
+            .or_complain(|| format!("cannot read {}", workspace::shown(&source)))
+            .and_then(|bytes| {
+                serde_json::from_slice(&bytes)
+                    .or_complain(|| format!("{} is not JSON", workspace::shown(&source)))
+            })?;
+        out(&format!("\n{}", table(&report, &source)?.trim_end()));
+        mark_steps(&mut report, plan, planned, seen);
+        let mut folder = store.reports_dir(name);
         if reports.len() > 1 {
-            folder = folder.join(&plan.tasks[*index].name);
+            folder = folder.join(&plan.tasks[*index].slug);
         }
-        let report = copy(&store.artifact_dir(reference), &folder, plan, planned, seen)?;
-        println!("\n{}", table(&report));
-        println!("report: {}", workspace::shown(&best(&folder)));
+        let lies = match copy(&artifact, &folder, &report) {
+            Ok(()) => folder,
+            // The report itself is there; a store that can only be read is no reason to fail.
+            Err(complaint) => {
+                say(&format!(
+                    "warning: the report is not copied: {}",
+                    complaint.in_a_line()
+                ));
+                artifact.path
+            }
+        };
+        pages.push(page(&lies));
+    }
+    print_models(store, plan, planned);
+    out("");
+    for page in pages {
+        out(&format!("report: {}", plain(&workspace::shown(&page))));
     }
     Ok(())
 }
 
+/// The artifacts of a kind that the plan makes, each with the index of its task.
+fn of_kind(planned: &[Planned], kind: Kind) -> Vec<(usize, ArtifactRef)> {
+    planned
+        .iter()
+        .enumerate()
+        .filter_map(|(index, planned)| Some((index, planned.artifact.parse().ok()?)))
+        .filter(|(_, reference): &(usize, ArtifactRef)| reference.kind == kind)
+        .collect()
+}
+
+/// The models that the reports speak of: checkpoints that a report reads, or that a step reads which a report reads. Without
+/// a report, those that no other step of the run reads.
+fn models(plan: &Plan, planned: &[Planned]) -> Vec<(usize, ArtifactRef)> {
+    let needs = |index: &usize| plan.tasks[*index].needs.clone();
+    let reports = of_kind(planned, Kind::Report);
+    let mut wanted: Vec<usize> = Vec::new();
+    for (report, _) in &reports {
+        let read = needs(report);
+        wanted.extend(read.iter().flat_map(needs));
+        wanted.extend(read);
+    }
+    let mut models = of_kind(planned, Kind::Checkpoint);
+    if reports.is_empty() {
+        let read: Vec<usize> = (0..plan.tasks.len())
+            .flat_map(|index| needs(&index))
+            .collect();
+        models.retain(|(index, _)| !read.contains(index));
+    } else {
+        models.retain(|(index, _)| wanted.contains(index));
+    }
+    models
+}
+
+fn print_models(store: &Store, plan: &Plan, planned: &[Planned]) {
+    let models = models(plan, planned);
+    if models.is_empty() {
+        return;
+    }
+    out("\nmodels:");
+    let shown = &models[..models.len().min(MODELS)];
+    let name = |index: usize| plain(&plan.tasks[index].name).into_owned();
+    let width = shown
+        .iter()
+        .map(|(index, _)| name(*index).chars().count())
+        .max()
+        .unwrap_or(0);
+    for (index, reference) in shown {
+        let path = workspace::shown(&store.artifact_dir(reference));
+        out(&format!("  {:<width$}  {}", name(*index), plain(&path)));
+    }
+    if models.len() > MODELS {
+        let more = models.len() - MODELS;
+        out(&format!("  and {more} more: cargo xtask list checkpoint"));
+    }
+}
+
 /// The file of a report that a person opens.
-fn best(folder: &Path) -> PathBuf {
+fn page(folder: &Path) -> PathBuf {
     FILES
         .iter()
         .map(|name| folder.join(name))
@@ -54,32 +181,31 @@ fn best(folder: &Path) -> PathBuf {
         .unwrap_or_else(|| folder.to_path_buf())
 }
 
-fn copy(from: &Path, to: &Path, plan: &Plan, planned: &[Planned], seen: &[Seen]) -> Result<Value> {
+fn copy(artifact: &Artifact, to: &Path, report: &Value) -> Result<()> {
     fs::create_dir_all(to).or_complain(|| format!("cannot create {}", workspace::shown(to)))?;
-    let mut report = Value::Null;
     for name in FILES {
-        let source = from.join(name);
+        let source = artifact.file(name);
         if !source.is_file() {
             continue;
         }
-        let mut bytes = fs::read(&source)
-            .or_complain(|| format!("cannot read {}", workspace::shown(&source)))?;
-        if name == "report.json" {
-            report = serde_json::from_slice(&bytes)
-                .or_complain(|| format!("{} is not JSON", workspace::shown(&source)))?;
-            mark_steps(&mut report, plan, planned, seen);
-            bytes = serde_json::to_vec_pretty(&report)
-                .or_complain(|| format!("cannot write {}", workspace::shown(to)))?;
-            bytes.push(b'\n');
-        }
         let target = to.join(name);
         let cannot_write = || format!("cannot write {}", workspace::shown(&target));
-        // A reader never sees half a report.
-        let partial = to.join(format!(".{name}.partial"));
-        fs::write(&partial, &bytes).or_complain(cannot_write)?;
-        fs::rename(&partial, &target).or_complain(cannot_write)?;
+        let bytes = match name {
+            "report.json" => format!("{report:#}\n").into_bytes(),
+            _ => fs::read(&source)
+                .or_complain(|| format!("cannot read {}", workspace::shown(&source)))?,
+        };
+        // Written under a name of its own and then renamed: a reader never sees half a report, and of two runs that end
+        // together one is last.
+        let mut builder = tempfile::Builder::new();
+        // As any other file of the store: the umask says who may read it.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut partial = builder.tempfile_in(to).or_complain(cannot_write)?;
+        partial.write_all(&bytes).or_complain(cannot_write)?;
+        partial.persist(&target).or_complain(cannot_write)?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Sets `cached`, and for steps that ran `seconds`, to what this run saw; adds the steps the report cannot know of,
@@ -113,287 +239,92 @@ fn mark_steps(report: &mut Value, plan: &Plan, planned: &[Planned], seen: &[Seen
     }
 }
 
-/// The table a paper would print.
-fn table(report: &Value) -> String {
-    let (heads, rows) = match report.get("metric") {
-        Some(metric) => compared(report, metric.as_str().unwrap_or_default()),
-        None => recovered_by_arm(report),
+/// Title, headline, the first table and the sentences of a report.
+fn table(report: &Value, source: &Path) -> Result<String> {
+    let report = Report::deserialize(report)
+        .or_complain(|| format!("{} is no report", workspace::shown(source)))?;
+    let mut text = String::new();
+    let mut line = |line: &str| {
+        if !line.is_empty() {
+            text.push_str(&plain(line));
+            text.push('\n');
+        }
     };
-    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-    let mut text = title(report);
-    text.push('\n');
-    if let Some(headline) = report.get("headline").and_then(Value::as_str) {
-        text.push_str(&format!("{headline}\n"));
+    line(&report.title);
+    if !report.overrides.is_empty() {
+        line(&format!("changed: {}", report.overrides.join(", ")));
     }
-    if !rows.is_empty() {
+    line(&report.headline);
+    let mut tables = report.sections.iter().flat_map(|section| &section.tables);
+    if let Some(table) = tables.find(|table| !table.rows.is_empty()) {
+        let heads: Vec<Head<'_>> = table
+            .columns
+            .iter()
+            .map(|column| Head {
+                name: &column.name,
+                right: column.align == "right",
+            })
+            .collect();
+        let cells = |row: &Row| row.cells.iter().map(|cell| cell.text.clone()).collect();
+        let rows: Vec<Vec<String>> = table.rows.iter().map(cells).collect();
         text.push('\n');
         text.push_str(&aligned(&heads, &rows));
     }
-    for finding in list(report, "findings") {
-        text.push_str(&format!("- {}\n", finding.as_str().unwrap_or_default()));
+    for finding in &report.findings {
+        text.push_str(&format!("- {}\n", plain(finding)));
     }
-    for warning in list(report, "warnings") {
-        text.push_str(&format!(
-            "warning: {}\n",
-            warning.as_str().unwrap_or_default()
-        ));
+    for warning in &report.warnings {
+        text.push_str(&format!("warning: {}\n", plain(warning)));
     }
-    text
-}
-
-fn list(report: &Value, name: &str) -> Vec<Value> {
-    let list = report.get(name).and_then(Value::as_array);
-    list.cloned().unwrap_or_default()
-}
-
-fn word(arm: &Value, name: &str) -> Option<String> {
-    arm.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-/// Heads and rows of preference runs: every arm against the base in one metric.
-fn compared(report: &Value, metric: &str) -> (Vec<String>, Vec<Vec<String>>) {
-    let row = |arm: &Value| {
-        let is_it = |scores: &&Value| word(scores, "metric").as_deref() == Some(metric);
-        let scores = list(arm, "metrics");
-        let scores = scores.iter().find(is_it).unwrap_or(&Value::Null);
-        let gain = scores.pointer("/versus_base/difference");
-        let unshown = scores
-            .pointer("/versus_base/shown")
-            .and_then(Value::as_bool)
-            == Some(false);
-        let mut words: Vec<String> = gain.and_then(with_interval).into_iter().collect();
-        words.extend(unshown.then(|| "not shown".to_owned()));
-        let n = scores.pointer("/value/n").and_then(Value::as_f64);
-        vec![
-            word(arm, "arm").unwrap_or("?".to_owned()),
-            word(arm, "role").unwrap_or_default(),
-            n.map_or_else(String::new, thousands),
-            scores
-                .get("value")
-                .and_then(with_interval)
-                .unwrap_or_default(),
-            words.join(" "),
-        ]
-    };
-    let heads = [
-        "arm",
-        "role",
-        "n",
-        &format!("{metric} [95 %]"),
-        "minus base [95 %]",
-    ];
-    let rows = list(report, "arms").iter().map(row).collect();
-    (heads.map(str::to_owned).to_vec(), rows)
-}
-
-/// Heads and rows of labels: scores, agreement with the teacher, and what each student recovers.
-fn recovered_by_arm(report: &Value) -> (Vec<String>, Vec<Vec<String>>) {
-    let pgr = list(report, "pgr");
-    let row = |arm: &Value| {
-        let name = word(arm, "arm").unwrap_or("?".to_owned());
-        let gap = pgr
-            .iter()
-            .find(|pgr| word(pgr, "arm").as_ref() == Some(&name));
-        let agreement = |part: &str| {
-            arm.get("agreement")
-                .and_then(|agreement| estimate(agreement.get(part)?))
-        };
-        vec![
-            name,
-            word(arm, "role").unwrap_or_default(),
-            arm.pointer("/accuracy/n")
-                .and_then(Value::as_f64)
-                .map_or_else(String::new, thousands),
-            arm.get("accuracy")
-                .and_then(with_interval)
-                .unwrap_or_default(),
-            arm.get("auroc").and_then(with_interval).unwrap_or_default(),
-            agreement("overall").unwrap_or_default(),
-            agreement("teacher_right").unwrap_or_default(),
-            agreement("teacher_wrong").unwrap_or_default(),
-            gap.map_or_else(String::new, recovered),
-        ]
-    };
-    let heads = [
-        "arm",
-        "role",
-        "n",
-        "accuracy [95 %]",
-        "AUROC [95 %]",
-        "agreement",
-        "teacher right",
-        "teacher wrong",
-        "PGR [95 %]",
-    ];
-    let rows = list(report, "arms").iter().map(row).collect();
-    (heads.map(str::to_owned).to_vec(), rows)
-}
-
-fn title(report: &Value) -> String {
-    let name = report
-        .get("recipe")
-        .and_then(Value::as_str)
-        .unwrap_or("report");
-    let seeds = report
-        .get("seeds")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    match seeds.len() {
-        0 => name.to_owned(),
-        1 => format!("{name}, seed {}", seeds[0]),
-        _ => {
-            let seeds: Vec<String> = seeds.iter().map(Value::to_string).collect();
-            format!("{name}, seeds {}", seeds.join(", "))
-        }
-    }
-}
-
-/// Columns as wide as their longest cell, without those that are empty in every row; numbers to the right.
-fn aligned(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let kept: Vec<usize> = (0..heads.len())
-        .filter(|&column| rows.iter().any(|row| !row[column].is_empty()))
-        .collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells
-            .chain([heads[column].chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let line = |cells: &dyn Fn(usize) -> String| {
-        let cells: Vec<String> = kept
-            .iter()
-            .map(|&column| {
-                let (cell, width) = (cells(column), width(column));
-                match heads[column] {
-                    "n" => format!("{cell:>width$}"),
-                    _ => format!("{cell:<width$}"),
-                }
-            })
-            .collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    let mut text = line(&|column| heads[column].to_owned());
-    for row in rows {
-        text.push_str(&line(&|column| row[column].clone()));
-    }
-    text
-}
-
-/// A number, or the mean of an estimate.
-fn estimate(value: &Value) -> Option<String> {
-    let number = value.as_f64().or_else(|| value.get("mean")?.as_f64())?;
-    Some(format!("{number:.3}"))
-}
-
-fn with_interval(value: &Value) -> Option<String> {
-    let mean = estimate(value)?;
-    Some(match interval(value, 3) {
-        Some(interval) => format!("{mean} {interval}"),
-        None => mean,
-    })
-}
-
-fn interval(value: &Value, digits: usize) -> Option<String> {
-    let ends = value.get("ci95")?.as_array()?;
-    let (low, high) = (ends.first()?.as_f64()?, ends.get(1)?.as_f64()?);
-    Some(format!("[{low:.digits$}, {high:.digits$}]"))
-}
-
-fn recovered(pgr: &Value) -> String {
-    let mut words: Vec<String> = Vec::new();
-    match pgr.get("value").and_then(Value::as_f64) {
-        Some(value) => words.push(format!("{value:.2}")),
-        None => words.push("none".to_owned()),
-    }
-    words.extend(interval(pgr, 2));
-    if pgr.get("gap_significant").and_then(Value::as_bool) == Some(false) {
-        words.push("gap not significant".to_owned());
-    }
-    words.join(" ")
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn cells(texts: &[&str]) -> Value {
+        let cells: Vec<Value> = texts.iter().map(|text| json!({"text": text})).collect();
+        json!({"cells": cells, "artifacts": []})
+    }
+
     #[test]
-    fn the_table_shows_what_the_report_has() {
+    fn the_first_table_of_a_report_is_printed_whatever_it_is_about() {
         let report = json!({
-            "recipe": "weak-to-strong", "seeds": [0, 1, 2],
-            "headline": "naive recovers nothing.", "warnings": ["the gap is small"],
-            "arms": [
-                {"arm": "weak", "role": "weak",
-                 "accuracy": {"mean": 0.7421, "ci95": [0.718, 0.766], "per_seed": [0.74], "n": 1200},
-                 "auroc": {"mean": 0.81, "ci95": [0.79, 0.83]}},
-                {"arm": "naive", "role": "student", "accuracy": {"mean": 0.82, "ci95": [0.8, 0.84], "n": 1200},
-                 "agreement": {"overall": 0.85, "teacher_right": 0.93, "teacher_wrong": {"mean": 0.4}}},
-                {"arm": "ceiling", "role": "ceiling", "accuracy": {"mean": 0.9, "n": 1200}},
+            "format": 3, "recipe": "small", "title": "small, seeds 0, 1", "headline": "naive recovers nothing.",
+            "overrides": ["naive.epochs=3", "rows=12"], "findings": ["the gap is small"], "warnings": ["few \u{1b}[2Jrows"],
+            "sections": [
+                {"id": "settings", "title": "Settings", "text": ["None."], "tables": []},
+                {"id": "arms", "title": "Arms", "text": [], "tables": [
+                    {"id": "arms", "title": "Arms",
+                     "columns": [{"key": "arm", "name": "arm", "align": "left"}, {"key": "n", "name": "n", "align": "right"},
+                                 {"key": "note", "name": "note", "align": "left"}],
+                     "rows": [cells(&["naive", "1,200", ""]), cells(&["weak", "600", ""])]},
+                    {"id": "more", "title": "More", "columns": [], "rows": []}]},
             ],
-            "pgr": [{"arm": "naive", "value": -0.493, "ci95": [-0.7, 0.1], "gap_significant": false}],
+            "steps": [],
         });
-        insta::assert_snapshot!(table(&report), @r"
-        weak-to-strong, seeds 0, 1, 2
+        insta::assert_snapshot!(table(&report, Path::new("report.json")).expect("a report"), @r"
+        small, seeds 0, 1
+        changed: naive.epochs=3, rows=12
         naive recovers nothing.
 
-        arm      role         n  accuracy [95 %]       AUROC [95 %]          agreement  teacher right  teacher wrong  PGR [95 %]
-        weak     weak     1,200  0.742 [0.718, 0.766]  0.810 [0.790, 0.830]
-        naive    student  1,200  0.820 [0.800, 0.840]                        0.850      0.930          0.400          -0.49 [-0.70, 0.10] gap not significant
-        ceiling  ceiling  1,200  0.900
-        warning: the gap is small
+        arm        n
+        naive  1,200
+        weak     600
+        - the gap is small
+        warning: few \u001b[2Jrows
         ");
-    }
-
-    #[test]
-    fn preference_runs_are_compared_with_their_base() {
-        let scores = |metric: &str, mean: f64, gain: Value| json!({"metric": metric, "value": {"mean": mean, "ci95": [mean - 0.1, mean + 0.1], "n": 300}, "versus_base": gain});
-        let gain = |mean: f64, shown: bool| json!({"difference": {"mean": mean, "ci95": [mean - 0.1, mean + 0.1]}, "shown": shown});
-        let report = json!({
-            "recipe": "delta-style", "seeds": [0, 1], "metric": "exact", "headline": "In exact, dpo is above base.",
-            "findings": ["the shape is seen"],
-            "arms": [
-                {"arm": "base", "role": "base", "metrics": [scores("exact", 0.5, Value::Null)]},
-                {"arm": "dpo", "role": "student", "metrics": [scores("distinct", 9.0, gain(9.0, true)), scores("exact", 0.7, gain(0.2, true))]},
-                {"arm": "tied", "role": "student", "metrics": [scores("exact", 0.51, gain(0.01, false))]},
-            ],
-        });
-        insta::assert_snapshot!(table(&report), @r"
-        delta-style, seeds 0, 1
-        In exact, dpo is above base.
-
-        arm   role       n  exact [95 %]          minus base [95 %]
-        base  base     300  0.500 [0.400, 0.600]
-        dpo   student  300  0.700 [0.600, 0.800]  0.200 [0.100, 0.300]
-        tied  student  300  0.510 [0.410, 0.610]  0.010 [-0.090, 0.110] not shown
-        - the shape is seen
-        ");
-        let theory = json!({"recipe": "delta-theory", "seeds": [], "metric": null, "headline": "It rises.", "arms": []});
-        insta::assert_snapshot!(table(&theory), @r"
-        delta-theory
-        It rises.
-        ");
-    }
-
-    #[test]
-    fn a_gap_that_is_not_there_has_no_pgr() {
         assert_eq!(
-            recovered(&json!({"arm": "x", "value": null, "gap_significant": false})),
-            "none gap not significant"
+            table(&json!({"title": "theory"}), Path::new("report.json")),
+            Ok("theory\n".to_owned())
         );
-        assert_eq!(
-            recovered(&json!({"value": 0.5, "ci95": [0.4, 0.6], "gap_significant": true})),
-            "0.50 [0.40, 0.60]"
+        let wrong = table(&json!({"sections": 3}), Path::new("report.json"));
+        assert!(
+            wrong
+                .expect_err("no report")
+                .to_string()
+                .starts_with("error: report.json is no report\n  caused by: ")
         );
-    }
-
-    #[test]
-    fn a_report_without_optional_fields_still_has_a_table() {
-        insta::assert_snapshot!(table(&json!({"arms": [{"arm": "weak"}]})), @r"
-        report
-
-        arm
-        weak
-        ");
     }
 }

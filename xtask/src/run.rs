@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::command_line::CommandLines;
 use crate::complaint::{Complaint, OrComplain, Result};
+use crate::list::line;
+use crate::out::{plain, say};
 use crate::plan::{Plan, Task};
 use crate::process::{self, INTERRUPTED};
-use crate::stages::{Catalog, Made, Next, Planned, Stages, in_order, last_json};
+use crate::stages::{Made, Next, Planned, Stages, in_order, last_json};
 use crate::status::{self, Stream, Word};
 use crate::workspace;
 
@@ -31,13 +34,13 @@ pub struct Run<'a> {
     pub planned: &'a [Planned],
     /// Steps to run though they are cached.
     pub again: &'a [bool],
-    /// What the stage binaries know.
-    pub catalog: &'a Catalog,
+    /// The command line of every step.
+    pub lines: &'a CommandLines<'a>,
     /// The stage binaries.
     pub stages: &'a Stages,
     /// What the store says of cached artifacts.
     pub stored: &'a [(String, Seen)],
-    /// Where logs go.
+    /// The folder of this run's logs.
     pub logs: PathBuf,
     /// Steps side by side.
     pub jobs: usize,
@@ -63,9 +66,10 @@ enum Ended {
 struct Failure {
     /// `exit 1`, or the signal.
     how: String,
-    interrupted: bool,
-    /// It answered that it saved its state.
+    /// It answered that it was interrupted and saved its state.
     saved: bool,
+    /// A signal ended it.
+    killed: bool,
     took: Duration,
     tail: Vec<String>,
     log: PathBuf,
@@ -90,6 +94,7 @@ impl Run<'_> {
         let mut seen: Vec<Option<Seen>> = vec![None; self.plan.tasks.len()];
         let mut failed: Option<Complaint> = None;
         let mut stopped = false;
+        let mut lost: Vec<String> = Vec::new();
         in_order(
             &needs,
             self.jobs,
@@ -123,13 +128,12 @@ impl Run<'_> {
                         Next::Go
                     }
                     Ok(Ended::Made(made, took)) => {
-                        let kind = made.artifact.split_once('/').map_or("", |(kind, _)| kind);
                         let (word, time) = match made.cached {
                             true => (Word::Cached, None),
                             false => (Word::Done, Some(took)),
                         };
-                        let headline = status::headline(kind, &made.summary);
-                        print(word, time, &status::short(&made.artifact), &headline);
+                        let artifact = status::short(&made.artifact);
+                        print(word, time, &artifact, line(&made.summary));
                         if made.artifact != self.planned[index].artifact {
                             failed =
                                 Some(changed(task, &made.artifact, &self.planned[index].artifact));
@@ -144,19 +148,26 @@ impl Run<'_> {
                     }
                     Ok(Ended::Failed(failure)) => {
                         let log = workspace::shown(&failure.log);
-                        // What a stopped neighbour says is not what went wrong.
-                        if failure.interrupted || failed.is_some() {
+                        let ended_by_us = failure.killed && process::interrupted();
+                        // What a stopped neighbour says is not what went wrong; that a state could not be saved is.
+                        if failure.saved || ended_by_us || failed.is_some() {
                             let how = match failure.saved {
                                 true => "state saved",
                                 false => failure.how.as_str(),
                             };
                             print(Word::Stopped, Some(failure.took), how, &log);
+                            if !failure.saved {
+                                lost.push(format!(
+                                    "step `{}` ended with {}",
+                                    task.name, failure.how
+                                ));
+                            }
                             stopped = true;
                             return Next::Stop;
                         }
                         print(Word::Failed, Some(failure.took), &failure.how, &log);
                         for line in &failure.tail {
-                            screen.print(&format!("    {line}"));
+                            screen.print(&format!("    {}", plain(line)));
                         }
                         failed = Some(
                             Complaint::failed(format!("step `{}` failed: {}", task.name, failure.how))
@@ -178,12 +189,18 @@ impl Run<'_> {
             },
         );
         screen.clear();
-        if let Some(complaint) = failed.filter(|_| !process::interrupted()) {
+        if let Some(complaint) = failed {
             return Err(complaint);
         }
         if stopped || process::interrupted() {
-            return Err(Complaint::interrupted("interrupted; the state is saved")
-                .hint("the same command goes on from here"));
+            let complaint = match lost.as_slice() {
+                [] => Complaint::interrupted("interrupted; the state is saved"),
+                lost => lost.iter().fold(
+                    Complaint::interrupted("interrupted before every step had saved its state"),
+                    Complaint::detail,
+                ),
+            };
+            return Err(complaint.hint("the same command goes on from here"));
         }
         seen.into_iter()
             .collect::<Option<Vec<_>>>()
@@ -197,18 +214,16 @@ impl Run<'_> {
 
     fn step(&self, index: usize, references: &[Option<String>], screen: &Screen) -> Result<Ended> {
         let task = &self.plan.tasks[index];
-        let arguments = self.plan.arguments(index, self.catalog, references);
-        let command = process::pasteable(
-            &format!("w2s-{}", task.stage),
-            &self.stages.flags(&arguments, &task.name),
-        );
-        let path = self.logs.join(log_name(&task.name));
+        let arguments = self.lines.of(index, references);
+        let command = self.stages.pasteable(&task.stage, &task.name, &arguments);
+        let path = self.logs.join(format!("{}.log", task.slug));
         let cannot_write = || format!("cannot write the log {}", workspace::shown(&path));
+        std::fs::create_dir_all(&self.logs).or_complain(cannot_write)?;
         let mut log = File::create(&path).or_complain(cannot_write)?;
         writeln!(log, "$ {command}").or_complain(cannot_write)?;
         let view = screen.step(&task.name, &workspace::shown(&path));
         if self.verbose {
-            screen.print(&format!("           $ {command}"));
+            screen.print(&format!("           $ {}", plain(&command)));
         }
         let started = Instant::now();
         let mut child =
@@ -233,10 +248,10 @@ impl Run<'_> {
             .or_complain(|| format!("cannot wait for step `{}`", task.name))?;
         let took = started.elapsed();
         view.finish();
-        let failure = |how: String, interrupted| {
+        let failure = |how: String| {
             Ended::Failed(Failure {
                 how,
-                interrupted,
+                killed: status.code().is_none(),
                 saved: status.code() == Some(INTERRUPTED),
                 took,
                 tail: tail.iter().cloned().collect(),
@@ -244,12 +259,11 @@ impl Run<'_> {
             })
         };
         if !status.success() {
-            let interrupted = status.code() == Some(INTERRUPTED) || process::interrupted();
-            return Ok(failure(process::describe(status), interrupted));
+            return Ok(failure(process::describe(status)));
         }
         Ok(match last_json::<Made>(&stdout) {
             Some(made) => Ended::Made(made, took),
-            None => failure("no answer".to_owned(), false),
+            None => failure("no answer".to_owned()),
         })
     }
 }
@@ -295,25 +309,13 @@ fn follow(stderr: impl Read, log: &mut File, view: &View) -> VecDeque<String> {
         if line.trim().is_empty() {
             continue;
         }
-        view.say(&console::strip_ansi_codes(&line));
+        view.say(&plain(&console::strip_ansi_codes(&line)));
         if tail.len() == TAIL {
             tail.pop_front();
         }
         tail.push_back(line);
     }
     tail
-}
-
-/// `naive[seed=0]` logs to `naive-seed-0.log`.
-fn log_name(task: &str) -> String {
-    let slug: String = task
-        .chars()
-        .map(|character| match character {
-            character if character.is_ascii_alphanumeric() || "_.".contains(character) => character,
-            _ => '-',
-        })
-        .collect();
-    format!("{}.log", slug.trim_end_matches('-'))
 }
 
 /// Standard error: live lines on a terminal, plain ones on a pipe.
@@ -335,8 +337,8 @@ impl Screen {
     fn print(&self, line: &str) {
         let _one_at_a_time = self.lock.lock();
         match &self.live {
-            Some(live) => live.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(live) => live.suspend(|| say(line)),
+            None => say(line),
         }
     }
 
@@ -395,16 +397,6 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn logs_are_named_after_steps() {
-        assert_eq!(log_name("naive"), "naive.log");
-        assert_eq!(log_name("naive[seed=0]"), "naive-seed-0.log");
-        assert_eq!(
-            log_name("naive[seed=0,size=a/b]"),
-            "naive-seed-0-size-a-b.log"
-        );
-    }
 
     #[test]
     fn the_tail_keeps_the_last_lines_and_the_log_all() {

@@ -1,16 +1,20 @@
 //! `cargo xtask show`: an artifact's manifest in a few lines, and its first rows.
 
+use indicatif::HumanCount;
 use serde_json::Value;
-use w2s_artifact::{Artifact, Input, Kind, Store};
+use w2s_artifact::{Artifact, Input, Kind};
 
 use crate::cli::Show;
-use crate::complaint::{Complaint, Result};
-use crate::export::print;
-use crate::status::thousands;
+use crate::complaint::Result;
+use crate::list::{Named, find};
+use crate::out::{plain, print};
 
-/// Prints an artifact.
+/// Prints an artifact, or the lines of those that a name stands for.
 pub fn show(arguments: &Show) -> Result<()> {
-    let artifact = open(&arguments.store, &arguments.artifact)?;
+    let artifact = match find(&arguments.store, &arguments.artifact)? {
+        Named::One(artifact) => artifact,
+        Named::Several(lines) => return print(&lines),
+    };
     let mut text = described(&artifact);
     if arguments.rows > 0 && artifact.reference.kind != Kind::Report {
         let rows = artifact.rows_json(arguments.rows)?;
@@ -18,23 +22,10 @@ pub fn show(arguments: &Show) -> Result<()> {
             text.push('\n');
         }
         for row in rows {
-            text.push_str(&format!("{row}\n"));
+            text.push_str(&format!("{}\n", plain(&row.to_string())));
         }
     }
     print(&text)
-}
-
-/// Opens an artifact by what was typed.
-pub fn open(store: &std::path::Path, text: &str) -> Result<Artifact> {
-    if !store.is_dir() {
-        return Err(
-            Complaint::usage(format!("there is no store at {}", store.display()))
-                .hint("name it with --store, or run a recipe first: cargo xtask pipeline"),
-        );
-    }
-    let store = Store::open(store)?;
-    let reference = store.resolve(text)?;
-    Ok(store.require(&reference)?)
 }
 
 fn described(artifact: &Artifact) -> String {
@@ -82,7 +73,7 @@ fn described(artifact: &Artifact) -> String {
     for file in &manifest.files {
         lines.push((
             format!("file {}", file.name),
-            format!("{} bytes", thousands(file.bytes as f64)),
+            format!("{} bytes", HumanCount(file.bytes)),
         ));
     }
     let width = lines
@@ -92,7 +83,7 @@ fn described(artifact: &Artifact) -> String {
         .unwrap_or(0);
     lines
         .into_iter()
-        .map(|(name, value)| format!("{name:<width$}  {value}\n"))
+        .map(|(name, value)| format!("{:<width$}  {}\n", plain(&name), plain(&value)))
         .collect()
 }
 

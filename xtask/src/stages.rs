@@ -3,6 +3,7 @@
 //! A stage binary answers with one JSON line on standard output and talks to people on standard error.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::build;
 use crate::complaint::{Complaint, OrComplain, Result};
 use crate::process::{self, Watched};
+use crate::workspace;
 
 /// What the stage binaries know, by stage.
 #[derive(Debug, Default)]
@@ -30,9 +32,19 @@ struct Description {
 pub struct Operation {
     /// As in `train`.
     pub name: String,
+    /// The kind of the artifact it leaves.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// Its flags.
     #[serde(default)]
     pub keys: Vec<Key>,
+}
+
+impl Operation {
+    /// Whether it has the flag.
+    pub fn knows(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known.name == key)
+    }
 }
 
 /// A flag of an operation, which is a key of a step.
@@ -212,7 +224,7 @@ impl Stages {
     }
 
     /// The whole command line of a step.
-    pub fn flags(&self, arguments: &[String], step: &str) -> Vec<String> {
+    fn flags(&self, arguments: &[String], step: &str) -> Vec<String> {
         let mut flags = arguments.to_vec();
         flags.extend(["--store".to_owned(), self.store.display().to_string()]);
         if let Some(device) = &self.device {
@@ -221,6 +233,15 @@ impl Stages {
         flags.extend(["--threads".to_owned(), self.threads.to_string()]);
         flags.extend(["--step".to_owned(), step.to_owned()]);
         flags
+    }
+
+    /// The command of a step as it can be pasted into a shell, with the path of its binary.
+    pub fn pasteable(&self, stage: &str, step: &str, arguments: &[String]) -> String {
+        let program = self
+            .binaries
+            .get(stage)
+            .map_or_else(|| format!("w2s-{stage}"), |path| workspace::shown(path));
+        process::pasteable(&program, &self.flags(arguments, step))
     }
 
     fn command(&self, stage: &str) -> Result<(String, Command)> {
@@ -286,7 +307,8 @@ pub fn adopt(mut complaint: Complaint, printed: &str) -> Complaint {
 }
 
 /// Does `work` for every index once the indices it needs are done, on several threads, and hands each result to
-/// `done`, on this thread, in the order in which they finish.
+/// `done`, on this thread, in the order in which they finish. A panic of `work` ends it: nothing new starts, and what runs
+/// is waited for.
 pub fn in_order<T: Send>(
     needs: &[Vec<usize>],
     workers: usize,
@@ -303,6 +325,7 @@ pub fn in_order<T: Send>(
     let mut states = vec![State::Waiting; needs.len()];
     let mut running = 0;
     let mut stopped = false;
+    let mut panicked = None;
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
         loop {
@@ -322,8 +345,11 @@ pub fn in_order<T: Send>(
                     states[index] = State::Started;
                     running += 1;
                     let (sender, work) = (sender.clone(), &work);
-                    // The receiver lives until every worker has ended.
-                    scope.spawn(move || drop(sender.send((index, work(index)))));
+                    scope.spawn(move || {
+                        let result = catch_unwind(AssertUnwindSafe(|| work(index)));
+                        // The receiver lives until every worker has ended.
+                        drop(sender.send((index, result)));
+                    });
                 }
             }
             if running == 0 {
@@ -333,6 +359,17 @@ pub fn in_order<T: Send>(
                 return;
             };
             running -= 1;
+            let result = match result {
+                Ok(result) => result,
+                Err(panic) => {
+                    // A bug of ours: the other steps save their state, and then the panic goes on.
+                    process::stop_children();
+                    panicked = Some(panic);
+                    stopped = true;
+                    states[index] = State::Skipped;
+                    continue;
+                }
+            };
             states[index] = match done(index, result) {
                 Next::Go => State::Done,
                 Next::Skip => State::Skipped,
@@ -343,6 +380,9 @@ pub fn in_order<T: Send>(
             };
         }
     });
+    if let Some(panic) = panicked {
+        resume_unwind(panic);
+    }
 }
 
 /// What follows from a result.
@@ -407,6 +447,25 @@ mod tests {
             },
         );
         assert_eq!(order, [0]);
+    }
+
+    #[test]
+    fn a_panic_of_a_worker_ends_the_work() {
+        let needs = [vec![], vec![0], vec![]];
+        let mut finished = Vec::new();
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            in_order(
+                &needs,
+                1,
+                |index| assert_ne!(index, 0, "a bug"),
+                |index, ()| {
+                    finished.push(index);
+                    Next::Go
+                },
+            );
+        }));
+        assert!(ended.is_err());
+        assert_eq!(finished, [0; 0]);
     }
 
     #[test]

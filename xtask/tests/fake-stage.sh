@@ -1,7 +1,8 @@
 #!/bin/sh
 # A stage binary that computes nothing and obeys the protocol: `describe`, `--check`, a run. The tests link it under the
 # name of every stage. What it did is appended to `events` in the store; files in the store change its behaviour:
-# `slow` makes every step wait until that file is gone, and `fail-<step>` makes a step fail.
+# `slow` makes every step wait until that file is gone, `fail-<step>` makes a step fail, and `unsaved` has an interrupted
+# step fail to save its state.
 set -eu
 stage=$(basename "$0")
 stage=${stage#w2s-}
@@ -35,9 +36,9 @@ done
 case $operation in
 task) kind=examples ;;
 label) kind=labels ;;
-finetune | train) kind=checkpoint ;;
+finetune | classify) kind=checkpoint ;;
 predict) kind=predictions ;;
-report) kind=report ;;
+build) kind=report ;;
 esac
 key=$(printf '%08x%056d' "$(printf %s "$parameters" | cksum | cut -d ' ' -f 1)" 0)
 folder=$store/artifacts/$kind/$key
@@ -68,25 +69,30 @@ while [ -f "$store/slow" ] && [ $signals = 0 ]; do sleep 0.05; done
 if [ $signals = 1 ]; then
     # A second signal would come now.
     sleep 0.3
+    if [ -f "$store/unsaved" ]; then
+        echo "error: cannot write the state: the disk is full" >&2
+        exit 1
+    fi
     echo "saved $step" >>"$store/events"
     exit 130
 fi
 mkdir -p "$folder"
 if [ "$kind" = report ]; then
     cat >"$folder/report.json" <<REPORT
-{"recipe": "small", "seeds": [0, 1],
- "arms": [
-  {"arm": "weak", "role": "weak", "accuracy": {"mean": 0.75, "ci95": [0.7, 0.8], "per_seed": [0.7, 0.8], "n": 600}},
-  {"arm": "naive", "role": "student", "accuracy": {"mean": 0.8, "ci95": [0.75, 0.85], "per_seed": [0.8, 0.8], "n": 600}}],
- "pgr": [{"arm": "naive", "value": 0.5, "ci95": [0.25, 0.75], "gap_significant": true, "per_seed": [0.5, 0.5]}],
+{"format": 3, "recipe": "small", "title": "small, seeds 0, 1", "headline": "naive recovers half.", "overrides": [],
+ "findings": ["the gap is clear"], "warnings": [],
+ "sections": [{"id": "arms", "title": "Arms", "text": [], "charts": [], "tables": [{"id": "arms", "title": "Arms",
+  "columns": [{"key": "arm", "name": "arm", "align": "left"}, {"key": "accuracy", "name": "accuracy", "align": "right"}],
+  "rows": [{"cells": [{"text": "weak"}, {"text": "0.750", "value": 0.75}], "artifacts": []},
+           {"cells": [{"text": "naive"}, {"text": "0.800", "value": 0.8}], "artifacts": []}]}]}],
  "steps": [{"step": "data[seed=0]", "seconds": 12.5, "cached": false}]}
 REPORT
     echo '# report' >"$folder/report.md"
 fi
 cat >"$folder/manifest.json" <<MANIFEST
 {"format": 1, "kind": "$kind", "key": "$key", "stage": "$stage", "operation": "$operation", "operation_version": 1,
- "step": "$step", "parameters": {}, "inputs": [], "summary": {"rows": 1200}, "tool_version": "0.1.0", "device": "flex",
+ "step": "$step", "parameters": {}, "inputs": [], "summary": {"line": "1,200 rows"}, "tool_version": "0.1.0", "device": "flex",
  "threads": 1, "started": "2026-01-01T00:00:00Z", "seconds": 1.5, "files": []}
 MANIFEST
 echo "end $step" >>"$store/events"
-echo "{\"artifact\":\"$kind/$key\",\"path\":\"$folder\",\"cached\":$cached,\"seconds\":0.1,\"summary\":{\"rows\":1200}}"
+echo "{\"artifact\":\"$kind/$key\",\"path\":\"$folder\",\"cached\":$cached,\"seconds\":0.1,\"summary\":{\"line\":\"1,200 rows\"}}"

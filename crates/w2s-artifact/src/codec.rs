@@ -280,6 +280,7 @@ mod tests {
         );
         let predictions = vec![Prediction {
             id: 1,
+            group: 1,
             label: 1,
             probabilities: vec![0.5, 0.5],
         }];

@@ -44,7 +44,7 @@ impl Input {
     }
 
     /// The part of the input that shapes the result.
-    fn content(&self) -> String {
+    pub(crate) fn content(&self) -> String {
         match self {
             Self::Artifact { artifact, .. } => artifact.to_string(),
             Self::File { blake3, .. } => format!("file/{blake3}"),

@@ -47,6 +47,8 @@ mod key;
 
 mod record;
 
+mod features;
+
 mod preference;
 
 mod role;
@@ -72,12 +74,13 @@ mod time;
 pub use crate::{
     artifact::Artifact,
     error::StoreError,
+    features::FeatureOrigin,
     key::{Input, KeySpec, hash_path},
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
     preference::{
-        Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score,
-        prompt_fingerprint,
+        ANSWERS_FILE, Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score,
+        ScoredAnswer, prompt_fingerprint,
     },
     record::{Document, Example, Features, Label, Prediction, Record, Split, Tokens},
     reference::{ArtifactRef, Key, Kind},

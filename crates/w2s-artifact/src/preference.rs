@@ -39,6 +39,8 @@ pub fn prompt_fingerprint(messages: &[Message]) -> u64 {
 pub struct Prompt {
     /// Number of the prompt, unique in its artifact.
     pub id: u64,
+    /// Prompts that are variants of one question share this number: intervals draw them together.
+    pub group: u64,
     /// The conversation up to the answer.
     pub messages: Vec<Message>,
     /// The right answer, where one is known.
@@ -51,7 +53,7 @@ pub struct Prompt {
 
 impl Record for Prompt {
     const KIND: Kind = Kind::Prompts;
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn validate(&self) -> Result<(), String> {
         check_messages(&self.messages)?;
@@ -134,6 +136,8 @@ pub struct Pair {
     pub id: u64,
     /// The prompt both answer.
     pub prompt: u64,
+    /// The group of that prompt.
+    pub group: u64,
     /// The conversation up to the answer.
     pub messages: Vec<Message>,
     /// The answer to prefer.
@@ -146,7 +150,7 @@ pub struct Pair {
 
 impl Record for Pair {
     const KIND: Kind = Kind::Pairs;
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn validate(&self) -> Result<(), String> {
         check_messages(&self.messages)?;
@@ -209,13 +213,17 @@ pub struct Score {
     pub id: u64,
     /// Number of the sample, from 0.
     pub sample: u32,
+    /// Items of one group are drawn together by intervals.
+    pub group: u64,
+    /// Fingerprint of what was asked: two scores are about the same item where it is the same.
+    pub content: u64,
     /// The metrics.
     pub values: BTreeMap<String, f64>,
 }
 
 impl Record for Score {
     const KIND: Kind = Kind::Scores;
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn validate(&self) -> Result<(), String> {
         match self.values.iter().find(|(_, value)| !value.is_finite()) {
@@ -223,6 +231,28 @@ impl Record for Score {
             None => Ok(()),
         }
     }
+}
+
+/// The file beside scores of answers, with a [`ScoredAnswer`] a line.
+pub const ANSWERS_FILE: &str = "answers.jsonl";
+
+/// An answer as people read it, with what it was asked and how it scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoredAnswer {
+    /// The prompt.
+    pub id: u64,
+    /// Number of the sample, from 0.
+    pub sample: u32,
+    /// The conversation up to the answer.
+    pub messages: Vec<Message>,
+    /// The answer.
+    pub text: String,
+    /// Whether it came to its end.
+    pub finished: bool,
+    /// The right answer, where one is known.
+    pub answer: Option<String>,
+    /// The metrics.
+    pub values: BTreeMap<String, f64>,
 }
 
 fn check_messages(messages: &[Message]) -> Result<(), String> {
@@ -254,6 +284,7 @@ mod tests {
         Pair {
             id: 0,
             prompt: 0,
+            group: 0,
             messages: vec![Message {
                 role: "user".into(),
                 content: "why ?".into(),

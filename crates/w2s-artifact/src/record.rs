@@ -150,12 +150,12 @@ impl Record for Tokens {
     }
 }
 
-/// What a frozen model makes of one text: the hidden state that a classification head reads.
+/// What a probe reads of one example: the hidden state that a frozen model makes of its text, or a row of a user's matrix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Features {
     /// The example it belongs to.
     pub id: u64,
-    /// The state, as wide as the model.
+    /// One number a feature, the same count for all rows of an artifact.
     pub values: Vec<f32>,
 }
 
@@ -177,6 +177,8 @@ impl Record for Features {
 pub struct Prediction {
     /// The example it belongs to.
     pub id: u64,
+    /// The example's group: rows of one group are no independent evidence.
+    pub group: u64,
     /// Index of the gold class.
     pub label: u32,
     /// Probability of each class.
@@ -185,7 +187,7 @@ pub struct Prediction {
 
 impl Record for Prediction {
     const KIND: Kind = Kind::Predictions;
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn validate(&self) -> Result<(), String> {
         check_probabilities(&self.probabilities)?;
@@ -289,6 +291,7 @@ mod tests {
     fn a_prediction_knows_its_gold_class() {
         let prediction = |label| Prediction {
             id: 1,
+            group: 1,
             label,
             probabilities: vec![0.5, 0.5],
         };

@@ -35,6 +35,7 @@ summaries! {
     Examples SplitSummary,
     Labels LabelsSummary,
     Tokens PreparedSummary,
+    Features FeaturesSummary,
     Checkpoint TrainingSummary,
     Predictions PredictionsSummary,
     Prompts PromptsSummary,
@@ -139,7 +140,7 @@ pub struct LabelsSummary {
     pub tokens_per_second: f64,
 }
 
-/// What `student encode` says. (`student features` says more, and keeps its summary beside its operation.)
+/// What `student encode` says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PreparedSummary {
     /// Rows prepared.
@@ -150,6 +151,27 @@ pub struct PreparedSummary {
     pub dropped_too_long: usize,
     /// Rows cut to the longest prompt.
     pub truncated: usize,
+}
+
+/// What `student features` and `data features` say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FeaturesSummary {
+    /// Rows with features, of all splits.
+    pub rows: usize,
+    /// Features of a row.
+    pub width: usize,
+    /// Rows left out for their length, where a model read their texts.
+    #[serde(default)]
+    pub dropped_too_long: usize,
+    /// Rows cut to the longest prompt, where a model read their texts.
+    #[serde(default)]
+    pub truncated: usize,
+    /// Tokens that were read, each once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
+    /// Tokens a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f64>,
 }
 
 /// What every training says about its result, whatever the method.
@@ -285,6 +307,9 @@ pub struct PromptsSummary {
     /// Rows left out, by reason, where they come from files.
     #[serde(default, skip_serializing_if = "Dropped::is_empty")]
     pub dropped: Dropped,
+    /// Rows whose marked transcript was read as turns.
+    #[serde(default)]
+    pub transcripts: usize,
     /// Name of the generated world that they are about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub world: Option<String>,

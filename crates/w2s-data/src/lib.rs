@@ -7,6 +7,8 @@
 //! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
 //! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
 //!
+//! A [`Matrix`] is features of the user's own, one row for each row of the source, for probes on frozen models of any kind.
+//!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
 //!
 //! ```
@@ -34,7 +36,9 @@ mod task;
 
 mod split;
 
-mod preference_file;
+mod conversation;
+
+mod matrix;
 
 mod prompts;
 
@@ -61,12 +65,14 @@ mod export;
 mod inspect;
 
 pub use crate::{
+    conversation::{Asked, Comparison, Form, Mark, RowFormat},
     error::{DataError, Place},
+    matrix::{Matrix, MatrixError},
     pairs::{
-        Answers, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason, ScoreColumn,
+        Answers, Given, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason,
+        ScoreColumn,
     },
-    preference_file::{Asked, Compared, Comparison, Mark, RowFormat},
-    prompts::{PromptsDropped, PromptsRead, prompts},
+    prompts::{PromptsRead, prompts},
     split::{Normalise, Row, SplitParams, counts, cut, pre_cut, table},
     task::{Choices, FileRoles, LabelColumn, Loaded, Origin, Task},
 };
@@ -74,6 +80,7 @@ pub use crate::{
 pub use crate::{
     export::{Export, ExportFormat},
     inspect::{Inspect, RowsOf, TemplateName, TooLong},
+    matrix::FeaturesOperation,
     operations::{Corpus, TaskOperation, Unit},
     preference_operations::{Pairs, Prompts},
     questions::{AnswersOperation, QuestionsOperation},

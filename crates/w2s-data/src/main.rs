@@ -4,7 +4,8 @@
 use std::process::ExitCode;
 
 use w2s_data::{
-    AnswersOperation, Corpus, Export, Inspect, Pairs, Prompts, QuestionsOperation, TaskOperation,
+    AnswersOperation, Corpus, Export, FeaturesOperation, Inspect, Pairs, Prompts,
+    QuestionsOperation, TaskOperation,
 };
 use w2s_stage::Stage;
 
@@ -16,7 +17,10 @@ fn main() -> ExitCode {
         "data",
         "Makes corpora to pretrain on, and examples and preference pairs to learn from",
     );
-    let stage = stage.operation::<Corpus>().operation::<TaskOperation>();
+    let stage = stage
+        .operation::<Corpus>()
+        .operation::<TaskOperation>()
+        .operation::<FeaturesOperation>();
     let stage = stage
         .operation::<Prompts>()
         .operation::<QuestionsOperation>()

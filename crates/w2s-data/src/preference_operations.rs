@@ -1,19 +1,20 @@
 //! The subcommands of `w2s-data` for preference tuning: what models are asked, and which of two answers is better.
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use anyhow::{anyhow, bail};
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
-use w2s_artifact::{Artifact, Input, Kind, Manifest, Prompt};
+use w2s_artifact::{Artifact, Input, Kind, Manifest, Prompt, summary::PromptsSummary};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
 use w2s_worlds::Stream;
 
 use crate::{
+    conversation::RowFormat,
     operations::{check_paths, hinted},
-    pairs::{Answers, PairFilters, PairRule, Pairing, ScoreColumn},
-    preference_file::RowFormat,
-    prompts::prompts,
+    pairs::{Answers, Given, PairFilters, PairRule, Pairing, ScoreColumn},
+    prompts::{PromptsRead, prompts},
     source,
 };
 
@@ -41,7 +42,7 @@ pub struct Prompts {
 
 impl Operation for Prompts {
     const NAME: &'static str = "prompts";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Prompts;
     const ABOUT: &'static str =
         "Makes prompts of the rows of files: questions, instructions, conversations";
@@ -68,17 +69,27 @@ impl Operation for Prompts {
             Stream::new("prompts", self.seed, 0).shuffle(&mut read.prompts);
         }
         let limit = self.rows.unwrap_or(usize::MAX);
-        let mut dropped = serde_json::to_value(read.dropped)?;
-        dropped["beyond_limit"] = read.prompts.len().saturating_sub(limit).into();
-        read.prompts.truncate(limit);
-        step.write_records(&read.prompts)?;
-        let count = |holds: fn(&Prompt) -> bool| read.prompts.iter().filter(|p| holds(p)).count();
-        Ok(json!({
-            "rows": read.prompts.len(),
-            "read": rows.len(),
-            "with_answer": count(|prompt| prompt.answer.is_some()),
-            "with_choices": count(|prompt| !prompt.choices.is_empty()),
-            "dropped": dropped,
+        let PromptsRead {
+            mut prompts,
+            mut dropped,
+            transcripts,
+        } = read;
+        if prompts.len() > limit {
+            dropped.insert("beyond_limit".to_owned(), prompts.len() - limit);
+            prompts.truncate(limit);
+        }
+        step.write_records(&prompts)?;
+        let count = |holds: fn(&Prompt) -> bool| prompts.iter().filter(|p| holds(p)).count();
+        let groups: HashSet<u64> = prompts.iter().map(|prompt| prompt.group).collect();
+        Ok(json!(PromptsSummary {
+            rows: prompts.len(),
+            groups: groups.len(),
+            with_answer: count(|prompt| prompt.answer.is_some()),
+            with_choices: count(|prompt| !prompt.choices.is_empty()),
+            read: Some(rows.len()),
+            dropped,
+            transcripts,
+            ..PromptsSummary::default()
         }))
     }
 }
@@ -170,29 +181,36 @@ impl Pairs {
             check_one_maker(&step.artifact("chosen")?, &step.artifact("rejected")?)?;
         }
         let chosen = self.answers(step, prompts, "chosen")?;
-        let score = chosen.score.clone();
-        let pairing = if self.rejected.is_none() {
-            match self.rule {
-                PairRule::Score => Pairing::by_score(prompts, &[chosen]),
-                _ => Pairing::tied_samples(prompts, &chosen),
-            }
-        } else {
-            let rejected = self.answers(step, prompts, "rejected")?;
-            if let (Some(one), Some(other)) = (&chosen.score, &rejected.score)
-                && one != other
-            {
-                let refused: anyhow::Result<Pairing> = Err(anyhow!(
-                    "--chosen-scores has the score `{one}` and --rejected-scores `{other}`, which cannot be compared"
-                ));
-                return refused.hint("score the answers of both with the same scorer");
-            }
-            match self.rule {
-                PairRule::Score => Pairing::by_score(prompts, &[chosen, rejected]),
-                PairRule::Tied => Pairing::by_order("tied", prompts, &chosen, &rejected),
-                _ => Pairing::by_order("order", prompts, &chosen, &rejected),
-            }
+        let rejected = match self.rejected {
+            Some(_) => Some(self.answers(step, prompts, "rejected")?),
+            None => None,
         };
-        Ok(Pairing { score, ..pairing })
+        let other_score = rejected.as_ref().and_then(|answers| answers.score.as_ref());
+        if let (Some(one), Some(other)) = (&chosen.score, other_score)
+            && one != other
+        {
+            let refused: anyhow::Result<Pairing> = Err(anyhow!(
+                "--chosen-scores has the score `{one}` and --rejected-scores `{other}`, which cannot be compared"
+            ));
+            return refused.hint("score the answers of both with the same scorer");
+        }
+        Ok(self.rule.pairs(prompts, &chosen, rejected.as_ref()))
+    }
+
+    fn given(&self) -> Given {
+        Given {
+            chosen: self.chosen.is_some(),
+            rejected: self.rejected.is_some(),
+            chosen_scores: self.chosen_scores.is_some(),
+            rejected_scores: self.rejected_scores.is_some(),
+            source: !self.source.is_empty(),
+        }
+    }
+
+    /// The name of the rule as it is typed.
+    fn rule_name(&self) -> String {
+        let value = self.rule.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 }
 
@@ -244,7 +262,7 @@ fn maker(manifest: &Manifest) -> Vec<(&str, String)> {
 
 impl Operation for Pairs {
     const NAME: &'static str = "pairs";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const KIND: Kind = Kind::Pairs;
     const ABOUT: &'static str =
         "Makes preference pairs of answers or of files, and the controls beside them";
@@ -265,54 +283,19 @@ impl Operation for Pairs {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let needs = |rule: &str, flags: &str, given: bool| {
-            if given {
-                Ok(())
-            } else {
-                Err(anyhow::anyhow!("--rule {rule} needs {flags}"))
-            }
-        };
-        let file = !self.source.is_empty();
-        let both = self.chosen.is_some() && self.rejected.is_some();
-        match self.rule {
-            PairRule::Order => needs("order", "--prompts, --chosen and --rejected", both)?,
-            PairRule::Score => {
-                let scored = self.chosen_scores.is_some()
-                    && self.rejected.is_some() == self.rejected_scores.is_some();
-                needs(
-                    "score",
-                    "--prompts, --chosen and --chosen-scores, and --rejected-scores with --rejected",
-                    scored,
-                )?;
-            }
-            PairRule::Tied => {
-                let alike = self.rejected.is_none()
-                    || self.chosen_scores.is_some() == self.rejected_scores.is_some();
-                needs(
-                    "tied",
-                    "--prompts and --chosen, and with --rejected the scores of both or of neither",
-                    self.chosen.is_some() && alike,
-                )?;
-            }
-            PairRule::Shuffled => {
-                let given = file || both;
-                needs(
-                    "shuffled",
-                    "--source, or --prompts, --chosen and --rejected",
-                    given,
-                )?;
-            }
-            PairRule::File => needs("file", "--source", file)?,
+        let given = self.given();
+        if let Some(flags) = self.rule.lacks(given) {
+            bail!("--rule {} needs {flags}", self.rule_name());
         }
-        if file && !matches!(self.rule, PairRule::File | PairRule::Shuffled) {
+        if given.source && !self.rule.reads_files() {
             bail!("--source is read by the rules file and shuffled only");
         }
-        if !file && self.format != RowFormat::default() {
+        if !given.source && self.format != RowFormat::default() {
             bail!(
-                "--prompt-column, --mark and --as-turns say how to read files, and there is no --source"
+                "--prompt-column, --group, --mark and --keep-transcripts say how to read files, and there is no --source"
             );
         }
-        if self.reversed && matches!(self.rule, PairRule::Tied | PairRule::Shuffled) {
+        if self.reversed && !self.rule.prefers() {
             bail!(
                 "--reversed changes nothing where neither answer is better, as in the rules tied and shuffled"
             );
@@ -338,22 +321,17 @@ impl Operation for Pairs {
         };
         let mut pairing = self.pairing(step, &prompts)?;
         step.stop_if_interrupted()?;
-        let candidates = pairing.pairs.len() + pairing.dropped.total();
         let unit = hinted(pairing.filter(self.rule, &self.filters, &prompts))?;
         if self.shuffle {
             Stream::new("pairs", self.seed, 0).shuffle(&mut pairing.pairs);
         }
         pairing.limit(self.limit.unwrap_or(usize::MAX));
-        let mut turned = 0;
         if self.rule == PairRule::Shuffled {
-            turned = pairing.toss(self.seed);
+            pairing.toss(self.seed);
         } else if self.reversed {
-            turned = pairing.reverse();
+            pairing.reverse();
         }
         step.write_records(&pairing.pairs)?;
-        let mut summary = pairing.summary(unit);
-        summary["candidates"] = candidates.into();
-        summary["turned"] = turned.into();
-        Ok(summary)
+        Ok(json!(pairing.summary(unit)))
     }
 }

@@ -84,6 +84,7 @@ impl Operation for QuestionsOperation {
                 let role = "user".into();
                 Prompt {
                     id,
+                    group: id,
                     messages: vec![Message {
                         role,
                         content: text,

@@ -223,6 +223,7 @@ fn labels_and_predictions_keep_their_probabilities_exactly() {
         .into_iter()
         .map(|row| Prediction {
             id: row.id,
+            group: 3,
             label: 1,
             probabilities: row.probabilities,
         })
@@ -230,7 +231,7 @@ fn labels_and_predictions_keep_their_probabilities_exactly() {
     let table = place.table(&place.records(&predictions));
     assert_eq!(
         types(&table),
-        format!("id: UInt64, label: UInt32, probabilities: {list}")
+        format!("id: UInt64, group: UInt64, label: UInt32, probabilities: {list}")
     );
     assert_eq!(u32s(&table, "label"), [1, 1]);
     assert_eq!(lists(&table, "probabilities"), rows);
@@ -248,6 +249,7 @@ fn prompts_go_to_parquet_and_are_a_source_again() {
     let place = Place::new();
     let prompt = |id, messages, answer: Option<&str>, choices: &[&str], gold| Prompt {
         id,
+        group: id / 2 * 2,
         messages,
         answer: answer.map(str::to_owned),
         choices: choices.iter().map(ToString::to_string).collect(),
@@ -273,13 +275,16 @@ fn prompts_go_to_parquet_and_are_a_source_again() {
         .iter()
         .map(|f| f.is_nullable())
         .collect();
-    assert_eq!(nullable, [false, false, true, false, true]);
+    assert_eq!(nullable, [false, false, false, true, false, true]);
 
     let objects = source::read_objects(&[place.path("rows.parquet")]).unwrap();
     assert_eq!(objects[1].values["gold"], 1);
     assert_eq!(objects[2].values["answer"], serde_json::Value::Null);
-    let read = prompts(&objects, &RowFormat::default()).unwrap();
-    assert_eq!(read.prompts, rows);
+    let format = RowFormat {
+        group: Some("group".to_owned()),
+        ..RowFormat::default()
+    };
+    assert_eq!(prompts(&objects, &format).unwrap().prompts, rows);
 }
 
 #[test]
@@ -333,6 +338,7 @@ fn pairs_go_to_parquet_and_are_a_source_again() {
     let row = Pair {
         id: 4,
         prompt: 3,
+        group: 2,
         messages: vec![turn("user", "why ?")],
         chosen: answer("so", Some(0.75), Some(2)),
         rejected: answer(" no", None, None),
@@ -347,7 +353,7 @@ fn pairs_go_to_parquet_and_are_a_source_again() {
         .collect();
     assert_eq!(
         names.join(" "),
-        "id prompt messages chosen chosen_source chosen_sample chosen_score chosen_tokens chosen_finished \
+        "id prompt group messages chosen chosen_source chosen_sample chosen_score chosen_tokens chosen_finished \
          rejected rejected_source rejected_sample rejected_score rejected_tokens rejected_finished rule"
     );
     assert_eq!(

@@ -92,6 +92,7 @@ fn a_pair_shows_what_is_in_the_loss() {
     let pair = Pair {
         id: 7,
         prompt: 3,
+        group: 3,
         messages: user("1+1?"),
         chosen: answer("2", true),
         rejected: answer("4", false),
@@ -120,6 +121,7 @@ fn a_prompt_shows_what_generation_starts_from() {
     let place = place("gpt-2");
     let prompt = |id, text| Prompt {
         id,
+        group: id,
         messages: user(text),
         answer: None,
         choices: Vec::new(),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use w2s_artifact::{
     Artifact, Input, Kind, Message, Pair, Prompt, Provenance, Record, Response, Score, Store,
+    summary::PairsSummary,
 };
 use w2s_data::{AnswersOperation, Pairs, Prompts, QuestionsOperation};
 use w2s_stage::{Operation, RunOptions};
@@ -70,6 +71,7 @@ impl Place {
     fn answers(&self) -> Answers {
         let prompt = |id: u64| Prompt {
             id,
+            group: id,
             messages: vec![Message {
                 role: "user".to_owned(),
                 content: format!("question {id}"),
@@ -148,14 +150,8 @@ fn side(id: u64, chosen: &str, rejected: &str, rule: &str) -> (u64, String, Stri
     (id, chosen.into(), rejected.into(), rule.into())
 }
 
-/// What was dropped, without the zeros.
 fn dropped(artifact: &Artifact) -> Value {
-    let mut dropped = artifact.manifest.summary["dropped"].clone();
-    dropped
-        .as_object_mut()
-        .unwrap()
-        .retain(|_, count| *count != 0);
-    dropped
+    json!(artifact.summary::<PairsSummary>().unwrap().dropped)
 }
 
 #[test]
@@ -180,10 +176,12 @@ fn prompts_are_read_ordered_and_cut() {
         artifact.manifest.summary,
         json!({
             "rows": 4,
+            "groups": 4,
             "read": 6,
             "with_answer": 4,
             "with_choices": 0,
-            "dropped": {"empty": 1, "duplicate": 1, "prompts_differ": 0, "beyond_limit": 0},
+            "dropped": {"empty": 1, "duplicate": 1},
+            "transcripts": 0,
         })
     );
     let (first, artifact) = ids(&["--rows", "3"]);
@@ -432,32 +430,37 @@ fn a_preference_file_becomes_pairs() {
     );
     let flags = ["--source", &file, "--rule", "file"];
     let artifact = place.run::<Pairs>(&flags).unwrap();
-    let pairs: Vec<Pair> = artifact.records().unwrap();
-    assert_eq!(pairs[0].messages[0].content, "\n\nHuman: a\n\nAssistant:");
     assert_eq!(
-        (&*pairs[0].chosen.text, &*pairs[0].chosen.source),
-        (" good", "hh.jsonl")
-    );
-    assert_eq!(dropped(&artifact), json!({"empty": 1}));
-    let summary = &artifact.manifest.summary;
-    assert_eq!(
-        (&summary["rows"], &summary["candidates"]),
-        (&json!(3), &json!(4))
-    );
-    assert_eq!(summary["longer_is_chosen"], 1.0 / 3.0);
-
-    let turns = place
-        .run::<Pairs>(&[&flags[..], &["--as-turns", "--limit", "2"]].concat())
-        .unwrap();
-    assert_eq!(
-        sides(&turns),
+        sides(&artifact),
         [
             side(0, "good", "bad one", "file"),
-            side(2, "the longer", "no", "file")
+            side(2, "the longer", "no", "file"),
+            side(3, "x", "y", "file")
         ]
     );
-    assert_eq!(turns.records::<Pair>().unwrap()[0].messages[0].content, "a");
-    assert_eq!(dropped(&turns), json!({"empty": 1, "beyond_limit": 1}));
+    let pairs: Vec<Pair> = artifact.records().unwrap();
+    let first = &pairs[0];
+    assert_eq!(
+        (&*first.messages[0].role, &*first.messages[0].content),
+        ("user", "a")
+    );
+    assert_eq!(first.chosen.source, "hh.jsonl");
+    assert_eq!(dropped(&artifact), json!({"empty": 1}));
+    let summary: PairsSummary = artifact.summary().unwrap();
+    assert_eq!(
+        (summary.rows, summary.candidates, summary.transcripts),
+        (3, 4, 4)
+    );
+    assert_eq!(summary.longer_is_chosen, 1.0 / 3.0);
+
+    let kept = place
+        .run::<Pairs>(&[&flags[..], &["--keep-transcripts", "--limit", "2"]].concat())
+        .unwrap();
+    let pairs: Vec<Pair> = kept.records().unwrap();
+    assert_eq!(pairs[0].messages[0].content, "\n\nHuman: a\n\nAssistant:");
+    assert_eq!(pairs[0].chosen.text, " good");
+    assert_eq!(dropped(&kept), json!({"empty": 1, "beyond_limit": 1}));
+    assert_eq!(kept.summary::<PairsSummary>().unwrap().transcripts, 0);
     let shuffled = |seed| {
         let flags = [&flags[..], &["--shuffle", "--seed", seed]].concat();
         let order = sides(&place.run::<Pairs>(&flags).unwrap());
@@ -493,7 +496,7 @@ fn bad_input_is_named() {
     let file = place.file("text.jsonl", &[json!({"text": "a"})]);
     assert_eq!(
         place.failure::<Prompts>(&["--source", &file]),
-        "text.jsonl:1: no question: none of the columns `messages`, `prompt`, `instruction`, `question`, and no transcript with `\\n\\nAssistant:` in `chosen`; there are `text`"
+        "text.jsonl:1: no question: none of the columns `messages`, `conversations`, `prompt`, `instruction`, `question`, and no transcript with `\\n\\nAssistant:` in `chosen`; there are `text`"
     );
     let silent = place.file("silent.jsonl", &[json!({"prompt": ""})]);
     assert_eq!(
@@ -520,6 +523,7 @@ fn bad_input_is_named() {
         'f',
         &[Prompt {
             id: 0,
+            group: 0,
             messages: vec![Message {
                 role: "user".to_owned(),
                 content: "question 0".to_owned(),
@@ -578,8 +582,8 @@ fn bad_input_is_named() {
         with(&["--rule", "best"]).contains("possible values: order, score, tied, shuffled, file")
     );
     assert_eq!(
-        with(&["--rule", "order", "--as-turns"]),
-        "--prompt-column, --mark and --as-turns say how to read files, and there is no --source"
+        with(&["--rule", "order", "--keep-transcripts"]),
+        "--prompt-column, --group, --mark and --keep-transcripts say how to read files, and there is no --source"
     );
     for flag in [
         "--prompts",

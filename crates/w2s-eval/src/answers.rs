@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use w2s_artifact::{Prompt, Response, Score};
 
+use crate::scores::prompt_content;
 use crate::scorers::{Normalization, Scorer, ScorerError};
 
 /// Scores of answers, and what was not found in them.
@@ -137,6 +138,8 @@ pub fn score_answers(
         scored.scores.push(Score {
             id: response.prompt,
             sample: response.sample,
+            group: prompt.id,
+            content: prompt_content(prompt),
             values,
         });
     }
@@ -165,6 +168,7 @@ mod tests {
     fn prompt(id: u64, answer: Option<&str>) -> Prompt {
         Prompt {
             id,
+            group: id,
             messages: vec![Message {
                 role: "user".into(),
                 content: "what is it ?".into(),

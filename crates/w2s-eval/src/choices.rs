@@ -13,7 +13,8 @@ use w2s_artifact::{Prompt, Score};
 use w2s_lm::{LanguageModel, LmError, answer_log_probs, turns};
 use w2s_text::{ChatTemplate, Encoded, TextError, Tokenizer};
 
-use crate::metrics;
+use crate::scores::prompt_content;
+use w2s_stats::metrics;
 
 /// How a question becomes a context.
 #[derive(Clone)]
@@ -32,6 +33,10 @@ pub struct Context {
 pub struct Question {
     /// The prompt.
     pub id: u64,
+    /// Questions of one group are variants of one.
+    pub group: u64,
+    /// Fingerprint of the question with its choices.
+    pub content: u64,
     /// The right choice.
     pub gold: usize,
     /// Natural log-probability of each choice.
@@ -92,7 +97,8 @@ impl Question {
     /// # Panics
     ///
     /// If there are not as many log-likelihoods as choices.
-    pub fn new(id: u64, gold: usize, choices: &[String], log_likelihoods: Vec<f64>) -> Self {
+    pub fn new(prompt: &Prompt, gold: usize, log_likelihoods: Vec<f64>) -> Self {
+        let choices = &prompt.choices;
         assert_eq!(choices.len(), log_likelihoods.len(), "one a choice");
         let best = |length: fn(&String) -> usize| {
             let values = log_likelihoods.iter().zip(choices);
@@ -100,7 +106,9 @@ impl Question {
             metrics::predicted(&values) as usize
         };
         Self {
-            id,
+            id: prompt.id,
+            group: prompt.id,
+            content: prompt_content(prompt),
             gold,
             chosen: best(|_| 1),
             chosen_norm: best(|choice| choice.chars().count()),
@@ -130,6 +138,8 @@ impl Question {
         Score {
             id: self.id,
             sample: 0,
+            group: self.group,
+            content: self.content,
             values: values.map(|(name, value)| (name.to_owned(), value)).into(),
         }
     }
@@ -169,8 +179,7 @@ pub fn choices(
     };
     let questions = asked.iter().zip(sums).map(|(asked, sums)| {
         let log_likelihoods = sums.iter().map(|sum| f64::from(sum.sum)).collect();
-        let Prompt { id, choices, .. } = asked.prompt;
-        Question::new(*id, asked.gold, choices, log_likelihoods)
+        Question::new(asked.prompt, asked.gold, log_likelihoods)
     });
     Ok(Some(Questions {
         questions: questions.collect(),
@@ -283,18 +292,28 @@ mod tests {
     }
 
     fn question(gold: usize, choices: &[&str], log_likelihoods: &[f64]) -> Question {
-        let choices: Vec<String> = choices.iter().map(|&c| c.to_owned()).collect();
-        Question::new(3, gold, &choices, log_likelihoods.to_vec())
+        let prompt = Prompt {
+            id: 3,
+            messages: vec![],
+            answer: None,
+            choices: choices.iter().map(|&c| c.to_owned()).collect(),
+            gold: None,
+        };
+        Question::new(&prompt, gold, log_likelihoods.to_vec())
     }
 
     #[test]
     fn the_norm_is_characters_of_the_choice() {
         let case = golden::case("eval.acc_vs_acc_norm");
-        let choices = case.strings("choices");
-        let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
-        let question = question(2, &choices, &case.floats("loglik"));
-        assert_eq!(question.chosen as f64, case.expected("acc_pred"));
-        assert_eq!(question.chosen_norm as f64, case.expected("acc_norm_pred"));
+        let list = |name: &str| case["inputs"][name].as_array().unwrap();
+        let choices = list("choices")
+            .iter()
+            .map(|choice| choice.as_str().unwrap());
+        let choices: Vec<&str> = choices.collect();
+        let loglik = list("loglik").iter().map(|ll| ll.as_f64().unwrap());
+        let question = question(2, &choices, &loglik.collect::<Vec<_>>());
+        assert_eq!(question.chosen, case["expected"]["acc_pred"]);
+        assert_eq!(question.chosen_norm, case["expected"]["acc_norm_pred"]);
         let values = question.score().values;
         assert_eq!((values["acc"], values["acc_norm"]), (0.0, 1.0));
     }

@@ -7,6 +7,8 @@ use w2s_artifact::{Answer, Message, Pair, Prompt, Response, Score};
 use w2s_lm::{LanguageModel, LmError, LogProbSum, answer_log_probs, turns};
 use w2s_text::{Encoded, Encoder, Fit};
 
+use crate::scores::content;
+
 /// A prompt with the answers that are scored behind it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Item<'a> {
@@ -14,6 +16,8 @@ pub struct Item<'a> {
     pub id: u64,
     /// Number of the sample, from 0.
     pub sample: u32,
+    /// Items of one group are drawn together by intervals.
+    pub group: u64,
     /// The conversation up to the answers.
     pub messages: &'a [Message],
     /// One answer, or the two of a pair.
@@ -42,12 +46,19 @@ impl<'a> Item<'a> {
         Self {
             id: pair.id,
             sample: 0,
+            group: pair.prompt,
             messages: &pair.messages,
             answers: vec![
                 side("chosen", &pair.chosen),
                 side("rejected", &pair.rejected),
             ],
         }
+    }
+
+    /// Fingerprint of what is asked. The answers of a pair are part of it; an answer to a prompt is what was scored.
+    pub fn content(&self) -> u64 {
+        let sides = self.answers.iter().filter(|_| self.answers.len() > 1);
+        content(self.messages, sides.map(|side| (side.name, side.text)))
     }
 
     /// A response to a prompt.
@@ -64,6 +75,7 @@ impl<'a> Item<'a> {
         Self {
             id: prompt.id,
             sample,
+            group: prompt.id,
             messages: &prompt.messages,
             answers: vec![Side {
                 name: "answer",
@@ -202,6 +214,8 @@ fn score(item: &Item, sums: &[LogProbSum]) -> Score {
     Score {
         id: item.id,
         sample: item.sample,
+        group: item.group,
+        content: item.content(),
         values,
     }
 }
@@ -237,11 +251,13 @@ mod tests {
         let case = golden::case("eval.bits_per_byte");
         let mut totals = Totals::default();
         // Three answers of together seven bytes.
-        for (text, ll) in ["öä", "ni", "x"].iter().zip(case.floats("loglik")) {
-            totals.add(text.len(), sum(ll as f32, 2));
+        let loglik = case["inputs"]["loglik"].as_array().unwrap();
+        for (text, ll) in ["öä", "ni", "x"].iter().zip(loglik) {
+            totals.add(text.len(), sum(ll.as_f64().unwrap() as f32, 2));
         }
-        assert_eq!(totals.bytes as f64, case.input("bytes"));
-        assert!((totals.bits_per_byte() - case.value()).abs() < 1e-9);
+        assert_eq!(totals.bytes, case["inputs"]["bytes"]);
+        let expected = case["expected"].as_f64().unwrap();
+        assert!((totals.bits_per_byte() - expected).abs() < 1e-9);
         assert!((totals.byte_perplexity() - 0.5f64.exp()).abs() < 1e-9);
         assert!((totals.token_perplexity() - (3.5f64 / 6.0).exp()).abs() < 1e-9);
     }

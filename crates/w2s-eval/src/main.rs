@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-use w2s_eval::compare::CompareOperation;
 use w2s_eval::operation::{
-    ChoicesOperation, LikelihoodOperation, PredictOperation, ReportOperation, RespondOperation,
-    ScoreOperation,
+    ChoicesOperation, LikelihoodOperation, PredictOperation, RespondOperation, ScoreOperation,
+    TheoryOperation,
 };
-use w2s_eval::theory::TheoryOperation;
 use w2s_stage::Stage;
 
 #[global_allocator]
@@ -17,15 +15,13 @@ fn main() -> ExitCode {
     w2s_stage::main(
         Stage::new(
             "eval",
-            "Predictions and scores of answers, the theory of delta learning, and the reports",
+            "Predictions and scores of answers, and the theory of delta learning",
         )
         .operation::<PredictOperation>()
         .operation::<RespondOperation>()
         .operation::<ScoreOperation>()
         .operation::<ChoicesOperation>()
         .operation::<LikelihoodOperation>()
-        .operation::<ReportOperation>()
-        .operation::<CompareOperation>()
         .operation::<TheoryOperation>()
         .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )

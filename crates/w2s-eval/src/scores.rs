@@ -2,43 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use w2s_artifact::Score;
+use serde::Serialize;
+use serde_json::json;
+use w2s_artifact::summary::{Dropped, ScoresSummary};
+use w2s_artifact::{Manifest, Message, Role, Score, prompt_fingerprint};
 
-use crate::metrics;
-
-/// What a scored model is in its experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// The model that the students start from, which they are compared with.
-    Base,
-    /// A trained model.
-    Student,
-    /// A model whose answers are learnt from.
-    Teacher,
-    /// A model trained on gold.
-    Ceiling,
-}
-
-impl std::str::FromStr for Part {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "base" => Self::Base,
-            "student" => Self::Student,
-            "teacher" => Self::Teacher,
-            "ceiling" => Self::Ceiling,
-            other => {
-                return Err(format!(
-                    "role `{other}` is none of base, student, teacher, ceiling"
-                ));
-            }
-        })
-    }
-}
+use w2s_stats::metrics;
 
 /// A name with a value, written `NAME=VALUE`, by which a report can order arms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,10 +45,14 @@ pub struct ArmArgs {
     /// Name of the arm in the report
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub arm: String,
-    /// Part that the arm plays: base, student, teacher, ceiling
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
-    pub role: Part,
-    /// What else tells the arm from others, for the report; repeat the flag for more
+    /// Part that the arm plays
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "NAME", value_parser = w2s_stage::choices(Role::ALL))
+    )]
+    pub role: Role,
+    /// What else tells the arm from others, for the report: `steps=N`, `chosen=NAME` and `rejected=NAME` have a meaning there,
+    /// and `test=NAME` where arms have several tests; repeat the flag for more
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME=VALUE"))]
     pub tag: Vec<Tag>,
 }
@@ -143,46 +116,62 @@ pub fn task_hash<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// What the manifest of scores says: whose they are, the mean and standard error of each metric, how many of how many
-/// `items` were scored and why others were not, and the hashes of the task and of the chat template (`None` for answers
-/// that were not rendered here).
+/// What the manifest of scores says: whose they are, the mean and standard error of each metric, and how many of how many
+/// `items` were scored. Why others were not, and what else an operation knows, it adds itself.
 pub fn summary(
     arm: &ArmArgs,
     seed: u64,
     scores: &[Score],
     items: usize,
-    dropped: &BTreeMap<&'static str, usize>,
-    task_hash: &str,
-    template_hash: Option<&str>,
-) -> serde_json::Map<String, Value> {
+    task_hash: String,
+) -> ScoresSummary {
     let means = means(scores);
-    let each = |value: fn(&Mean) -> Value| -> serde_json::Map<String, Value> {
-        let values = means.iter().map(|(name, mean)| (name.clone(), value(mean)));
-        values.collect()
-    };
-    let tags: serde_json::Map<String, Value> = arm
-        .tag
-        .iter()
-        .map(|tag| (tag.name.clone(), json!(tag.value)))
-        .collect();
+    let tags = arm.tag.iter().map(|tag| (tag.name.clone(), tag.value.clone()));
     let ids: BTreeSet<u64> = scores.iter().map(|score| score.id).collect();
-    let fields = [
-        ("arm", json!(arm.arm)),
-        ("role", json!(arm.role)),
-        ("seed", json!(seed)),
-        ("tags", json!(tags)),
-        ("metrics", json!(each(|m| json!(m.mean)))),
-        ("stderr", json!(each(|m| json!(m.stderr)))),
-        ("n", json!(ids.len())),
-        ("items", json!(items)),
-        ("dropped", json!(dropped)),
-        ("task_hash", json!(task_hash)),
-        ("template_hash", json!(template_hash)),
-    ];
-    fields
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    ScoresSummary {
+        arm: arm.arm.clone(),
+        role: arm.role,
+        seed,
+        tags: tags.collect(),
+        metrics: means.iter().map(|(name, mean)| (name.clone(), mean.mean)).collect(),
+        stderr: means.iter().map(|(name, mean)| (name.clone(), mean.stderr)).collect(),
+        n: ids.len(),
+        items,
+        dropped: Dropped::new(),
+        task_hash,
+        template_hash: None,
+        answers: None,
+        unmatched: BTreeMap::new(),
+        delimiter: None,
+        totals: BTreeMap::new(),
+        truncated: 0,
+    }
+}
+
+/// The seed by which arms are paired: the one given, or that of the model's own training; 0 for a model that was trained
+/// elsewhere.
+pub fn model_seed(given: Option<u64>, model: &Manifest) -> u64 {
+    given.or_else(|| model.parameters["seed"].as_u64()).unwrap_or_default()
+}
+
+/// Fingerprint of an item: what is asked, and `more` that tells it from others with the same question, such as its right answer.
+pub fn content<'a>(messages: &[Message], more: impl IntoIterator<Item = (&'a str, &'a str)>) -> u64 {
+    let more = more.into_iter().map(|(role, content)| Message {
+        role: role.to_owned(),
+        content: content.to_owned(),
+    });
+    let all: Vec<Message> = messages.iter().cloned().chain(more).collect();
+    prompt_fingerprint(&all)
+}
+
+/// Fingerprint of a prompt with what is known of its answer.
+pub fn prompt_content(prompt: &w2s_artifact::Prompt) -> u64 {
+    let answer = prompt.answer.iter().map(|answer| ("answer", &answer[..]));
+    let choices = prompt.choices.iter().enumerate().map(|(at, choice)| {
+        let right = prompt.gold == Some(at as u32);
+        (if right { "right choice" } else { "choice" }, &choice[..])
+    });
+    content(&prompt.messages, answer.chain(choices))
 }
 
 #[cfg(test)]
@@ -194,6 +183,8 @@ mod tests {
         Score {
             id,
             sample,
+            group: id,
+            content: id,
             values: values.collect(),
         }
     }
@@ -235,37 +226,46 @@ mod tests {
             score(4, 0, &[("exact", 1.0)]),
             score(4, 1, &[("exact", 1.0)]),
         ];
-        let dropped = BTreeMap::from([("no_room", 2)]);
-        let summary = Value::Object(summary(&arm, 2, &scores, 3, &dropped, "ab", None));
-        assert_eq!(
-            summary,
-            json!({
-                "arm": "delta", "role": "student", "seed": 2, "tags": {"chosen": "mini", "steps": "40"},
-                "metrics": {"exact": 1.0}, "stderr": {"exact": null}, "n": 1, "items": 3,
-                "dropped": {"no_room": 2}, "task_hash": "ab", "template_hash": null,
-            })
-        );
+        let summary = summary(&arm, 2, &scores, 3, "ab".into());
+        assert_eq!((&summary.arm[..], summary.role, summary.seed), ("delta", Role::Student, 2));
+        assert_eq!(summary.tags["chosen"], "mini");
+        assert_eq!((summary.n, summary.items), (1, 3));
+        assert_eq!((summary.metrics["exact"], summary.stderr["exact"]), (1.0, None));
         assert_eq!(json!(arm)["tag"], json!(["chosen=mini", "steps=40"]));
     }
 
     #[test]
     fn names_are_checked() {
         assert_eq!(
-            "weak".parse::<Part>().unwrap_err(),
-            "role `weak` is none of base, student, teacher, ceiling"
-        );
-        assert_eq!(
             "=3".parse::<Tag>().unwrap_err(),
             "tag `=3` is not written NAME=VALUE"
         );
         let twice = ArmArgs {
             arm: "delta".into(),
-            role: Part::Student,
+            role: Role::Student,
             tag: vec!["steps=1".parse().unwrap(), "steps=2".parse().unwrap()],
         };
         assert_eq!(
             twice.check().unwrap_err(),
             "tag `steps` is both `1` and `2`"
         );
+    }
+
+    #[test]
+    fn an_item_is_what_it_asks_and_what_is_right() {
+        let prompt = |text: &str, answer: Option<&str>| w2s_artifact::Prompt {
+            id: 7,
+            messages: vec![Message {
+                role: "user".into(),
+                content: text.into(),
+            }],
+            answer: answer.map(str::to_owned),
+            choices: vec![],
+            gold: None,
+        };
+        let asked = prompt_content(&prompt("why ?", Some("so")));
+        assert_eq!(asked, prompt_content(&prompt(" why  ?", Some("so"))));
+        assert_ne!(asked, prompt_content(&prompt("why ?", None)));
+        assert_ne!(asked, prompt_content(&prompt("how ?", Some("so"))));
     }
 }

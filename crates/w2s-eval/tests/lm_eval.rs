@@ -127,6 +127,7 @@ fn lm_evaluation_harness_gives_the_same() {
             .zip(questions())
             .map(|(id, (question, choices, gold))| Prompt {
                 id,
+                group: id,
                 messages: vec![Message {
                     role: "user".to_owned(),
                     content: question,

@@ -163,6 +163,7 @@ fn write_tokenizer(folder: &Path) {
 fn prompt(id: u64, text: &str) -> Prompt {
     Prompt {
         id,
+        group: id,
         messages: vec![Message {
             role: "user".into(),
             content: text.into(),
@@ -592,6 +593,7 @@ fn pairs_are_ordered_as_the_model_orders_them() {
     let pair = |id, chosen: &str, rejected: &str| Pair {
         id,
         prompt: 0,
+        group: 0,
         messages: prompt(0, "the film is ").messages,
         chosen: answer(chosen),
         rejected: answer(rejected),

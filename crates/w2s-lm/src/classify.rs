@@ -1,8 +1,10 @@
 //! Texts for a classifier: prompt, token limit, probabilities.
 
-use crate::{Batch, Classifier, LmError, ModelFolder, Tokenizer, by_token_budget};
-use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::{
+    Batch, ClassModel, Classifier, LmError, LoraArgs, LoraSave, ModelFolder, Tokenizer,
+    by_token_budget, save_classifier, save_classifier_adapter,
+};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
@@ -56,7 +58,7 @@ pub struct ClassifierSettings {
 
 /// Texts as token ids.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Encoded {
+pub struct EncodedTexts {
     /// The texts that are left, by their place in the input.
     pub rows: Vec<usize>,
     /// Token ids of each of them.
@@ -73,12 +75,12 @@ impl ClassifierSettings {
         &self,
         tokenizer: &Tokenizer,
         texts: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Encoded, LmError> {
+    ) -> Result<EncodedTexts, LmError> {
         let prompts = texts
             .into_iter()
             .map(|text| self.template.replace("{text}", text))
             .collect();
-        let mut encoded = Encoded {
+        let mut encoded = EncodedTexts {
             rows: Vec::new(),
             sequences: Vec::new(),
             dropped: 0,
@@ -135,7 +137,7 @@ impl PromptArgs {
         &self,
         folder: &Path,
         texts: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Encoded, LmError> {
+    ) -> Result<EncodedTexts, LmError> {
         let (_, tokenizer, settings) = self.open(folder, &[])?;
         settings.encode(&tokenizer, texts)
     }
@@ -159,43 +161,77 @@ impl PromptArgs {
     }
 }
 
-/// How a classifier reads texts and where its head starts; flags and key of every operation that trains one.
+/// How a classifier reads texts, where its head starts and what of its decoder is trained; flags and key of every operation
+/// that trains one.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct ClassifierArgs {
+    /// How texts become prompts.
     #[cfg_attr(feature = "cli", command(flatten))]
     #[serde(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment on a flattened field replaces the command's about"
-    )]
     pub prompt: PromptArgs,
     /// Start the head from the unembedding rows of these words, one a class in their order [default: zeros]
     #[cfg_attr(feature = "cli", arg(long, value_name = "WORD"))]
     pub label_words: Vec<String>,
+    /// Whether an adapter is trained instead of the decoder.
+    #[cfg_attr(feature = "cli", command(flatten))]
+    #[serde(flatten)]
+    pub lora: LoraArgs,
 }
 
 impl ClassifierArgs {
-    /// A classifier on the decoder of a model folder, its tokenizer, and the settings to save with it.
+    /// Refuses values that no classifier can be trained with.
+    pub fn check(&self) -> Result<(), String> {
+        self.prompt.check()?;
+        self.lora.check()
+    }
+
+    /// A classifier on the decoder of a model folder, its tokenizer, and the settings to save with it. Where an adapter is
+    /// asked for, `seed` draws it, and nothing else of the decoder is trained.
     ///
     /// # Errors
     ///
     /// Besides what a folder can have wrong: a number of label words that is not the number of classes, or a word that is
-    /// not one token.
+    /// not one token; an adapter that does not fit the model, or that could not be saved alone.
     pub fn start(
         &self,
         folder: &Path,
         classes: &[String],
+        seed: u64,
         device: &Device,
     ) -> Result<(Classifier, Tokenizer, ClassifierSettings), LmError> {
         let (opened, tokenizer, settings) = self.prompt.open(folder, classes)?;
         let words = self.label_tokens(&tokenizer, classes)?;
+        self.lora.check_base(&opened)?;
         let model = opened.language_model(device)?;
         let classifier = match words {
             None => Classifier::zero_head(model.model, classes.len(), device),
             Some(words) => Classifier::word_head(model, &words, device),
         };
+        let classifier = match self.lora.settings() {
+            None => classifier,
+            Some(lora) => classifier.with_lora(&lora, seed)?,
+        };
         Ok((classifier, tokenizer, settings))
+    }
+
+    /// Writes the trained classifier into `folder`, its adapter in the form that is asked for. `base` is the folder that it
+    /// was started from.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written; see [`save_classifier_adapter`].
+    pub fn save(
+        &self,
+        model: &Classifier,
+        settings: &ClassifierSettings,
+        base: &Path,
+        folder: &Path,
+    ) -> Result<(), LmError> {
+        match self.lora.lora_save {
+            LoraSave::Merged => save_classifier(model, settings, folder),
+            LoraSave::Adapter => save_classifier_adapter(model, settings, base, folder),
+        }
     }
 
     fn label_tokens(
@@ -236,13 +272,13 @@ impl ClassifierArgs {
 #[derive(Clone, Debug)]
 pub struct Classified {
     /// The texts that fit, and the counts of the others.
-    pub encoded: Encoded,
+    pub encoded: EncodedTexts,
     /// Probabilities of the classes, one row for each text that fits.
     pub probabilities: Vec<Vec<f32>>,
 }
 
 /// Tokens that [`classify`] computes at once.
-const TOKEN_BUDGET: usize = 4096;
+pub(crate) const TOKEN_BUDGET: usize = 4096;
 
 /// Probabilities that the classifier in a model folder gives to texts.
 /// `each` hears how many rows are done at a time, and stops the work by returning `false`, upon which the result is `None`.
@@ -255,10 +291,9 @@ pub fn classify<'a>(
     let opened = ModelFolder::open(folder)?;
     let settings = opened.classifier_settings()?;
     let encoded = settings.encode(&Tokenizer::load(folder)?, texts)?;
-    let probabilities =
-        opened
-            .classifier(device)?
-            .probabilities(&encoded.sequences, TOKEN_BUDGET, each);
+    let probabilities = opened
+        .classifier(device)?
+        .probabilities(&encoded.sequences, each);
     Ok(probabilities.map(|probabilities| Classified {
         encoded,
         probabilities,
@@ -269,7 +304,7 @@ pub fn classify<'a>(
 #[derive(Clone, Debug)]
 pub struct Featured {
     /// The texts that fit, and the counts of the others.
-    pub encoded: Encoded,
+    pub encoded: EncodedTexts,
     /// The hidden state of each one's last token, as wide as the model.
     pub features: Vec<Vec<f32>>,
 }
@@ -290,144 +325,8 @@ pub fn features<'a>(
     Ok(features.map(|features| Featured { encoded, features }))
 }
 
-/// What a classifier reads of its rows.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Inputs {
-    /// Token ids: the whole model runs.
-    Tokens(Vec<Vec<u32>>),
-    /// What a frozen decoder makes of them, computed beforehand: only the head runs, a linear probe.
-    Features(Vec<Vec<f32>>),
-}
-
-impl Inputs {
-    fn len(&self) -> usize {
-        match self {
-            Self::Tokens(rows) => rows.len(),
-            Self::Features(rows) => rows.len(),
-        }
-    }
-
-    /// The rows for which `keep` holds, and the others.
-    fn partition(self, keep: &[bool]) -> (Self, Self) {
-        fn partition<T>(rows: Vec<T>, keep: &[bool]) -> (Vec<T>, Vec<T>) {
-            let mut keep = keep.iter();
-            rows.into_iter()
-                .partition(|_| *keep.next().expect("a choice for each row"))
-        }
-        match self {
-            Self::Tokens(rows) => {
-                let (kept, others) = partition(rows, keep);
-                (Self::Tokens(kept), Self::Tokens(others))
-            }
-            Self::Features(rows) => {
-                let (kept, others) = partition(rows, keep);
-                (Self::Features(kept), Self::Features(others))
-            }
-        }
-    }
-}
-
-/// Rows with a target distribution each: what a classifier is trained on.
-#[derive(Clone, Debug)]
-pub struct LabelledRows {
-    inputs: Inputs,
-    /// One probability a class, for each row.
-    targets: Vec<Vec<f32>>,
-}
-
-impl LabelledRows {
-    /// The rows that have a target.
-    ///
-    /// # Panics
-    ///
-    /// If there are not as many inputs as targets.
-    pub fn new(inputs: Inputs, targets: Vec<Option<Vec<f32>>>) -> Self {
-        assert_eq!(inputs.len(), targets.len(), "a target for each row");
-        let labelled: Vec<bool> = targets.iter().map(Option::is_some).collect();
-        Self {
-            inputs: inputs.partition(&labelled).0,
-            targets: targets.into_iter().flatten().collect(),
-        }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
-    }
-
-    /// A model's logits of some rows, `[rows, classes]`, and the number of tokens that were computed for them.
-    pub fn logits(&self, model: &Classifier, rows: &[usize]) -> (Tensor<2>, usize) {
-        match &self.inputs {
-            Inputs::Tokens(sequences) => {
-                let batch = Batch::pack(rows.iter().map(|&r| &sequences[r][..]));
-                (model.logits(&batch), batch.tokens())
-            }
-            Inputs::Features(features) => {
-                let dim = model.score.weight.dims()[1];
-                let values: Vec<f32> = rows
-                    .iter()
-                    .flat_map(|&r| features[r].iter().copied())
-                    .collect();
-                let device = model.score.weight.device();
-                let features =
-                    Tensor::from_data(TensorData::new(values, [rows.len(), dim]), &device);
-                (model.score.forward(features), 0)
-            }
-        }
-    }
-
-    /// The targets of some rows, `[rows, classes]`.
-    pub fn targets(&self, rows: &[usize], device: &Device) -> Tensor<2> {
-        let classes = self.targets.first().map_or(0, Vec::len);
-        let values: Vec<f32> = rows
-            .iter()
-            .flat_map(|&r| self.targets[r].iter().copied())
-            .collect();
-        Tensor::from_data(TensorData::new(values, [rows.len(), classes]), device)
-    }
-
-    /// How often a model's most probable class is the most probable target, over all rows.
-    pub fn agreement(&self, model: &Classifier) -> f64 {
-        let scores = match &self.inputs {
-            Inputs::Tokens(sequences) => model
-                .probabilities(sequences, TOKEN_BUDGET, &mut |_| true)
-                .expect("nothing stops it"),
-            Inputs::Features(_) => {
-                let all: Vec<usize> = (0..self.len()).collect();
-                rows_of(self.logits(model, &all).0)
-            }
-        };
-        let agreeing = scores
-            .iter()
-            .zip(&self.targets)
-            .filter(|(p, t)| argmax(p) == argmax(t))
-            .count();
-        agreeing as f64 / self.len().max(1) as f64
-    }
-
-    /// Takes every `1 / part`-th row out, for held-out scores.
-    pub fn split_off(self, part: f64) -> (Self, Self) {
-        let kept: Vec<bool> = (0..self.len())
-            .map(|i| ((i + 1) as f64 * part).floor() <= (i as f64 * part).floor())
-            .collect();
-        let (inputs, held_inputs) = self.inputs.partition(&kept);
-        let mut kept = kept.iter();
-        let (targets, held_targets) = self
-            .targets
-            .into_iter()
-            .partition(|_| *kept.next().expect("a choice for each row"));
-        let rows = |inputs, targets| Self { inputs, targets };
-        (rows(inputs, targets), rows(held_inputs, held_targets))
-    }
-}
-
 /// The values of a matrix, row by row.
-fn rows_of(matrix: Tensor<2>) -> Vec<Vec<f32>> {
+pub(crate) fn rows_of(matrix: Tensor<2>) -> Vec<Vec<f32>> {
     let [_, width] = matrix.dims();
     let flat: Vec<f32> = matrix.into_data().try_to_vec().expect("values are f32");
     flat.chunks(width).map(<[f32]>::to_vec).collect()
@@ -444,22 +343,8 @@ pub fn argmax(values: &[f32]) -> usize {
     best
 }
 
-impl Classifier {
-    /// Probabilities of the classes for each sequence, computed in batches of similar lengths; `each` hears how many
-    /// sequences a batch had and may stop by returning `false`, upon which the result is `None`.
-    pub fn probabilities(
-        &self,
-        sequences: &[Vec<u32>],
-        token_budget: usize,
-        each: &mut dyn FnMut(usize) -> bool,
-    ) -> Option<Vec<Vec<f32>>> {
-        let probabilities = |batch: &Batch| softmax(self.logits(batch), 1);
-        in_batches(sequences, token_budget, each, probabilities)
-    }
-}
-
 /// What `compute` makes of each sequence, one row of its matrix, in batches of similar lengths.
-fn in_batches(
+pub(crate) fn in_batches(
     sequences: &[Vec<u32>],
     token_budget: usize,
     each: &mut dyn FnMut(usize) -> bool,
@@ -482,24 +367,6 @@ fn in_batches(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_part_is_held_out_evenly() {
-        let sequences = Inputs::Tokens((0..10).map(|i| vec![i]).collect());
-        let rows = LabelledRows::new(sequences, vec![Some(vec![1.0, 0.0]); 10]);
-        let (kept, held) = rows.split_off(0.2);
-        assert_eq!(held.inputs, Inputs::Tokens(vec![vec![4], vec![9]]));
-        assert_eq!((kept.len(), held.len()), (8, 2));
-    }
-
-    #[test]
-    fn rows_without_a_target_are_left_out() {
-        let features = Inputs::Features(vec![vec![1.0], vec![2.0], vec![3.0]]);
-        let target = Some(vec![0.5, 0.5]);
-        let rows = LabelledRows::new(features, vec![target.clone(), None, target]);
-        assert_eq!(rows.inputs, Inputs::Features(vec![vec![1.0], vec![3.0]]));
-        assert_eq!(rows.len(), 2);
-    }
 
     #[test]
     fn the_first_of_equal_values_is_largest() {

@@ -1,6 +1,7 @@
 //! What can be wrong with a model folder or a device name. A text may end in a line `hint: …`, the next thing to try.
 
 use std::path::{Path, PathBuf};
+use w2s_artifact::StoreError;
 use w2s_text::TextError;
 
 /// Why a model cannot be read, written or placed.
@@ -69,6 +70,12 @@ pub enum LmError {
     /// An adapter that does not fit the model, or the place it is saved in.
     #[error("{0}")]
     Lora(String),
+    /// A model and examples or features that do not belong together.
+    #[error("{0}")]
+    Mismatch(String),
+    /// An artifact that cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Layers to drop that the model does not have, or all of them.
     #[error("{0}")]
     Layers(String),

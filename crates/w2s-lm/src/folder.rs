@@ -1,7 +1,7 @@
 //! Hugging Face model folders: what they publish opens here, what is trained here opens in transformers.
 
 use crate::decoder::{Classifier, LanguageModel};
-use crate::{ClassifierSettings, Decoder, DecoderConfig, Family, LmError, peft};
+use crate::{ClassifierSettings, Decoder, DecoderConfig, Family, LmError, peft, probe};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
@@ -37,6 +37,11 @@ impl ModelFolder {
         }
         let text = std::fs::read_to_string(&file).map_err(|e| LmError::read(&file, e))?;
         let json: Value = serde_json::from_str(&text).map_err(|e| LmError::malformed(&file, e))?;
+        if json["model_type"] == probe::MODEL_TYPE {
+            let reason = "it is a linear probe, which has no decoder\n\
+                          hint: a probe is read with --features by `w2s-eval predict` and `w2s-teacher label`";
+            return Err(LmError::malformed(path, reason));
+        }
         let config = DecoderConfig::from_json(&json, &file)?;
         let folder = Self {
             path: path.into(),
@@ -58,8 +63,16 @@ impl ModelFolder {
         self.adapter.is_some()
     }
 
-    /// Whether the weights have a classification head.
+    /// Whether it holds a classifier: weights with a classification head, or an adapter with one.
     pub fn is_classifier(&self) -> bool {
+        match &self.adapter {
+            Some(folder) => folder.join(peft::CLASSIFIER).exists(),
+            None => self.has_head(),
+        }
+    }
+
+    /// Whether the weights have a classification head.
+    fn has_head(&self) -> bool {
         self.json["architectures"].as_array().is_some_and(|names| {
             names
                 .iter()
@@ -70,6 +83,9 @@ impl ModelFolder {
 
     /// The settings of a classifier that was trained here.
     pub fn classifier_settings(&self) -> Result<ClassifierSettings, LmError> {
+        if let Some(folder) = &self.adapter {
+            return peft::classifier_settings(folder);
+        }
         let file = self.path.join("config.json");
         serde_json::from_value(self.json["w2s"].clone()).map_err(|e| {
             LmError::malformed(&file, format!("no classifier settings under `w2s`: {e}"))
@@ -116,7 +132,7 @@ impl ModelFolder {
     pub fn language_model(&self, device: &Device) -> Result<LanguageModel, LmError> {
         let mut config = self.config.clone();
         // A classifier has no output projection of its own to read.
-        config.tied |= self.is_classifier();
+        config.tied |= self.has_head();
         let model = self.fill(LanguageModel::unfilled(&config, device), device)?;
         match &self.adapter {
             None => Ok(model),
@@ -126,15 +142,19 @@ impl ModelFolder {
 
     /// The weights with their classification head.
     pub fn classifier(&self, device: &Device) -> Result<Classifier, LmError> {
-        if let Some(path) = &self.adapter {
-            return Err(LmError::Unsupported {
-                path: path.clone(),
-                what: "an adapter on a classifier".into(),
-            });
-        }
         let classes = self.classifier_settings()?.classes.len();
-        let decoder = Decoder::unfilled(&self.config, device);
-        self.fill(Classifier::zero_head(decoder, classes, device), device)
+        let Some(folder) = &self.adapter else {
+            let decoder = Decoder::unfilled(&self.config, device);
+            return self.fill(Classifier::zero_head(decoder, classes, device), device);
+        };
+        // The head is the adapter's, and what stands above the decoder in the base is not read.
+        let config = DecoderConfig {
+            tied: true,
+            ..self.config.clone()
+        };
+        let base = self.fill(LanguageModel::unfilled(&config, device), device)?;
+        let classifier = Classifier::zero_head(base.model, classes, device);
+        Ok(classifier.with_adapter(folder)?.merge_lora())
     }
 
     fn fill<M: Module>(&self, model: M, device: &Device) -> Result<M, LmError> {
@@ -455,10 +475,7 @@ pub fn save_classifier(
     settings: &ClassifierSettings,
     folder: &Path,
 ) -> Result<(), LmError> {
-    let model = Classifier {
-        model: model.model.clone().merge_lora(),
-        score: model.score.clone(),
-    };
+    let model = model.clone().merge_lora();
     let config = model.model.config();
     let numbered = settings.classes.iter().enumerate();
     let id2label: serde_json::Map<_, _> = numbered

@@ -6,7 +6,10 @@
 //! [`device()`] turns a name from a command line into a place to compute. [`generate`] lets a language model write on;
 //! a [`Responder`] answers conversations, which [`EncodingArgs`] turns into tokens, and [`answer_log_probs`] says how
 //! likely it finds answers; [`kl_divergence`] says how far a model's own answers have moved from another model.
-//! [`LanguageModel::with_lora`] freezes a model and puts a low-rank adapter on it.
+//! [`LanguageModel::with_lora`] and [`Classifier::with_lora`] freeze a decoder and put a low-rank adapter on it.
+//!
+//! Two models tell classes apart, [`ClassModel`]s on [`LabelledRows`]: a [`Classifier`] reads token ids, a [`Probe`] reads
+//! features that were made beforehand. [`classify_examples`] lets a checkpoint of either kind read the examples of a split.
 //!
 //! ```
 //! use w2s_lm::{Batch, DecoderConfig, LanguageModel, device};
@@ -29,18 +32,21 @@ mod conversation;
 mod decoder;
 mod device;
 mod error;
+mod examples;
 mod folder;
 pub mod generate;
 mod kl;
+mod labelled;
 mod lora;
 mod peft;
+mod probe;
 mod respond;
 
 pub use answers::{AnswerBatch, LogProbSum, answer_log_probs};
 pub use batch::{Batch, by_token_budget};
 pub use classify::{
-    Classified, ClassifierArgs, ClassifierSettings, Encoded, Featured, Inputs, LabelledRows,
-    PromptArgs, TooLong, argmax, classify, features,
+    Classified, ClassifierArgs, ClassifierSettings, EncodedTexts, Featured, PromptArgs, TooLong,
+    argmax, classify, features,
 };
 pub use config::{DecoderConfig, Family, Llama3Scaling, PRESETS, Rope};
 pub use conversation::{EncodingArgs, Template, turns};
@@ -49,9 +55,12 @@ pub use decoder::{
 };
 pub use device::device;
 pub use error::LmError;
+pub use examples::{ClassifiedExamples, classify_examples};
 pub use folder::{ModelFolder, save_classifier, save_language_model};
 pub use kl::{Kl, kl_divergence};
+pub use labelled::{ClassModel, LabelledRows};
 pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
-pub use peft::save_adapter;
+pub use peft::{save_adapter, save_classifier_adapter};
+pub use probe::{FeatureScale, FeatureTable, Probe, ProbeSettings};
 pub use respond::{Responded, Responder, SamplingArgs};
 pub use w2s_text::Tokenizer;

@@ -1,6 +1,6 @@
 //! Low-rank adapters: a frozen decoder learns a small product of two matrices beside each of its linear layers.
 
-use crate::decoder::{Block, Decoder, LanguageModel, Linear};
+use crate::decoder::{Block, Classifier, Decoder, LanguageModel, Linear};
 use crate::{Family, LmError, ModelFolder, peft, save_adapter, save_language_model};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -230,6 +230,31 @@ impl LanguageModel {
     }
 }
 
+impl Classifier {
+    /// [`Decoder::with_lora`]. The head stays as it is, to be trained in full.
+    ///
+    /// # Errors
+    ///
+    /// See [`Decoder::with_lora`].
+    pub fn with_lora(self, settings: &LoraSettings, seed: u64) -> Result<Self, LmError> {
+        Ok(Self {
+            model: self.model.with_lora(settings, seed)?,
+            score: self.score,
+        })
+    }
+
+    /// [`Decoder::merge_lora`], with the head as it is.
+    pub fn merge_lora(self) -> Self {
+        if self.model.lora().is_none() {
+            return self;
+        }
+        Self {
+            model: self.model.merge_lora(),
+            score: self.score.valid(),
+        }
+    }
+}
+
 /// How a trained adapter is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -263,7 +288,7 @@ impl fmt::Display for LoraSave {
     }
 }
 
-/// Whether an adapter is trained instead of the whole model; flags and key of operations that train a language model.
+/// Whether an adapter is trained instead of the whole model; flags and key of operations that train a model of text.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct LoraArgs {
@@ -317,6 +342,14 @@ impl LoraArgs {
         }
     }
 
+    /// Refuses a base whose adapter could not be saved in the form that is asked for.
+    pub(crate) fn check_base(&self, base: &ModelFolder) -> Result<(), LmError> {
+        match self.lora_save {
+            LoraSave::Adapter => peft::check_base(base),
+            LoraSave::Merged => Ok(()),
+        }
+    }
+
     /// The language model of a folder, to be trained: with an adapter where one is asked for.
     ///
     /// # Errors
@@ -333,9 +366,7 @@ impl LoraArgs {
         let Some(settings) = self.settings() else {
             return Ok(model);
         };
-        if self.lora_save == LoraSave::Adapter {
-            peft::check_base(base)?;
-        }
+        self.check_base(base)?;
         model.with_lora(&settings, seed)
     }
 

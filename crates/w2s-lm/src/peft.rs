@@ -2,8 +2,12 @@
 
 use crate::config::Fields;
 use crate::folder::{floats, write_json, write_tensors};
-use crate::{Family, LanguageModel, LmError, LoraSettings, ModelFolder};
-use burn::module::Module;
+use crate::{
+    Classifier, ClassifierSettings, Decoder, Family, LanguageModel, LmError, LoraSettings,
+    ModelFolder,
+};
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,6 +16,12 @@ use std::path::{Path, PathBuf};
 /// The file that makes a folder an adapter's.
 pub(crate) const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+/// What PEFT has no place for of a classifier: its prompt and its classes.
+pub(crate) const CLASSIFIER: &str = "classifier.json";
+/// PEFT's name of a classifier's head, which is saved whole beside the adapter.
+const HEAD: &str = "base_model.model.score.weight";
+/// The modules that PEFT saves whole beside an adapter of a classifier, whichever of them a family has.
+const HEADS: [&str; 2] = ["classifier", "score"];
 
 /// PEFT's names of A and of B of a linear layer of the decoder.
 fn names(layer: &str) -> [String; 2] {
@@ -47,15 +57,38 @@ fn refuse_gpt2(family: Family) -> Result<(), LmError> {
 ///
 /// A model without an adapter, one of GPT-2, whose layers PEFT sees fused, or a file that cannot be written.
 pub fn save_adapter(model: &LanguageModel, base: &Path, folder: &Path) -> Result<(), LmError> {
-    let decoder = &model.model;
+    write_adapter(&model.model, None, base, folder)
+}
+
+/// The same for a classifier: the adapter of its decoder with its whole head, and its settings beside them.
+///
+/// # Errors
+///
+/// See [`save_adapter`].
+pub fn save_classifier_adapter(
+    model: &Classifier,
+    settings: &ClassifierSettings,
+    base: &Path,
+    folder: &Path,
+) -> Result<(), LmError> {
+    write_json(&folder.join(CLASSIFIER), &json!(settings))?;
+    write_adapter(&model.model, Some(model.score.weight.val()), base, folder)
+}
+
+fn write_adapter(
+    decoder: &Decoder,
+    head: Option<Tensor<2>>,
+    base: &Path,
+    folder: &Path,
+) -> Result<(), LmError> {
     refuse_gpt2(decoder.config().family)?;
     let settings = decoder
         .lora()
         .ok_or_else(|| LmError::Lora("the model has no adapter to save".into()))?;
     let base = base.canonicalize().map_err(|e| LmError::read(base, e))?;
-    let config = json!({
+    let mut config = json!({
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": if head.is_some() { "SEQ_CLS" } else { "CAUSAL_LM" },
         "base_model_name_or_path": base,
         "r": settings.rank,
         "lora_alpha": settings.alpha,
@@ -65,25 +98,38 @@ pub fn save_adapter(model: &LanguageModel, base: &Path, folder: &Path) -> Result
         "fan_in_fan_out": false,
         "inference_mode": true,
     });
-    write_json(&folder.join(CONFIG), &config)?;
-
     let mut tensors = BTreeMap::new();
+    let mut put = |name: String, tensor: Tensor<2>| {
+        let data = tensor.into_data();
+        let shape = data.shape().to_vec();
+        tensors.insert(
+            name,
+            (shape, data.try_to_vec().expect("parameters are f32")),
+        );
+    };
+    if let Some(head) = head {
+        config["modules_to_save"] = json!(HEADS);
+        put(HEAD.into(), head);
+    }
+    write_json(&folder.join(CONFIG), &config)?;
     // Layers are handed out for change only; a clone shares its tensors.
     for (i, mut block) in decoder.layers.clone().into_iter().enumerate() {
         for (path, linear) in block.linears_mut() {
             let Some(lora) = &linear.lora else { continue };
-            for (name, factor) in names(&format!("layers.{i}.{path}"))
-                .into_iter()
-                .zip([&lora.a, &lora.b])
-            {
-                let data = factor.val().into_data();
-                let shape = data.shape().to_vec();
-                let values = data.try_to_vec().expect("parameters are f32");
-                tensors.insert(name, (shape, values));
+            let names = names(&format!("layers.{i}.{path}"));
+            for (name, factor) in names.into_iter().zip([&lora.a, &lora.b]) {
+                put(name, factor.val());
             }
         }
     }
     write_tensors(&folder.join(WEIGHTS), &tensors)
+}
+
+/// The settings of a classifier whose adapter lies in a folder.
+pub(crate) fn classifier_settings(folder: &Path) -> Result<ClassifierSettings, LmError> {
+    let file = folder.join(CLASSIFIER);
+    let text = std::fs::read_to_string(&file).map_err(|e| LmError::read(&file, e))?;
+    serde_json::from_str(&text).map_err(|e| LmError::malformed(&file, e))
 }
 
 /// The base that an adapter's folder names: a path, or one relative to the folder. Where there is nothing at an absolute
@@ -144,7 +190,6 @@ fn read_settings(folder: &Path) -> Result<LoraSettings, LmError> {
         "fan_in_fan_out",
         "rank_pattern",
         "alpha_pattern",
-        "modules_to_save",
         "layers_to_transform",
         "layer_replication",
         "exclude_modules",
@@ -161,6 +206,11 @@ fn read_settings(folder: &Path) -> Result<LoraSettings, LmError> {
         if !empty {
             return Err(fields.unsupported(format!("`{key}: {}`", json[key])));
         }
+    }
+    let saved: Option<Vec<String>> = serde_json::from_value(json["modules_to_save"].clone())
+        .map_err(|_| fields.wrong("modules_to_save", "a list of module names"))?;
+    if saved.is_some_and(|saved| saved.iter().any(|name| !HEADS.contains(&name.as_str()))) {
+        return Err(fields.unsupported(format!("`modules_to_save: {}`", json["modules_to_save"])));
     }
     let targets = match &json["target_modules"] {
         Value::String(name) if name == "all-linear" => vec!["all".into()],
@@ -180,52 +230,104 @@ fn read_settings(folder: &Path) -> Result<LoraSettings, LmError> {
     Ok(settings)
 }
 
+/// A decoder, frozen, with the adapter of a PEFT folder, and the head that lies beside it: `[classes, dim]` and its values.
+fn read_adapter(
+    decoder: Decoder,
+    folder: &Path,
+) -> Result<(Decoder, Option<([usize; 2], Vec<f32>)>), LmError> {
+    refuse_gpt2(decoder.config().family)?;
+    let settings = read_settings(folder)?;
+    let file = folder.join(WEIGHTS);
+    let bytes = std::fs::read(&file).map_err(|e| LmError::read(&file, e))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| LmError::malformed(&file, e))?;
+    let mut unread: Vec<&str> = tensors.names().into_iter().collect();
+    unread.sort_unstable();
+    let values = |name: &str| {
+        let view = tensors
+            .tensor(name)
+            .map_err(|_| LmError::malformed(&file, format!("it has no tensor `{name}`")))?;
+        let values = floats(&view).ok_or_else(|| LmError::Unsupported {
+            path: file.clone(),
+            what: format!("tensor `{name}` of type {:?}", view.dtype()),
+        })?;
+        Ok::<_, LmError>((view.shape().to_vec(), values))
+    };
+    let head = match tensors.tensor(HEAD) {
+        Err(_) => None,
+        Ok(_) => {
+            let (shape, values) = values(HEAD)?;
+            unread.retain(|name| *name != HEAD);
+            let dim = decoder.config().dim;
+            match shape[..] {
+                [classes, width] if width == dim => Some(([classes, width], values)),
+                _ => {
+                    let reason =
+                        format!("tensor `{HEAD}` is {shape:?}, but the base is {dim} wide");
+                    return Err(LmError::malformed(&file, reason));
+                }
+            }
+        }
+    };
+    let mut read = |name: &str, expected: [usize; 2]| {
+        let (shape, values) = values(name)?;
+        if shape != expected {
+            let reason = format!(
+                "tensor `{name}` is {shape:?}, but the base and rank {} make it {expected:?}",
+                settings.rank
+            );
+            return Err(LmError::malformed(&file, reason));
+        }
+        unread.retain(|other| *other != name);
+        Ok(values)
+    };
+    let decoder = decoder.adapt(&settings, |layer, [a, b]| {
+        let [name_a, name_b] = names(layer);
+        Ok([read(&name_a, a)?, read(&name_b, b)?])
+    })?;
+    match unread.first() {
+        None => Ok((decoder, head)),
+        Some(name) => Err(LmError::malformed(
+            &file,
+            format!("tensor `{name}` belongs to none of the target layers"),
+        )),
+    }
+}
+
 impl LanguageModel {
-    /// This model, frozen, with the adapter of a PEFT folder.
+    /// This model, frozen, with the adapter of a PEFT folder; of a classifier's folder the head is left out.
     ///
     /// # Errors
     ///
     /// A folder that cannot be read, an adapter that is not plain LoRA on [`LORA_TARGETS`](crate::LORA_TARGETS) or is of
     /// other sizes than the model, GPT-2, whose layers PEFT sees fused, a model that has an adapter already.
     pub fn with_adapter(self, folder: &Path) -> Result<Self, LmError> {
-        refuse_gpt2(self.model.config().family)?;
-        let settings = read_settings(folder)?;
-        let file = folder.join(WEIGHTS);
-        let bytes = std::fs::read(&file).map_err(|e| LmError::read(&file, e))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| LmError::malformed(&file, e))?;
-        let mut unread: Vec<&str> = tensors.names().into_iter().collect();
-        unread.sort_unstable();
-        let mut read = |name: &str, expected: [usize; 2]| {
-            let view = tensors
-                .tensor(name)
-                .map_err(|_| LmError::malformed(&file, format!("it has no tensor `{name}`")))?;
-            if view.shape() != expected {
-                let reason = format!(
-                    "tensor `{name}` is {:?}, but the base and rank {} make it {expected:?}",
-                    view.shape(),
-                    settings.rank
-                );
-                return Err(LmError::malformed(&file, reason));
-            }
-            unread.retain(|other| *other != name);
-            floats(&view).ok_or_else(|| LmError::Unsupported {
-                path: file.clone(),
-                what: format!("tensor `{name}` of type {:?}", view.dtype()),
-            })
-        };
-        let model = self.model.adapt(&settings, |layer, [a, b]| {
-            let [name_a, name_b] = names(layer);
-            Ok([read(&name_a, a)?, read(&name_b, b)?])
-        })?;
-        if let Some(name) = unread.first() {
-            return Err(LmError::malformed(
-                &file,
-                format!("tensor `{name}` belongs to none of the target layers"),
-            ));
-        }
         Ok(Self {
-            model,
+            model: read_adapter(self.model, folder)?.0,
             lm_head: self.lm_head.no_grad(),
         })
+    }
+}
+
+impl Classifier {
+    /// This classifier with the adapter and the head of a PEFT folder, its decoder frozen.
+    ///
+    /// # Errors
+    ///
+    /// See [`LanguageModel::with_adapter`]; a folder without a head, or one of another number of classes.
+    pub fn with_adapter(self, folder: &Path) -> Result<Self, LmError> {
+        let classes = self.classes();
+        let device = self.score.weight.val().device();
+        let (model, head) = read_adapter(self.model, folder)?;
+        let file = folder.join(WEIGHTS);
+        let (shape, values) =
+            head.ok_or_else(|| LmError::malformed(&file, format!("it has no tensor `{HEAD}`")))?;
+        if shape[0] != classes {
+            let reason =
+                format!("tensor `{HEAD}` is {shape:?}, but `{CLASSIFIER}` names {classes} classes");
+            return Err(LmError::malformed(&file, reason));
+        }
+        let mut score = self.score;
+        score.weight = Param::from_data(TensorData::new(values, shape), &device);
+        Ok(Self { model, score })
     }
 }

@@ -199,9 +199,9 @@ pub struct SamplingArgs {
         arg(long, requires = "temperature", value_name = "PART")
     )]
     pub top_p: Option<f32>,
-    /// Seed of the draws
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, value_name = "N"))]
-    pub seed: u64,
+    /// Seed of the draws [default: 0, or that of the model's own training where answers are scored]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub seed: Option<u64>,
     /// End an answer at this text, which is left out; `\n` is a line break
     #[cfg_attr(feature = "cli", arg(long, value_name = "TEXT"))]
     pub stop: Vec<String>,
@@ -236,7 +236,7 @@ impl SamplingArgs {
                 top_k: self.top_k,
                 top_p: self.top_p,
             }),
-            seed: self.seed,
+            seed: self.seed.unwrap_or_default(),
             stop_ids: Vec::new(),
             stop_strings: self.stop.iter().map(|s| s.replace("\\n", "\n")).collect(),
         }

@@ -6,9 +6,9 @@ use std::path::Path;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
 use w2s_lm::{
-    Batch, Classifier, ClassifierArgs, ClassifierSettings, DecoderConfig, Family, LanguageModel,
-    LmError, ModelFolder, PromptArgs, Tokenizer, TooLong, device, save_classifier,
-    save_language_model,
+    Batch, ClassModel, Classifier, ClassifierArgs, ClassifierSettings, DecoderConfig, Family,
+    LanguageModel, LmError, LoraArgs, LoraSave, ModelFolder, PromptArgs, Tokenizer, TooLong,
+    device, save_classifier, save_language_model,
 };
 
 fn llama() -> DecoderConfig {
@@ -295,10 +295,16 @@ fn label_words_start_the_head_from_the_unembedding() {
             too_long: TooLong::Drop,
         },
         label_words: words.iter().map(|w| (*w).to_string()).collect(),
+        lora: LoraArgs {
+            lora_rank: 0,
+            lora_alpha: None,
+            lora_targets: vec!["all".into()],
+            lora_save: LoraSave::Merged,
+        },
     };
     let classes = ["no".to_string(), "yes".to_string()];
     let device = device("flex").unwrap();
-    let start = |words: &[&str]| args(words).start(folder.path(), &classes, &device);
+    let start = |words: &[&str]| args(words).start(folder.path(), &classes, 0, &device);
     let (model, _, _) = start(&["bad", "good"]).unwrap();
     let unembedding: Vec<f32> = load(folder.path())
         .unwrap()
@@ -358,18 +364,14 @@ fn batched_probabilities_are_those_of_each_alone() {
     let sequences: Vec<Vec<u32>> = (1..9)
         .map(|n| (0..n).map(|i| (i * 3 + n) % 11).collect())
         .collect();
-    let together = model.probabilities(&sequences, 12, &mut |_| true).unwrap();
+    let together = model.probabilities(&sequences, &mut |_| true).unwrap();
     for (sequence, row) in sequences.iter().zip(&together) {
         let alone = model
-            .probabilities(std::slice::from_ref(sequence), 12, &mut |_| true)
+            .probabilities(std::slice::from_ref(sequence), &mut |_| true)
             .unwrap();
         for (a, b) in row.iter().zip(&alone[0]) {
             assert!((a - b).abs() < 1e-6);
         }
     }
-    assert!(
-        model
-            .probabilities(&sequences, 12, &mut |_| false)
-            .is_none()
-    );
+    assert_eq!(model.probabilities(&sequences, &mut |_| false), None);
 }

@@ -35,6 +35,7 @@ fn base(folder: &Path) {
 fn prompt(id: u64, text: &str) -> Prompt {
     Prompt {
         id,
+        group: id,
         messages: vec![Message {
             role: "user".into(),
             content: text.into(),
@@ -52,7 +53,7 @@ fn sampling(samples: usize, temperature: Option<f32>) -> SamplingArgs {
         temperature,
         top_k: None,
         top_p: None,
-        seed: 1,
+        seed: Some(1),
         stop: Vec::new(),
     }
 }

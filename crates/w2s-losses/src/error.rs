@@ -117,7 +117,7 @@ impl LossError {
                 "leave `{name}` out, or choose a loss that reads it"
             )),
             Self::NotBinary { .. } => {
-                Some("use `cross-entropy` or `product`, which take any number of classes".into())
+                Some("use a loss such as `cross-entropy`, which takes any number of classes".into())
             }
             Self::NoTokens { .. } => Some("drop pairs with an empty response, and count them".into()),
             Self::TokenCounts { .. } => Some(
@@ -129,7 +129,7 @@ impl LossError {
                     .into(),
             ),
             Self::NoKl => {
-                Some("compute it once for the whole batch with `kto_kl`, and set `kto_kl`".into())
+                Some("compute it once for the whole batch with `kto_kl`, and set `kl`".into())
             }
             Self::NoPartners { .. } => Some(
                 "compute them once for the whole batch with `aot_partners`, and set `partners`".into(),

@@ -1,13 +1,14 @@
 //! Losses for learning from a weaker teacher: tensors in, tensors out. No model, no data set, no file system.
 //!
-//! **Learning from weak labels.** [`cross_entropy`] imitates the teacher's soft label. [`Confidence`] lets the student disagree
-//! with it where the student is sure of itself: it turns weak labels into targets that are partly the student's own.
-//! [`product_rows`] multiplies the two opinions. [`entropy_rows`], [`window_rows`], [`kl_rows`] and [`balance_batch`] are
-//! variants from a later study.
+//! **Learning from weak labels.** [`LabelLoss`] names them all with their settings. [`cross_entropy`] imitates the teacher's soft
+//! label. [`Confidence`] lets the student disagree with it where the student is sure of itself: it turns weak labels into
+//! targets that are partly the student's own. [`product_rows`] multiplies the two opinions. [`entropy_rows`],
+//! [`window_rows`], [`kl_rows`] are variants from a later study, and so is [`balance_batch`], which goes before any of them.
 //!
-//! **Learning from pairs.** [`preference`] is the one entry point for [`PreferenceLoss`], from DPO (`sigmoid`) and
-//! its length-normalised form (`delta-preference`) to ORPO and KTO. It takes [`PairLogProbs`] of the policy and of the
-//! reference and gives a [`PreferenceOutput`]. [`reward_model`] gives the same for scores.
+//! **Learning from pairs.** [`preference`] is the one entry point for a [`Preference`], which is a [`PreferenceLoss`] with its
+//! settings, from DPO (`sigmoid`) and its length-normalised form (`delta-preference`) to ORPO and KTO. It takes
+//! [`PairLogProbs`] of the policy and of the reference and gives a [`PreferenceOutput`]. [`reward_model`] gives the same for
+//! scores.
 //!
 //! # A batch in parts
 //!
@@ -47,37 +48,22 @@
 //! What a user can get wrong is a [`LossError`] with a hint; tensors of shapes that no caller should pass are a panic.
 #![deny(missing_docs)]
 
-mod cross_entropy;
-
-mod confidence;
-
-mod product;
-
-mod entropy;
-mod kl;
-mod window;
-
-mod balance;
-
+mod labels;
 mod preference;
-
-mod reward_model;
+mod reward;
 
 mod error;
 mod numeric;
 
-pub use balance::balance_batch;
-pub use confidence::{Confidence, ConfidenceVariant, mix};
-pub use cross_entropy::{cross_entropy, cross_entropy_rows};
-pub use entropy::entropy_rows;
 pub use error::LossError;
-pub use kl::kl_rows;
+pub use labels::{
+    Confidence, ConfidenceVariant, Entropy, LabelLoss, LabelSetting, Product, Window,
+    balance_batch, cross_entropy, cross_entropy_rows, entropy_rows, kl_rows, mix, product_rows,
+    product_targets, window_rows,
+};
 pub use numeric::{log1mexp, neg_log_sigmoid};
 pub use preference::{
-    AotPartners, MAX_MEAN_LOG_PROB, PairLogProbs, PreferenceLoss, PreferenceOutput,
-    PreferenceSettings, ResponseLogProbs, aot_partners, kto_kl, kto_rows, log_odds_ratio,
-    preference, wpo_weight,
+    AotPartners, MAX_MEAN_LOG_PROB, PairLogProbs, Preference, PreferenceLoss, PreferenceOutput,
+    ResponseLogProbs, Setting, aot_partners, kto_kl, log_odds_ratio, preference,
 };
-pub use product::{product_rows, product_targets};
-pub use reward_model::{PairScores, reward_model};
-pub use window::window_rows;
+pub use reward::{PairScores, reward_model};

@@ -1,6 +1,5 @@
 //! The smallest stage that uses everything the shell offers: `count` makes a corpus and can be interrupted and resumed,
-//! `copy` reads it, and the
-//! plain command `words` counts without making anything. The crate's tests run it as a process.
+//! `copy` reads it, and the plain command `words` counts without making anything. The crate's tests run it as a process.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +10,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
 use w2s_artifact::{Document, Kind, Store};
-use w2s_stage::{ArtifactArg, Command, HintExt, Inputs, Interrupted, Operation, Stage, Step};
+use w2s_stage::{
+    ArtifactArg, Command, HintExt, Inputs, Interrupted, Known, KnownInputs, Operation, Stage, Step,
+};
 
 fn main() -> ExitCode {
     let stage = Stage::new("toy", "Counts and copies")
@@ -47,6 +48,19 @@ struct Count {
     /// Fail in one of several ways
     #[arg(long)]
     fail: Option<String>,
+    /// How it ends when it is interrupted
+    #[command(flatten)]
+    #[serde(flatten)]
+    ending: Ending,
+}
+
+/// Flags that are flattened into those of `count`.
+#[derive(clap::Args, Serialize)]
+struct Ending {
+    /// Fail to save the state with these words
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsaved: Option<String>,
 }
 
 impl Operation for Count {
@@ -82,6 +96,9 @@ impl Operation for Count {
         progress.resume_at(resumed);
         for next in resumed..self.documents {
             if step.interrupted() {
+                if let Some(text) = &self.ending.unsaved {
+                    bail!("cannot write the state: {text}");
+                }
                 std::fs::write(&state, next.to_string())?;
                 return Err(Interrupted.into());
             }
@@ -99,6 +116,7 @@ impl Operation for Count {
             })
             .collect();
         step.write_records(&documents)?;
+        step.headline(format!("{} documents", documents.len()));
         Ok(
             json!({"documents": documents.len(), "resumed_at": resumed, "rayon": rayon::current_num_threads()}),
         )
@@ -123,6 +141,17 @@ struct Copy {
     /// Leave out every other document
     #[arg(long)]
     thin: bool,
+    /// What the copy is used for
+    #[arg(long, value_parser = w2s_stage::choices([Kind::Examples, Kind::Prompts]))]
+    purpose: Option<Kind>,
+}
+
+/// How many documents a corpus was counted to, through any number of copies.
+fn counted(corpus: &Known) -> Option<u64> {
+    match corpus.artifacts("corpus").first() {
+        Some(original) => counted(original),
+        None => corpus.parameter("documents")?.as_u64(),
+    }
 }
 
 impl Operation for Copy {
@@ -135,6 +164,19 @@ impl Operation for Copy {
         inputs.artifact("corpus", &self.corpus).of(Kind::Corpus);
         inputs.artifact("more", &self.more).of(Kind::Corpus);
         inputs.file("file", &self.file);
+    }
+
+    fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()> {
+        for corpus in known.artifacts("corpus") {
+            if self.thin && counted(&corpus) == Some(1) {
+                return Err(anyhow::anyhow!(
+                    "--thin would leave nothing out of {}, which holds one document",
+                    corpus.title()
+                ))
+                .hint("leave --thin out");
+            }
+        }
+        Ok(())
     }
 
     fn run(&self, step: &Step) -> anyhow::Result<Value> {

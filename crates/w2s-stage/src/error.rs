@@ -7,6 +7,9 @@ use w2s_artifact::StoreError;
 
 /// Returned by an operation that stopped because [`Step::interrupted`](crate::Step::interrupted) said so. The stage keeps
 /// the partial folder and exits with code 130.
+///
+/// A library below the stages, which cannot name this type, ends the text of its error with `the state is saved`. Any other
+/// error is a failure, whenever it happens: a full disk while the state is saved is not a saved state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted;
 
@@ -64,13 +67,16 @@ impl<T, E: Into<anyhow::Error>> HintExt<T> for Result<T, E> {
     }
 }
 
+/// How a library below the stages says that it stopped because it was told to.
+const SAVED: &str = "the state is saved";
+
 /// Whether an interruption is what stopped the step.
 pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| match cause.downcast_ref::<Hint>() {
             Some(hint) => is_interruption(&hint.error),
-            None => cause.is::<Interrupted>(),
+            None => cause.is::<Interrupted>() || cause.to_string().ends_with(SAVED),
         })
 }
 
@@ -93,7 +99,22 @@ pub(crate) fn render(error: &anyhow::Error) -> String {
             .or_else(|| hints.first().map(|line| line["hint: ".len()..].to_owned()));
     }
     lines.extend(hint.map(|hint| format!("hint: {hint}")));
-    lines.join("\n")
+    visible(&lines.join("\n"))
+}
+
+/// The same text with every control character but the line's end written out: what an input holds must not steer a terminal.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => visible.push(character),
+            _ if character.is_control() => {
+                visible.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            _ => visible.push(character),
+        }
+    }
+    visible
 }
 
 /// The hint an error carries itself.
@@ -159,5 +180,17 @@ mod tests {
             .hint("later");
         assert!(is_interruption(&hinted.unwrap_err()));
         assert!(!is_interruption(&anyhow!("interrupted")));
+        // As a training loop of a library says it.
+        let stopped = anyhow!("stopped after step 3 of 9; the state is saved");
+        assert!(is_interruption(&stopped.context("training")));
+    }
+
+    #[test]
+    fn what_an_input_holds_does_not_steer_the_terminal() {
+        let error = anyhow!("row `a\u{1b}[2J\u{9b}b\r`").context("cannot read\tit");
+        assert_eq!(
+            render(&error),
+            "error: cannot read\tit\n  caused by: row `a\\u001b[2J\\u009bb\\u000d`"
+        );
     }
 }

@@ -5,7 +5,8 @@
 //! flags, derives the key, answers from the store where it can, and otherwise takes the step's lock, hands the operation a
 //! [`Step`] and commits what it wrote. [`Step`] gives the inputs, the folder to write into, a [`Progress`] to show, and says
 //! when the user wants to stop, upon which the operation returns [`Interrupted`]. [`HintExt`] adds the next thing to type to
-//! an error. A subcommand that makes no artifact is a [`Command`].
+//! an error. A subcommand that makes no artifact is a [`Command`]. Before anything runs, an operation can look at what is
+//! known of its inputs ([`KnownInputs`]).
 //!
 //! On stdout there is exactly one line of JSON; progress, logs and errors go to stderr. Exit codes: 0 done, 1 failed,
 //! 2 wrong flag, 130 interrupted with the state saved.
@@ -55,7 +56,11 @@
 
 mod operation;
 
+mod choices;
+
 mod command;
+
+mod known;
 
 mod step;
 
@@ -72,12 +77,14 @@ mod memory;
 mod error;
 
 pub use crate::{
+    choices::choices,
     command::Command,
     error::{HintExt, Interrupted},
+    known::{Known, KnownInputs, Origin},
     memory::peak_memory_mib,
     operation::{ArtifactArg, ArtifactArgs, ArtifactInput, FileArgs, Inputs, Operation},
     progress::Progress,
-    run::{Outcome, Plan, RunOptions, plan, run},
+    run::{Outcome, Outlook, RunOptions, plan, run},
     stage::{Stage, main},
     step::Step,
 };

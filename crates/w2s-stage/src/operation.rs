@@ -7,13 +7,16 @@ use std::str::FromStr;
 use serde_json::Value;
 use w2s_artifact::Kind;
 
+use crate::known::KnownInputs;
 use crate::step::Step;
 
 /// A subcommand of a stage.
 ///
 /// The struct is the flags (`clap::Args`) and at the same time the parameters that go into the key (`Serialize`). Fields
 /// that name inputs carry `#[serde(skip)]`: their content is hashed instead of their spelling. Field names must not be
-/// those of the shared flags: `store`, `device`, `threads`, `step`, `check`, `force`, `verbose`, `quiet`.
+/// those of the shared flags: `store`, `device`, `threads`, `step`, `check`, `force`, `verbose`, `quiet`. A field that
+/// flattens another struct of flags has a doc comment as any other field: clap would make it the subcommand's description,
+/// and the shell sets that to [`ABOUT`](Self::ABOUT) after all of them.
 pub trait Operation: clap::Args + serde::Serialize + Send + Sync + 'static {
     /// The subcommand, such as `finetune`.
     const NAME: &'static str;
@@ -32,7 +35,15 @@ pub trait Operation: clap::Args + serde::Serialize + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Does the work: writes files into [`Step::dir`] and returns the summary for the manifest.
+    /// Looks at what is known of the inputs, some of which may only be planned: who makes them, with which parameters, from
+    /// what. An error here, like one of [`check`](Self::check), is told before the first step of a recipe runs: exit code 2.
+    /// An artifact of which nothing is known passes.
+    fn check_inputs(&self, _known: &KnownInputs) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Does the work: writes files into [`Step::dir`] and returns the summary for the manifest, an object.
+    /// [`Step::headline`] says in a few words what was made.
     fn run(&self, step: &Step) -> anyhow::Result<Value>;
 }
 
@@ -43,6 +54,7 @@ pub(crate) trait AnyOperation: Sync {
     fn kind(&self) -> Kind;
     fn inputs(&self, inputs: &mut Inputs);
     fn check(&self) -> anyhow::Result<()>;
+    fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()>;
     fn run(&self, step: &Step) -> anyhow::Result<Value>;
     fn parameters(&self) -> serde_json::Result<Value>;
 }
@@ -66,6 +78,10 @@ impl<T: Operation> AnyOperation for T {
 
     fn check(&self) -> anyhow::Result<()> {
         Operation::check(self)
+    }
+
+    fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()> {
+        Operation::check_inputs(self, known)
     }
 
     fn run(&self, step: &Step) -> anyhow::Result<Value> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 /// How long a log file waits between two lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -212,16 +212,16 @@ impl Lines {
         };
         let mut line = format!("{:>10}  ", self.label);
         if self.total > 0 {
-            let total = thousands(self.total);
+            let total = HumanCount(self.total).to_string();
             let share = 100.0 * position as f64 / self.total as f64;
             line += &format!(
                 "{:>width$} / {total} {}  {share:>5.1}%",
-                thousands(position),
+                HumanCount(position).to_string(),
                 self.unit,
                 width = total.len()
             );
         } else {
-            line += &format!("{:>10} {}", thousands(position), self.unit);
+            line += &format!("{:>10} {}", HumanCount(position).to_string(), self.unit);
         }
         line += &format!("  {:>8}/s", short_rate(rate));
         if last {
@@ -245,22 +245,9 @@ fn print(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// `1234567` as `1,234,567`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn short_rate(rate: f64) -> String {
     if rate >= 100.0 {
-        thousands(rate.round() as u64)
+        HumanCount(rate.round() as u64).to_string()
     } else {
         format!("{rate:.2}")
     }
@@ -294,14 +281,6 @@ impl Write for LogWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(1000), "1,000");
-        assert_eq!(thousands(1_234_567), "1,234,567");
-    }
 
     #[test]
     fn lines_align_and_count_the_rate_from_where_a_run_resumed() {

@@ -1,8 +1,8 @@
 //! From parsed flags to an artifact: key, cache, lock, work, commit.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
@@ -10,9 +10,10 @@ use serde_json::Value;
 use w2s_artifact::{Artifact, ArtifactRef, Input, KeySpec, Provenance, Status, StepLock, Store};
 
 use crate::error::{HintExt, Interrupted, is_interruption};
+use crate::known::{self, KnownInputs, Origin};
 use crate::operation::{AnyOperation, Inputs, Operation, Values};
 use crate::stage::DeviceCheck;
-use crate::step::{Step, missing_input};
+use crate::step::{Step, held, missing_input};
 
 /// How long to wait before looking again whether another process is done.
 const LOCK_POLL: Duration = Duration::from_millis(50);
@@ -67,7 +68,7 @@ pub struct Outcome {
 
 /// What a run would do.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Outlook {
     /// The artifact it would make.
     pub reference: ArtifactRef,
     /// Whether it is there already.
@@ -110,7 +111,7 @@ pub fn plan<T: Operation>(
     stage: &str,
     operation: &T,
     options: &RunOptions,
-) -> anyhow::Result<Plan> {
+) -> anyhow::Result<Outlook> {
     Ok(plan_any(stage, operation, options)?)
 }
 
@@ -174,6 +175,9 @@ fn prepare(
             }
         }
     }
+    operation
+        .check_inputs(&KnownInputs::new(&store, &inputs))
+        .map_err(Failure::Usage)?;
     let parameters = operation
         .parameters()
         .context("the parameters have no JSON form")
@@ -200,11 +204,15 @@ pub(crate) fn plan_any(
     stage: &str,
     operation: &dyn AnyOperation,
     options: &RunOptions,
-) -> Result<Plan, Failure> {
+) -> Result<Outlook, Failure> {
     let Prepared {
-        store, reference, ..
+        store,
+        reference,
+        parameters,
+        inputs,
     } = prepare(stage, operation, options)?;
     let status = store.status(&reference).map_err(failed)?;
+    let known_already = matches!(status, Status::Complete(_));
     let (cached, reason) = match status {
         _ if options.force => (false, "it is run again with --force".to_owned()),
         Status::Complete(manifest) => (
@@ -223,7 +231,19 @@ pub(crate) fn plan_any(
     if !cached {
         store.check_writable().map_err(failed)?;
     }
-    Ok(Plan {
+    let origin = Origin {
+        stage: stage.to_owned(),
+        operation: operation.name().to_owned(),
+        version: operation.version(),
+        step: options.step.clone(),
+        parameters,
+        inputs,
+    };
+    match known_already {
+        true => known::forget(&store, &reference),
+        false => known::note(&store, &reference, &origin),
+    }
+    Ok(Outlook {
         reference,
         cached,
         reason,
@@ -353,15 +373,19 @@ fn work(
         threads: options.threads,
         quiet: options.quiet,
         interrupt: Arc::clone(&options.interrupt),
+        opened: Mutex::default(),
+        headline: Mutex::default(),
     };
-    let summary = operation.run(&step).map_err(|error| {
-        // A loop that was told to stop ends with an error of its own library.
-        if is_interruption(&error) || step.interrupted() {
+    let mut summary = operation.run(&step).map_err(|error| {
+        if is_interruption(&error) {
             Failure::Interrupted(error)
         } else {
             Failure::Failed(error)
         }
     })?;
+    if let (Some(line), Some(summary)) = (held(&step.headline).take(), summary.as_object_mut()) {
+        summary.insert("line".to_owned(), line.into());
+    }
     let provenance = Provenance {
         stage: stage.to_owned(),
         operation: operation.name().to_owned(),
@@ -381,6 +405,7 @@ fn work(
         .commit(provenance)
         .with_context(|| format!("cannot keep the result of {} {}", stage, operation.name()))
         .map_err(Failure::Failed)?;
+    known::forget(&step.store, &reference);
     Ok(Outcome {
         artifact,
         cached: false,

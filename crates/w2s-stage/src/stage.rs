@@ -284,10 +284,12 @@ fn execute(stage: &Stage, operation: &dyn AnyOperation, shared: &Shared) -> Resu
         interrupt: Arc::default(),
     };
     if shared.check {
-        let plan = plan_any(stage.name, operation, &options)?;
-        return Ok(
-            json!({"artifact": plan.reference, "cached": plan.cached, "reason": plan.reason}),
-        );
+        let outlook = plan_any(stage.name, operation, &options)?;
+        return Ok(json!({
+            "artifact": outlook.reference,
+            "cached": outlook.cached,
+            "reason": outlook.reason,
+        }));
     }
     watch_signals(&options.interrupt);
     // On a thread of the pool, where starting a parallel loop does not put the caller to sleep and wake a worker: a

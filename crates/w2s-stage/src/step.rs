@@ -1,13 +1,14 @@
 //! What an operation sees while it runs: its inputs, its folder, its device, and how far it may go on.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 use w2s_artifact::{Artifact, ArtifactRef, Input, Pending, Record, Store};
 
-use crate::error::{HintExt, Interrupted};
+use crate::error::Interrupted;
 use crate::progress::Progress;
 
 /// One run of an operation.
@@ -22,10 +23,13 @@ pub struct Step {
     pub(crate) threads: usize,
     pub(crate) quiet: bool,
     pub(crate) interrupt: Arc<AtomicBool>,
+    /// Inputs whose files were hashed.
+    pub(crate) opened: Mutex<BTreeMap<ArtifactRef, Artifact>>,
+    pub(crate) headline: Mutex<Option<String>>,
 }
 
 impl Step {
-    /// The artifact given by the flag `name`, with its files hashed.
+    /// The artifact given by the flag `name`. Its files are hashed when it is asked for first, and once only.
     pub fn artifact(&self, name: &str) -> anyhow::Result<Artifact> {
         self.optional_artifact(name)?
             .with_context(|| format!("the input --{name} was not given"))
@@ -54,11 +58,26 @@ impl Step {
         });
         named
             .map(|reference| {
-                self.store
-                    .require(reference)
+                self.open(reference)
                     .with_context(|| format!("cannot read the input --{name}"))
             })
             .collect()
+    }
+
+    fn open(&self, reference: &ArtifactRef) -> anyhow::Result<Artifact> {
+        let mut opened = held(&self.opened);
+        if let Some(artifact) = opened.get(reference) {
+            return Ok(artifact.clone());
+        }
+        let artifact = self.store.require(reference)?;
+        opened.insert(*reference, artifact.clone());
+        Ok(artifact)
+    }
+
+    /// Says in a few words what the artifact is, as in `600 rows, accuracy 0.822`: the status line of its step, and its
+    /// line in a list. Every number names what it counts. It is kept under the key `line` of the summary.
+    pub fn headline(&self, text: impl Into<String>) {
+        *held(&self.headline) = Some(text.into());
     }
 
     /// What the step reads, as it stands in the manifest.
@@ -148,15 +167,16 @@ impl Step {
     }
 }
 
+/// What a lock guards; a thread that panicked leaves nothing half done here.
+pub(crate) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A missing or damaged input, told before any work.
 pub(crate) fn missing_input(name: &str, reference: &ArtifactRef, reason: &str) -> anyhow::Error {
-    let error: anyhow::Result<()> = Err(anyhow::anyhow!(
-        "the input --{name} {} {reason}",
+    anyhow::anyhow!(
+        "the input --{name} {} {reason}\nhint: run the step that makes it first, or name the store that holds it with \
+         `--store PATH`",
         reference.short()
-    ))
-    .hint("run the step that makes it first, or name the store that holds it with `--store PATH`");
-    match error {
-        Err(error) => error,
-        Ok(()) => Interrupted.into(),
-    }
+    )
 }

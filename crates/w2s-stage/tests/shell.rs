@@ -121,7 +121,7 @@ fn a_run_prints_one_line_and_the_next_is_cached() {
     assert_eq!(first["cached"], json!(false));
     assert_eq!(
         first["summary"],
-        json!({"documents": 5, "resumed_at": 0, "rayon": 3})
+        json!({"documents": 5, "resumed_at": 0, "rayon": 3, "line": "5 documents"})
     );
     let name = first["artifact"].as_str().unwrap();
     assert!(name.starts_with("corpus/") && name.len() == "corpus/".len() + 64);
@@ -227,6 +227,56 @@ fn check_names_the_result_and_does_nothing() {
 }
 
 #[test]
+fn a_check_looks_through_steps_that_are_only_planned() {
+    let toy = Toy::new();
+    let reference = |line: &Value| line["artifact"].as_str().unwrap().to_owned();
+    let notes = || {
+        let notes = fs::read_dir(toy.store().join("planned"));
+        notes.into_iter().flatten().count()
+    };
+    let one = ["count", "--documents", "1", "--step", "one"];
+    let count = reference(&toy.line(&[&one[..], &["--check"]].concat()));
+    let copy = ["copy", "--corpus", &count];
+    let copied = reference(&toy.line(&[&copy[..], &["--check"]].concat()));
+    let thin = ["copy", "--thin", "--corpus", &copied];
+    assert_eq!(notes(), 2);
+    let refused = failure(&toy, &[&thin[..], &["--check"]].concat());
+    assert_eq!(
+        refused,
+        (
+            2,
+            format!(
+                "error: --thin would leave nothing out of {}, which holds one document\nhint: leave --thin out\n",
+                &copied[.."corpus/".len() + 8]
+            )
+        )
+    );
+    // Made instead of planned, it is known as well, and the notes are gone.
+    toy.line(&one);
+    toy.line(&copy);
+    assert_eq!(notes(), 0);
+    assert_eq!(failure(&toy, &[&thin[..], &["--check"]].concat()), refused);
+    assert_eq!(failure(&toy, &thin), refused);
+    // A name of which nothing is known passes the check.
+    let unknown = format!("corpus/{}", "ab".repeat(32));
+    toy.line(&["copy", "--thin", "--corpus", &unknown, "--check"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn where_nothing_can_be_noted_a_check_still_answers() {
+    let toy = Toy::new();
+    toy.line(&["count"]);
+    // A file where the folder should be: nobody can make it, whoever runs the test.
+    fs::write(toy.store().join("planned"), "").unwrap();
+    assert_eq!(toy.line(&["count", "--check"])["cached"], true);
+    assert_eq!(
+        toy.line(&["count", "--documents", "4", "--check"])["cached"],
+        false
+    );
+}
+
+#[test]
 fn describe_says_what_a_recipe_may_write() {
     let toy = Toy::new();
     let described = toy.line(&["describe"]);
@@ -254,7 +304,8 @@ fn describe_says_what_a_recipe_may_write() {
             key["input"].as_str(),
         )
     };
-    assert_eq!(keys.len(), 4);
+    assert_eq!(keys.len(), 5);
+    assert_eq!(keys[4]["values"], json!(["examples", "prompts"]));
     assert_eq!(shape(0), ("corpus", true, false, false, Some("artifact")));
     assert_eq!(shape(1), ("more", false, true, false, Some("artifact")));
     assert_eq!(shape(2), ("file", false, false, false, Some("file")));
@@ -283,6 +334,12 @@ fn wrong_flags_exit_with_2() {
     assert!(wrong(&["count", "--document", "3"]).contains("--documents"));
     assert!(wrong(&["copy"]).contains("--corpus"));
     assert!(wrong(&["cuont"]).contains("count"));
+    let purpose = wrong(&["copy", "--corpus", "corpus/1234", "--purpose", "prompt"]);
+    assert!(
+        purpose.contains("[possible values: examples, prompts]")
+            && purpose.contains("a similar value exists: 'prompts'"),
+        "{purpose}"
+    );
     assert_eq!(
         wrong(&["count", "--documents", "0"]),
         "error: --documents is 0, at least 1 is needed\nhint: leave it out for 3\n"
@@ -475,6 +532,31 @@ fn ctrl_c_saves_and_the_same_command_resumes() {
 
 #[cfg(unix)]
 #[test]
+fn a_state_that_could_not_be_saved_is_told_after_ctrl_c() {
+    let toy = Toy::new();
+    let child = toy.spawn(&[
+        "count",
+        "--documents",
+        "400",
+        "--pause-ms",
+        "25",
+        "--unsaved",
+        "the disk is full",
+    ]);
+    toy.wait_for_work();
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(
+        text.ends_with("error: cannot write the state: the disk is full\n"),
+        "{text}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
 fn a_second_ctrl_c_ends_at_once() {
     let toy = Toy::new();
     // One document takes longer than the test waits, so that the first signal alone does not end it.
@@ -584,12 +666,14 @@ fn help_shows_flags_and_exit_codes() {
             && stage.contains("130 interrupted")
             && !stage.contains("describe")
     );
+    // Neither the doc comment of a flattened field nor that of its struct.
     let count = help(&["count", "--help"]);
     assert!(
         count.starts_with("Writes documents that are numbers\n\n"),
         "{count}"
     );
     assert!(count.contains("Usage: w2s-toy count [OPTIONS]"), "{count}");
+    assert!(help(&["copy", "--help"]).contains("[possible values: examples, prompts]"));
     assert!(
         count.contains("Documents to write [default: 3]") && count.contains("\nRun:\n"),
         "{count}"

@@ -337,6 +337,7 @@ mod tests {
         let pair = |prompt: char| Pair {
             id: 0,
             prompt: 0,
+            group: 0,
             messages: vec![Message {
                 role: "user".into(),
                 content: prompt.into(),

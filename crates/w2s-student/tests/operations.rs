@@ -578,6 +578,7 @@ fn every_loss_by_its_name_is_that_of_the_losses_crate() {
 fn answers(pairs: &[Pair]) -> (Vec<Prompt>, Vec<Response>) {
     let prompt = |pair: &Pair| Prompt {
         id: pair.prompt,
+        group: pair.group,
         messages: pair.messages.clone(),
         answer: None,
         choices: Vec::new(),

@@ -9,7 +9,7 @@
 //! [`Case::closed_form`] says what happens in many dimensions: whether the student rises, how far, when to stop, and where it
 //! ends if nobody stops. [`simulate`] draws the teachers' errors at random in a given dimension and counts. [`Flow`] and
 //! [`Sgd`] follow whole trajectories, [`Flow`] in expectation and [`Sgd`] on finite batches, of the four ways of training
-//! in [`Arm`].
+//! in [`Arm`]. [`study()`] does all of it for a list of cases.
 //!
 //! A reader of end points is misled by this model: learning from the better teacher alone *also* helps before it
 //! collapses onto the teacher, often by more. So trajectories are kept, not only their best or last point.
@@ -45,5 +45,8 @@ pub use flow::Flow;
 
 mod sgd;
 pub use sgd::Sgd;
+
+mod study;
+pub use study::{CaseStudy, Run, Settings, Study, THEORY_FILE, study};
 
 mod geometry;

@@ -15,7 +15,7 @@
 use burn::tensor::Tensor;
 
 use super::sigmoid::conservative;
-use super::{LogRatios, PairLogProbs, PreferenceLoss};
+use super::{Compared, PairLogProbs, PreferenceLoss};
 use crate::error::LossError;
 use crate::numeric::{host, like};
 
@@ -63,7 +63,7 @@ pub fn aot_partners(
     let minus = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
     let [policy_c, policy_r] = [&policy.chosen.sum, &policy.rejected.sum].map(sums);
     let [reference_c, reference_r] = [&reference.chosen.sum, &reference.rejected.sum].map(sums);
-    Ok(if loss == PreferenceLoss::Aot {
+    Ok(if matches!(loss, PreferenceLoss::Aot { .. }) {
         let ours = minus(&policy_c, &policy_r);
         let partner = at_rank(&ours, &minus(&reference_c, &reference_r));
         AotPartners {
@@ -98,7 +98,7 @@ fn at_rank(ours: &[f64], theirs: &[f64]) -> Vec<usize> {
 }
 
 /// Partners as tensors beside `h`.
-fn tensors(partners: &AotPartners, h: &LogRatios) -> [Tensor<1>; 2] {
+fn tensors(partners: &AotPartners, h: &Compared) -> [Tensor<1>; 2] {
     [&partners.chosen, &partners.rejected]
         .map(|values| like(values.clone(), [values.len()], &h.chosen))
 }
@@ -106,7 +106,7 @@ fn tensors(partners: &AotPartners, h: &LogRatios) -> [Tensor<1>; 2] {
 pub(super) fn paired(
     policy: &PairLogProbs,
     partners: &AotPartners,
-    h: &LogRatios,
+    h: &Compared,
     beta: f64,
     smoothing: f64,
 ) -> Tensor<1> {
@@ -117,7 +117,7 @@ pub(super) fn paired(
 
 pub(super) fn unpaired(
     partners: &AotPartners,
-    h: &LogRatios,
+    h: &Compared,
     beta: f64,
     smoothing: f64,
 ) -> Tensor<1> {
@@ -134,6 +134,13 @@ mod tests {
     use crate::ResponseLogProbs;
     use crate::numeric::tests::{close, vector};
 
+    const AOT: PreferenceLoss = PreferenceLoss::Aot {
+        label_smoothing: 0.0,
+    };
+    const UNPAIRED: PreferenceLoss = PreferenceLoss::AotUnpaired {
+        label_smoothing: 0.0,
+    };
+
     fn pairs(chosen: &[f64], rejected: &[f64]) -> PairLogProbs {
         let side = |sums: &[f64]| ResponseLogProbs {
             sum: vector(sums),
@@ -149,17 +156,17 @@ mod tests {
         // -2 ln 3, and z is ln 3 twice.
         let policy = pairs(&[-1.0, -1.0 - ln3], &[-1.0 - ln3, -1.0]);
         let reference = pairs(&[-2.0 - 2.0 * ln3, -2.0], &[-2.0, -2.0]);
-        let partners = aot_partners(PreferenceLoss::Aot, &policy, &reference).unwrap();
-        let h = LogRatios::new(&policy, &reference);
+        let partners = aot_partners(AOT, &policy, &reference).unwrap();
+        let h = Compared::new(&policy, Some(&reference));
         close(
             paired(&policy, &partners, &h, 1.0, 0.0),
             &[-(0.75f64.ln()); 2],
         );
         // h_c is ln 3 and 0, h_r is -ln 3 and 0: sorted, z is ln 3 twice; of the pairs themselves it is 2 ln 3 and 0.
         let reference = pairs(&[-1.0 - ln3, -1.0 - ln3], &[-1.0; 2]);
-        let partners = aot_partners(PreferenceLoss::AotUnpaired, &policy, &reference).unwrap();
+        let partners = aot_partners(UNPAIRED, &policy, &reference).unwrap();
         assert_eq!(partners.of([1]).rejected, partners.rejected[1..]);
-        let h = LogRatios::new(&policy, &reference);
+        let h = Compared::new(&policy, Some(&reference));
         close(unpaired(&partners, &h, 1.0, 0.0), &[-(0.75f64.ln()); 2]);
     }
 
@@ -167,7 +174,7 @@ mod tests {
     fn one_pair_has_no_order() {
         let one = pairs(&[-1.0], &[-2.0]);
         assert_eq!(
-            aot_partners(PreferenceLoss::Aot, &one, &one)
+            aot_partners(AOT, &one, &one)
                 .unwrap_err()
                 .to_string(),
             "the order of a batch needs at least 2 entries but has 1"

@@ -9,12 +9,12 @@
 
 use burn::tensor::{Tensor, activation::sigmoid};
 
-pub(super) fn zero(chosen: Tensor<1>, rejected: Tensor<1>, beta: f64) -> Tensor<1> {
+pub(super) fn zero((chosen, rejected): (Tensor<1>, Tensor<1>), beta: f64) -> Tensor<1> {
     // 1 - σ(x) is σ(-x), which keeps its digits where σ(x) has rounded to one.
     sigmoid(chosen.mul_scalar(-beta)) + sigmoid(rejected.mul_scalar(beta))
 }
 
-pub(super) fn down(chosen: Tensor<1>, rejected: Tensor<1>, beta: f64) -> Tensor<1> {
+pub(super) fn down((chosen, rejected): (Tensor<1>, Tensor<1>), beta: f64) -> Tensor<1> {
     let difference = chosen.clone() - rejected;
     sigmoid(chosen.mul_scalar(beta)) + sigmoid(difference.mul_scalar(-beta))
 }
@@ -28,7 +28,7 @@ mod tests {
     fn by_hand() {
         // σ(ln 3) = 3/4, σ(-ln 3) = 1/4, σ(2 ln 3) = 9/10. Zero: 1/4 + 1/4; down: 3/4 + 1/10.
         let (c, r) = (vector(&[3f64.ln()]), vector(&[-(3f64.ln())]));
-        close(zero(c.clone(), r.clone(), 1.0), &[0.5]);
-        close(down(c, r, 1.0), &[0.85]);
+        close(zero((c.clone(), r.clone()), 1.0), &[0.5]);
+        close(down((c, r), 1.0), &[0.85]);
     }
 }

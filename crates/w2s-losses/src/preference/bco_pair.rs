@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 
 use crate::numeric::neg_log_sigmoid;
 
-pub(super) fn loss(chosen: Tensor<1>, rejected: Tensor<1>, beta: f64) -> Tensor<1> {
+pub(super) fn loss((chosen, rejected): (Tensor<1>, Tensor<1>), beta: f64) -> Tensor<1> {
     neg_log_sigmoid(chosen.mul_scalar(beta)) + neg_log_sigmoid(rejected.mul_scalar(-beta))
 }
 
@@ -23,6 +23,6 @@ mod tests {
     fn by_hand() {
         // h_c = h_r = ln 3: -ln 3/4 - ln 1/4.
         let h = vector(&[3f64.ln()]);
-        close(loss(h.clone(), h, 1.0), &[-(0.1875f64.ln())]);
+        close(loss((h.clone(), h), 1.0), &[-(0.1875f64.ln())]);
     }
 }

@@ -35,13 +35,11 @@ mod settings;
 mod sigmoid;
 mod simpo;
 mod sppo_hard;
-mod wpo;
 
 pub use aot::{AotPartners, aot_partners};
-pub use kto::{kto_kl, kto_rows};
+pub use kto::kto_kl;
 pub use orpo::{MAX_MEAN_LOG_PROB, log_odds_ratio};
-pub use settings::{PreferenceLoss, PreferenceSettings};
-pub use wpo::wpo_weight;
+pub use settings::{Preference, PreferenceLoss, Setting};
 
 use burn::tensor::Tensor;
 
@@ -78,20 +76,19 @@ pub struct PairLogProbs {
     pub chosen: ResponseLogProbs,
     /// The worse response.
     pub rejected: ResponseLogProbs,
-    /// Negative log-likelihood `[pairs]` to use for the NLL part of the loss instead of the chosen response's mean over its
-    /// own tokens; TRL's ORPO, for one, takes the mean over prompt and response.
-    pub nll: Option<Tensor<1>>,
+    /// KTO's KL estimate of the whole batch, from [`kto_kl`].
+    pub kl: Option<f64>,
     /// What `aot` and `aot-unpaired` compare each pair with: its part of [`aot_partners`] of the whole batch.
     pub partners: Option<AotPartners>,
 }
 
 impl PairLogProbs {
-    /// A pair of responses, with the NLL over the chosen response's own tokens.
+    /// Both responses, without what some losses read of the whole batch.
     pub fn new(chosen: ResponseLogProbs, rejected: ResponseLogProbs) -> Self {
         Self {
             chosen,
             rejected,
-            nll: None,
+            kl: None,
             partners: None,
         }
     }
@@ -131,9 +128,6 @@ impl PairLogProbs {
         count("chosen token counts", self.chosen.tokens.len())?;
         count("rejected log-probabilities", self.rejected.sum.dims()[0])?;
         count("rejected token counts", self.rejected.tokens.len())?;
-        if let Some(nll) = &self.nll {
-            count("negative log-likelihoods", nll.dims()[0])?;
-        }
         if let Some(partners) = &self.partners {
             count("chosen partners", partners.chosen.len())?;
             count("rejected partners", partners.rejected.len())?;
@@ -202,21 +196,25 @@ impl PreferenceOutput {
     }
 }
 
-/// Log-ratios of both sides, summed and per token, as the losses read them.
-struct LogRatios {
+/// What a loss compares, of both sides, summed and per token: log-ratios, or without a reference log-probabilities.
+struct Compared {
     chosen: Tensor<1>,
     rejected: Tensor<1>,
     chosen_mean: Tensor<1>,
     rejected_mean: Tensor<1>,
 }
 
-impl LogRatios {
-    fn new(policy: &PairLogProbs, reference: &PairLogProbs) -> Self {
-        let ratio = |policy: &ResponseLogProbs, reference: &ResponseLogProbs| {
-            policy.sum.clone() - reference.sum.clone().detach()
+impl Compared {
+    fn new(policy: &PairLogProbs, reference: Option<&PairLogProbs>) -> Self {
+        let ratio = |policy: &ResponseLogProbs, reference: Option<&ResponseLogProbs>| {
+            let sum = policy.sum.clone();
+            match reference {
+                Some(reference) => sum - reference.sum.clone().detach(),
+                None => sum,
+            }
         };
-        let chosen = ratio(&policy.chosen, &reference.chosen);
-        let rejected = ratio(&policy.rejected, &reference.rejected);
+        let chosen = ratio(&policy.chosen, reference.map(|r| &r.chosen));
+        let rejected = ratio(&policy.rejected, reference.map(|r| &r.rejected));
         Self {
             chosen_mean: policy.chosen.per_token(chosen.clone()),
             rejected_mean: policy.rejected.per_token(rejected.clone()),
@@ -238,12 +236,11 @@ impl LogRatios {
 
 /// Loss and rewards of a batch of pairs.
 ///
-/// `reference` may be absent for a loss that [needs none](PreferenceLoss::needs_reference). Settings that the loss would
-/// not read are refused rather than ignored.
+/// `reference` may be absent for a loss that [needs none](PreferenceLoss::needs_reference).
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use w2s_losses::{PairLogProbs, PreferenceLoss, ResponseLogProbs, preference};
+/// use w2s_losses::{PairLogProbs, Preference, PreferenceLoss, ResponseLogProbs, preference};
 ///
 /// let device = Device::flex();
 /// let side = |sum: f32, tokens| ResponseLogProbs {
@@ -253,92 +250,88 @@ impl LogRatios {
 /// let reference = PairLogProbs::new(side(-13.0, 4), side(-18.0, 5));
 /// let policy = PairLogProbs::new(side(-12.0, 4), side(-20.0, 5));
 ///
-/// let loss: PreferenceLoss = "sigmoid".parse()?;
-/// let settings = loss.settings();
-/// assert_eq!(settings.beta, 0.1);
+/// let loss = Preference::from("sigmoid".parse::<PreferenceLoss>()?);
+/// assert_eq!(loss.beta, 0.1);
 ///
-/// let start = preference(loss, &settings, &reference, Some(&reference))?;
-/// let known = loss.step_zero_loss(&settings).unwrap(); // ln 2
+/// let start = preference(&loss, &reference, Some(&reference))?;
+/// let known = loss.step_zero_loss().unwrap(); // ln 2
 /// assert!((start.loss.into_scalar::<f32>() as f64 - known).abs() < 1e-6);
 ///
-/// let later = preference(loss, &settings, &policy, Some(&reference))?;
+/// let later = preference(&loss, &policy, Some(&reference))?;
 /// assert!((later.loss.clone().into_scalar::<f32>() - 0.554355).abs() < 1e-6);
 /// assert_eq!(later.accuracies().into_scalar::<f32>(), 1.0);
 /// # Ok::<(), w2s_losses::LossError>(())
 /// ```
 pub fn preference(
-    loss: PreferenceLoss,
-    settings: &PreferenceSettings,
+    what: &Preference,
     policy: &PairLogProbs,
     reference: Option<&PairLogProbs>,
 ) -> Result<PreferenceOutput, LossError> {
     use PreferenceLoss::*;
 
-    settings.check(loss)?;
+    what.check()?;
     policy.check()?;
-    let beta = settings.beta;
-    let smoothing = settings.label_smoothing;
-
-    let ratios = || {
+    let Preference {
+        loss,
+        beta,
+        nll_weight,
+    } = *what;
+    let reference = if loss.needs_reference() {
         let reference = reference.ok_or(LossError::NoReference { loss: loss.name() })?;
         policy.check_reference(reference)?;
-        Ok::<_, LossError>(LogRatios::new(policy, reference))
+        Some(reference)
+    } else {
+        None
     };
-    let nll = || match &policy.nll {
-        Some(nll) => nll.clone(),
-        None => policy.chosen.mean().neg(),
+    let h = Compared::new(policy, reference);
+    let sides = || (h.chosen.clone(), h.rejected.clone());
+    let nll = || policy.chosen.mean().neg();
+    let partners = || {
+        let partners = policy.partners.as_ref();
+        partners.ok_or(LossError::NoPartners { loss: loss.name() })
     };
 
-    // The reward of a side is β times what the loss compares: a sum, a mean per token, a ratio or a log-probability.
-    let (value, chosen, rejected) = match loss {
-        SimPo | Orpo => {
-            let (chosen, rejected) = (policy.chosen.mean(), policy.rejected.mean());
-            let (c, r) = (chosen.clone(), rejected.clone());
-            let value = match loss {
-                SimPo => simpo::loss(c - r, beta, settings.gamma, smoothing),
-                _ => orpo::loss(c, r, nll(), beta),
-            };
-            (value, chosen, rejected)
+    let value = match loss {
+        Sigmoid { label_smoothing } => sigmoid::loss(h.difference(), beta, label_smoothing),
+        Robust { label_smoothing } => robust::loss(h.difference(), beta, label_smoothing),
+        Hinge => hinge::loss(h.difference(), beta),
+        Ipo => ipo::loss(h.difference_mean(), beta),
+        IpoSum => ipo::loss(h.difference(), beta),
+        DeltaPreference { label_smoothing } => {
+            delta_preference::loss(h.difference_mean(), beta, label_smoothing)
         }
-        DeltaPreference | Ipo => {
-            let h = ratios()?;
-            let value = match loss {
-                DeltaPreference => delta_preference::loss(h.difference_mean(), beta, smoothing),
-                _ => ipo::loss(h.difference_mean(), beta),
-            };
-            (value, h.chosen_mean, h.rejected_mean)
+        SimPo {
+            gamma,
+            label_smoothing,
+        } => simpo::loss(h.difference_mean(), beta, gamma, label_smoothing),
+        Orpo => orpo::loss(h.chosen_mean.clone(), h.rejected_mean.clone(), nll(), beta),
+        Kto {
+            desirable_weight,
+            undesirable_weight,
+        } => {
+            let kl = policy.kl.ok_or(LossError::NoKl)?;
+            kto::loss(sides(), beta, kl, [desirable_weight, undesirable_weight])
         }
-        _ => {
-            let h = ratios()?;
-            let (c, r) = (h.chosen.clone(), h.rejected.clone());
-            let partners = || {
-                let partners = policy.partners.as_ref();
-                partners.ok_or(LossError::NoPartners { loss: loss.name() })
-            };
-            let value = match loss {
-                Sigmoid => sigmoid::loss(h.difference(), beta, smoothing),
-                Robust => robust::loss(h.difference(), beta, smoothing),
-                Hinge => hinge::loss(h.difference(), beta),
-                IpoSum => ipo::loss(h.difference(), beta),
-                Kto => kto::loss(c, r, settings)?,
-                ApoZero => apo::zero(c, r, beta),
-                ApoDown => apo::down(c, r, beta),
-                ExoPair => exo_pair::loss(h.difference(), beta, smoothing),
-                NcaPair => nca_pair::loss(c, r, beta),
-                BcoPair => bco_pair::loss(c, r, beta),
-                SppoHard => sppo_hard::loss(c, r, beta),
-                Discopop => discopop::loss(h.difference(), beta, settings.tau),
-                Aot => aot::paired(policy, partners()?, &h, beta, smoothing),
-                AotUnpaired => aot::unpaired(partners()?, &h, beta, smoothing),
-                SimPo | Orpo | DeltaPreference | Ipo => unreachable!("matched above"),
-            };
-            (value, h.chosen, h.rejected)
-        }
+        ApoZero => apo::zero(sides(), beta),
+        ApoDown => apo::down(sides(), beta),
+        ExoPair { label_smoothing } => exo_pair::loss(h.difference(), beta, label_smoothing),
+        NcaPair => nca_pair::loss(sides(), beta),
+        BcoPair => bco_pair::loss(sides(), beta),
+        SppoHard => sppo_hard::loss(sides(), beta),
+        Discopop { tau } => discopop::loss(h.difference(), beta, tau),
+        Aot { label_smoothing } => aot::paired(policy, partners()?, &h, beta, label_smoothing),
+        AotUnpaired { label_smoothing } => aot::unpaired(partners()?, &h, beta, label_smoothing),
     };
-    let value = if settings.nll_weight == 0.0 {
+    let value = if nll_weight == 0.0 {
         value
     } else {
-        value + nll().mul_scalar(settings.nll_weight)
+        value + nll().mul_scalar(nll_weight)
+    };
+    // The reward of a side is β times what the loss compares: a sum, a mean per token, a ratio or a log-probability.
+    let (chosen, rejected) = if loss.per_token() {
+        (h.chosen_mean, h.rejected_mean)
+    } else {
+        (h.chosen, h.rejected)
     };
     Ok(PreferenceOutput {
         loss: value,

@@ -5,8 +5,8 @@
 //! L = NLL_c - β log σ(log-odds ratio)
 //! ```
 //!
-//! `m` are mean log-probabilities and `β` is the paper's `λ`. `NLL_c = -m_c`, over the response only; TRL takes the mean over
-//! prompt and response, which [`PairLogProbs::nll`](crate::PairLogProbs::nll) allows. `m` is clamped to at most
+//! `m` are mean log-probabilities and `β` is the paper's `λ`. `NLL_c = -m_c`, over the response only, where TRL takes the mean
+//! over prompt and response. `m` is clamped to at most
 //! [`MAX_MEAN_LOG_PROB`] inside the odds: at `m = 0`, a response that is certain, they are infinite. All are `[pairs]`.
 
 use burn::tensor::Tensor;

@@ -8,7 +8,7 @@
 
 use burn::tensor::Tensor;
 
-pub(super) fn loss(chosen: Tensor<1>, rejected: Tensor<1>, beta: f64) -> Tensor<1> {
+pub(super) fn loss((chosen, rejected): (Tensor<1>, Tensor<1>), beta: f64) -> Tensor<1> {
     let target = 0.5 / beta;
     chosen.sub_scalar(target).square() + rejected.add_scalar(target).square()
 }
@@ -21,6 +21,6 @@ mod tests {
     #[test]
     fn by_hand() {
         // β = .25: target 2. (3 - 2)² + (1 + 2)² = 10.
-        close(loss(vector(&[3.0]), vector(&[1.0]), 0.25), &[10.0]);
+        close(loss((vector(&[3.0]), vector(&[1.0])), 0.25), &[10.0]);
     }
 }

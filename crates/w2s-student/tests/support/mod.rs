@@ -74,6 +74,7 @@ pub fn pairs(count: u64) -> Vec<Pair> {
             Pair {
                 id: 100 + id,
                 prompt: id,
+                group: id,
                 messages: vec![Message {
                     role: "user".into(),
                     content: format!("which {what} {} ", if id % 4 == 0 { "one" } else { "" }),

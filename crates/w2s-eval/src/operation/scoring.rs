@@ -1,0 +1,211 @@
+//! What the operations that score answers share: the flags, and the work behind them.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow, bail};
+use w2s_artifact::summary::{Dropped, ScoresSummary};
+use w2s_artifact::{ANSWERS_FILE, Kind, Prompt, Record, Response, ScoredAnswer};
+use w2s_lm::Kl;
+use w2s_stage::{ArtifactArg, HintExt, Inputs, Interrupted, Step};
+
+use crate::answers::{check_scorers, join, score_answers};
+use crate::scorers::{Normalization, Scorer};
+use crate::scores::{ArmArgs, summary, task_hash};
+
+/// How answers are scored; flags and key of the operations that do.
+#[derive(Clone, Debug, clap::Args, serde::Serialize)]
+#[command(next_help_heading = "Scoring")]
+pub struct ScoringArgs {
+    /// What an answer is scored by: exact, words, number, regex=PATTERN, count=PATTERN, count=bold-sections,
+    /// count=list-items, length, finished, log-likelihood; repeat the flag for more
+    #[arg(long, value_name = "NAME")]
+    pub scorer: Vec<Scorer>,
+    /// What is done to answers before they are compared
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub normalization: Normalization,
+    /// Keep the zeros of a scorer that finds in no answer what it looks for, instead of failing
+    #[arg(long)]
+    pub allow_no_match: bool,
+    /// Classifier whose probability of a class is a score too, named `judge`
+    #[arg(long, value_name = "ARTIFACT", requires = "judge_class")]
+    #[serde(skip)]
+    pub judge: Option<ArtifactArg>,
+    /// That class
+    #[arg(long, value_name = "NAME", requires = "judge")]
+    pub judge_class: Option<String>,
+    /// What the judge reads; `{prompt}` and `{answer}` stand for them, `\n` is a line break
+    #[arg(long, value_name = "TEXT", default_value = "{answer}")]
+    pub judge_text: String,
+}
+
+/// What is scored, and what is known of it beside.
+pub(super) struct Answers<'a> {
+    pub(super) prompts: &'a [Prompt],
+    pub(super) responses: &'a [Response],
+    /// The reason for which prompts without an answer are dropped.
+    pub(super) missing: &'static str,
+    pub(super) template_hash: Option<&'a str>,
+    /// Divergences by prompt, the same for all of its answers.
+    pub(super) kl: &'a BTreeMap<u64, Kl>,
+}
+
+impl ScoringArgs {
+    pub(super) fn inputs(&self, inputs: &mut Inputs) {
+        inputs.artifact("judge", &self.judge).of(Kind::Checkpoint);
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        if self.scorer.is_empty() && self.judge.is_none() {
+            bail!("nothing says how answers are scored\nhint: give --scorer, or --judge");
+        }
+        if !self.judge_text.contains("{answer}") {
+            bail!("--judge-text `{}` has no `{{answer}}`", self.judge_text);
+        }
+        if self.judge.is_some() {
+            self.check_free("judge", "--judge")?;
+        }
+        Ok(check_scorers(&self.scorer)?)
+    }
+
+    /// Refuses a scorer with a metric that a flag gives already.
+    pub(super) fn check_free(&self, metric: &str, flag: &str) -> Result<()> {
+        let mut scorers = self.scorer.iter();
+        if let Some(scorer) = scorers.find(|s| s.metrics().contains(&metric)) {
+            bail!("the metric `{metric}` is given by both `{scorer}` and {flag}");
+        }
+        Ok(())
+    }
+
+    /// Scores answers, writes them with their scores, and returns the summary.
+    pub(super) fn run(
+        &self,
+        step: &Step,
+        arm: &ArmArgs,
+        seed: u64,
+        answers: &Answers,
+    ) -> Result<ScoresSummary> {
+        let &Answers {
+            prompts,
+            responses,
+            missing,
+            template_hash,
+            kl,
+        } = answers;
+        let mut scored = score_answers(prompts, responses, &self.scorer, &self.normalization)?;
+        for score in &mut scored.scores {
+            if let Some(kl) = kl.get(&score.id) {
+                score.values.insert("kl".to_owned(), kl.nats);
+                let per_token = kl.per_token();
+                score.values.insert("kl_per_token".to_owned(), per_token);
+            }
+        }
+        let mut dropped = BTreeMap::from([(missing, scored.unanswered)]);
+        let joined = join(prompts, responses)?;
+        if let Some(class) = &self.judge_class {
+            let judged = self.judge(step, class, &joined)?;
+            for (score, judged) in scored.scores.iter_mut().zip(judged) {
+                match judged {
+                    Some(probability) => _ = score.values.insert("judge".to_owned(), probability),
+                    None => *dropped.entry("too_long_for_judge").or_default() += 1,
+                }
+            }
+        }
+        let mut lines = String::new();
+        for ((prompt, response), score) in joined.iter().zip(&scored.scores) {
+            let line = ScoredAnswer {
+                id: prompt.id,
+                sample: response.sample,
+                messages: prompt.messages.clone(),
+                text: response.text.clone(),
+                finished: response.finished,
+                answer: prompt.answer.clone(),
+                values: score.values.clone(),
+            };
+            lines += &serde_json::to_string(&line)?;
+            lines.push('\n');
+        }
+        step.write_file(ANSWERS_FILE, lines)?;
+        if let [scorer, ..] = scored.matched_nothing()[..]
+            && !self.allow_no_match
+        {
+            let error: Result<()> = Err(anyhow!(
+                "the scorer `{scorer}` matched none of {} answers",
+                responses.len()
+            ));
+            let file = step.dir().join(ANSWERS_FILE);
+            error.hint(format!(
+                "look at the answers in `{}`; if zero is a result, add --allow-no-match",
+                file.display()
+            ))?;
+        }
+        // The judge alone may have had nothing to say.
+        scored.scores.retain(|score| !score.values.is_empty());
+        step.write_records(&scored.scores)?;
+        dropped.retain(|_, count| *count > 0);
+        let task = task_hash(prompts);
+        Ok(ScoresSummary {
+            answers: Some(responses.len()),
+            unmatched: scored.unmatched,
+            dropped: named(dropped),
+            template_hash: template_hash.map(str::to_owned),
+            ..summary(arm, seed, &scored.scores, prompts.len(), task)
+        })
+    }
+
+    /// The judge's probability of `class` for each answer that it can read.
+    fn judge(
+        &self,
+        step: &Step,
+        class: &str,
+        answers: &[(&Prompt, &Response)],
+    ) -> Result<Vec<Option<f64>>> {
+        let judge = step.artifact("judge")?;
+        let template = self.judge_text.replace("\\n", "\n");
+        // A placeholder that an answer spells is its own, so the template is cut before anything is put in.
+        let parts: Vec<&str> = template.split("{answer}").collect();
+        let text = |(prompt, response): &(&Prompt, &Response)| {
+            let prompt: String = prompt.messages.iter().map(|m| &m.content[..]).collect();
+            let parts: Vec<String> = parts
+                .iter()
+                .map(|p| p.replace("{prompt}", &prompt))
+                .collect();
+            parts.join(&response.text)
+        };
+        let texts: Vec<String> = answers.iter().map(text).collect();
+        let mut watch = step.watch("answer");
+        let (total, mut count) = (texts.len() as u64, 0);
+        let judged = crate::judge(
+            &judge.path,
+            class,
+            &texts,
+            &w2s_lm::device(step.device())?,
+            &mut |rows| {
+                count += rows as u64;
+                watch(count, total, String::new())
+            },
+        )?;
+        Ok(judged.ok_or(Interrupted)?)
+    }
+}
+
+/// The records of an input that may be left out.
+pub(super) fn optional<T: Record>(step: &Step, name: &str) -> Result<Option<Vec<T>>> {
+    let artifact = step.optional_artifact(name)?;
+    Ok(artifact.map(|artifact| artifact.records()).transpose()?)
+}
+
+/// Why rows were dropped, in words.
+pub(super) fn reasons(dropped: &BTreeMap<&'static str, usize>) -> String {
+    let reasons: Vec<String> = dropped
+        .iter()
+        .map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")))
+        .collect();
+    reasons.join(", ")
+}
+
+/// Counts under names that a manifest keeps.
+pub(super) fn named(counts: BTreeMap<&'static str, usize>) -> Dropped {
+    let counts = counts.into_iter();
+    counts.map(|(reason, count)| (reason.to_owned(), count)).collect()
+}
