@@ -88,10 +88,8 @@ fn arrows_are_those_of_the_table_and_point_down() {
         assert_eq!(ours, own.dependencies, "{name}");
         for dependency in &ours {
             let below = row(dependency).expect("it was just found").layer;
-            // The arrows inside a layer: the binary of w2s-data has the shell of all stages, and a method is a loss on a
-            // model in the loop.
+            // The one crate with arrows inside its layer: a method is a loss on a model in the loop.
             let beside: &[&str] = match name {
-                "w2s-data" => &["w2s-stage"],
                 "w2s-methods" => &["w2s-lm", "w2s-train"],
                 _ => &[],
             };

@@ -197,11 +197,23 @@ fn shipped_recipes_are_ready_to_run() {
         ("delta-self", own(&[])),
         ("delta-ladder", own(&[])),
         ("delta-theory", own(&[])),
-        ("sst2", own(&[("strong", &folder), ("data", &reviews)])),
+        (
+            "classify",
+            own(&[("strong-model", &folder), ("data", &reviews)]),
+        ),
+        (
+            "classify",
+            own(&[
+                ("corpus", &reviews),
+                ("corpus-column", "sentence"),
+                ("data", &reviews),
+            ]),
+        ),
         (
             "linear-probe",
-            own(&[("strong", &folder), ("data", &reviews)]),
+            own(&[("strong-model", &folder), ("data", &reviews)]),
         ),
+        ("tests/recipes/tiny-chain.toml", own(&[])),
         (
             "preference",
             own(&[("model", &folder), ("pairs", &file), ("test", &file)]),

@@ -167,7 +167,7 @@ pub fn bench(arguments: &Bench) -> Result<()> {
         return Ok(());
     };
     Rounds::run(
-        "experiment sst2, four models",
+        "experiment classify, four models",
         arguments.sst2_rounds,
         || {
             let folder =
@@ -260,7 +260,7 @@ fn preference(model: &str, pairs: &Path, limit: u16, threads: &str) -> Result<Va
     Ok(json!({"pairs": count, "pairs_per_s": rate, "peak_rss_mib": peak}))
 }
 
-/// The settings of the recipe `sst2` in the words of `peer_w2s.py`.
+/// The settings of the recipe `classify` in the words of `peer_w2s.py`.
 const PEER_EXPERIMENT: [&str; 13] = [
     "--n-gold",
     "3200",
@@ -277,10 +277,10 @@ const PEER_EXPERIMENT: [&str; 13] = [
     "--lr=2e-4",
 ];
 
-/// The recipe `sst2`: its seconds, those of the same command again, and the most memory that a step held.
+/// The recipe `classify`: its seconds, those of the same command again, and the most memory that a step held.
 fn experiment(model: &str, rows: Rows, store: &Path, threads: &str) -> Result<Value> {
-    let mut pipeline = pipeline("sst2", store, threads)?;
-    pipeline.args(["--var", &format!("strong={model}")]);
+    let mut pipeline = pipeline("classify", store, threads)?;
+    pipeline.args(["--var", &format!("strong-model={model}")]);
     let mut variable = |name: &str, value: &Path| {
         pipeline.arg("--var");
         pipeline.arg(format!("{name}={}", value.to_string_lossy()));

@@ -203,7 +203,7 @@ pub struct Bench {
     #[arg(long, default_value_t = 30, requires = "pairs", value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub pairs_limit: u16,
 
-    /// A folder with `train.tsv` and `test.tsv` of SST-2: measures the experiment `sst2` too, on the rows that the peer chose
+    /// A folder with `train.tsv` and `test.tsv` of SST-2: measures the recipe `classify` too, on the rows that the peer chose
     /// if there is one, and how long the same command takes when every step is cached.
     #[arg(long, value_name = "FOLDER", requires = "model")]
     pub sst2: Option<PathBuf>,

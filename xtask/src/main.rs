@@ -10,14 +10,8 @@ mod check;
 mod cli;
 mod command_line;
 mod complaint;
-#[cfg(test)]
-mod equal;
 mod export;
 mod list;
-#[cfg(test)]
-mod old_plan;
-#[cfg(test)]
-mod old_recipe;
 mod out;
 mod pipeline;
 mod plan;

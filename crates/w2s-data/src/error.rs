@@ -236,6 +236,9 @@ pub enum DataError {
         /// Rows by class, or where the rest went.
         detail: String,
     },
+    /// A knob of a world outside its range.
+    #[error(transparent)]
+    World(#[from] w2s_worlds::WorldError),
     /// A setting outside its range, or settings that exclude each other.
     #[error("{0}")]
     Parameter(String),

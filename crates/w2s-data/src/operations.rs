@@ -1,20 +1,26 @@
 //! The subcommands of `w2s-data`: flags, what they read, and what they leave behind.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+};
 
 use anyhow::{Context, bail};
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
-use w2s_artifact::{Document, Example, Kind};
+use serde::{Serialize, Serializer, ser::Error};
+use serde_json::{Map, Value};
+use w2s_artifact::{
+    Document, Example, Kind, Split,
+    summary::{CorpusSummary, Dropped, SplitPlan, SplitSummary},
+};
 use w2s_stage::{HintExt, Inputs, Operation, Step};
+use w2s_worlds::{Reader, Review, Reviews, reviews};
 
 use crate::{
     error::DataError,
     source::{self, ReadOptions},
-    split::{SplitParams, SplitPlan, cut, pre_cut},
+    split::{Row, SplitParams, counts, cut, pre_cut, table},
     task::{Loaded, Task},
     tokenizer::{self, TokenizerKind},
-    world::reviews::{self, Reader, Reviews},
     world_params::{WorldName, WorldParams},
 };
 
@@ -100,7 +106,7 @@ impl Operation for Corpus {
     }
 
     fn run(&self, step: &Step) -> anyhow::Result<Value> {
-        let mut dropped = json!({});
+        let mut dropped = Dropped::new();
         let texts: Vec<String> = if self.world.is_off() {
             let options = ReadOptions {
                 limit: self.documents,
@@ -116,7 +122,8 @@ impl Operation for Corpus {
             let filled = texts.len();
             let mut known = HashSet::new();
             texts.retain(|text| known.insert(text.clone()));
-            dropped = json!({"empty": read - filled, "duplicate": filled - texts.len()});
+            dropped.insert("empty".into(), read - filled);
+            dropped.insert("duplicate".into(), filled - texts.len());
             if texts.is_empty() {
                 bail!(
                     "the source has {read} records and none with text in the column `{}`",
@@ -142,13 +149,14 @@ impl Operation for Corpus {
             .map(|(id, text)| Document { id, text })
             .collect();
         step.write_records(&documents)?;
-        Ok(json!({
-            "documents": documents.len(),
-            "words": words,
-            "vocabulary": tokenizer.get_vocab_size(true),
-            "tokenizer": self.kind(),
-            "dropped": dropped,
-        }))
+        let summary = CorpusSummary {
+            documents: documents.len(),
+            words,
+            vocabulary: tokenizer.get_vocab_size(true),
+            tokenizer: self.kind().to_string(),
+            dropped,
+        };
+        Ok(serde_json::to_value(summary)?)
     }
 }
 
@@ -160,8 +168,19 @@ pub(crate) fn check_paths(flag: &str, paths: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What an example of the world `reviews` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// A review, which a reader of the language judges
+    #[default]
+    Reviews,
+    /// A single opinion word, with the polarity it has for ever: what a model learnt of the vocabulary
+    Words,
+}
+
 /// Makes examples: labelled texts divided into gold, transfer and test.
-#[derive(Clone, Debug, Serialize, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct TaskOperation {
     /// Description of the data: amazon_polarity, boolq, cosmos_qa, sciq, sst2, or path/to/task.toml
     #[arg(
@@ -170,71 +189,119 @@ pub struct TaskOperation {
         conflicts_with = "world",
         required_unless_present = "world"
     )]
-    #[serde(serialize_with = "described", skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// File or folder with rows to divide; more than one by repeating the flag. In a folder the task says which files hold
     /// test rows
     #[arg(long, value_name = "PATH", conflicts_with = "world")]
-    #[serde(skip)]
     pub source: Vec<PathBuf>,
     /// File or folder with test rows; without --source: rows to take as they are
     #[arg(long, value_name = "PATH", conflicts_with = "world")]
-    #[serde(skip)]
     pub test_source: Vec<PathBuf>,
     /// Gold rows that were divided elsewhere, to take as they are, in their order
     #[arg(long, value_name = "PATH", requires_all = ["transfer_source", "test_source"], conflicts_with_all = ["world", "source"])]
-    #[serde(skip)]
     pub gold_source: Vec<PathBuf>,
     /// Transfer rows that were divided elsewhere, to take as they are, in their order
     #[arg(long, value_name = "PATH", requires_all = ["gold_source", "test_source"], conflicts_with_all = ["world", "source"])]
-    #[serde(skip)]
     pub transfer_source: Vec<PathBuf>,
     /// Read so many records of each source, the first ones
     #[arg(long, value_name = "N")]
     pub first_rows: Option<usize>,
+    /// What an example of the world `reviews` is; of words, half are test rows and a tenth gold ones, unless sizes are given
+    #[arg(
+        long,
+        value_enum,
+        value_name = "UNIT",
+        default_value_t,
+        conflicts_with = "task"
+    )]
+    pub unit: Unit,
     /// How to divide.
     #[command(flatten)]
-    #[serde(flatten)]
     pub split: SplitParams,
     /// Which world to generate.
     #[command(flatten)]
-    #[serde(skip_serializing_if = "WorldParams::is_off")]
     pub world: WorldParams,
 }
 
-/// A description that comes with the program is a parameter with all it says, so that a change of it changes the key; a
-/// file of the user is an input and hashed as such.
-fn described<S: Serializer>(name: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    match name {
-        Some(name) if !Task::is_path(name) => Task::find(name)
-            .map_err(serde::ser::Error::custom)?
-            .serialize(serializer),
-        _ => "file".serialize(serializer),
+/// The parameters in the key. A description that comes with the program is one with all it says, so that a change of it
+/// changes the key; a file of the user is an input and hashed as such. What does not apply is not there: the flags of worlds
+/// for files, and seeds for rows that are divided already.
+impl Serialize for TaskOperation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = |value: Result<Value, serde_json::Error>| value.map_err(S::Error::custom);
+        let mut fields = match value(serde_json::to_value(&self.split))? {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        if self.is_divided() {
+            fields.retain(|name, _| !name.ends_with("seed"));
+        }
+        fields.insert("first_rows".into(), self.first_rows.into());
+        if let Some(name) = &self.task {
+            let task = match Task::is_path(name) {
+                true => "file".into(),
+                false => value(serde_json::to_value(
+                    Task::find(name).map_err(S::Error::custom)?,
+                ))?,
+            };
+            fields.insert("task".into(), task);
+        }
+        if !self.world.is_off() {
+            fields.insert("world".into(), value(serde_json::to_value(&self.world))?);
+            fields.insert("unit".into(), value(serde_json::to_value(self.unit))?);
+        }
+        fields.serialize(serializer)
     }
 }
 
 impl TaskOperation {
-    fn world_examples(&self) -> anyhow::Result<(Vec<Example>, SplitPlan, Value)> {
-        let world = self.world.reviews.clone().build(self.world.world_seed)?;
-        let pool = reviews::rows(world.pool_reviews().take(world.knobs().review_pool), 0);
+    /// Whether the rows were divided elsewhere.
+    fn is_divided(&self) -> bool {
+        !self.gold_source.is_empty()
+    }
+
+    /// Refuses to look at texts where there are none.
+    fn check_text(&self, task: &Task) -> anyhow::Result<()> {
+        if task.text.is_some() {
+            return Ok(());
+        }
+        let split = &self.split;
+        let given = [
+            ("min-words", split.min_words.is_some()),
+            ("max-words", split.max_words.is_some()),
+            ("ends-with", split.ends_with.is_some()),
+            ("shared-run", split.shared_run.is_some_and(|run| run > 0)),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => {
+                let name = &task.name;
+                let refused: anyhow::Result<()> = Err(anyhow::anyhow!(
+                    "--{flag}: the rows of the task `{name}` have no text"
+                ));
+                refused
+                    .hint("leave the flag out, or say in the task which columns make up the `text`")
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn world_examples(&self, world: &Reviews) -> Result<(Vec<Example>, SplitPlan), DataError> {
+        let pool = rows(world.pool_reviews().take(world.knobs().review_pool), 0);
         let test_rows = self.split.test_rows.unwrap_or(WORLD_TEST_ROWS);
-        let test = reviews::rows(world.test_reviews().take(test_rows), pool.len() as u64);
+        let test = rows(world.test_reviews().take(test_rows), pool.len() as u64);
         let classes = reviews::CLASSES.map(String::from);
-        let (mut examples, mut plan) = hinted(cut(
-            pool,
-            Some(test),
-            0,
-            &classes,
-            self.split.shared_run.unwrap_or(0),
-            &self.split,
-        ))?;
-        plan.noisy_labels = reviews::add_label_noise(
-            &mut examples,
-            world.knobs().label_noise,
-            self.world.world_seed,
-        );
-        plan.recount(&examples);
-        Ok((examples, plan, readers(&world, &self.split)))
+        let shared_run = self.split.shared_run.unwrap_or(0);
+        cut(pool, Some(test), 0, &classes, shared_run, &self.split)
+    }
+
+    fn world_words(&self, world: &Reviews) -> Result<(Vec<Example>, SplitPlan), DataError> {
+        let pool = rows(world.opinion_words(), 0);
+        let mut split = self.split.clone();
+        // An interval wants test words, a probe words to learn from; few need a teacher.
+        split.test_rows = split.test_rows.or(Some(pool.len() / 2));
+        split.gold_rows = split.gold_rows.or(Some((pool.len() / 10).max(2)));
+        let classes = reviews::CLASSES.map(String::from);
+        cut(pool, None, 0, &classes, 0, &split)
     }
 
     fn file_examples(&self, task: &Task) -> Result<(Vec<Example>, SplitPlan), DataError> {
@@ -245,7 +312,8 @@ impl TaskOperation {
             end = loaded.end;
             Ok(loaded)
         };
-        if self.source.is_empty() {
+        let shared_run = self.split.shared_run.unwrap_or(task.shared_run);
+        if self.is_divided() {
             let gold = load(&self.gold_source)?;
             let transfer = load(&self.transfer_source)?;
             let test = load(&self.test_source)?;
@@ -256,6 +324,7 @@ impl TaskOperation {
                 test.rows,
                 unlabelled,
                 task.classes(),
+                shared_run,
                 &self.split,
             );
         }
@@ -274,7 +343,6 @@ impl TaskOperation {
             Some(load(&test)?)
         };
         let unlabelled = pool.unlabelled + test.as_ref().map_or(0, |test: &Loaded| test.unlabelled);
-        let shared_run = self.split.shared_run.unwrap_or(task.shared_run);
         cut(
             pool.rows,
             test.map(|test| test.rows),
@@ -286,29 +354,56 @@ impl TaskOperation {
     }
 }
 
-/// What readers with parts of the language reach on the test reviews: the landmarks between chance and perfection.
-fn readers(world: &Reviews, split: &SplitParams) -> Value {
-    let test: Vec<_> = world
-        .test_reviews()
-        .take(split.test_rows.unwrap_or(WORLD_TEST_ROWS))
-        .collect();
-    let accuracy = |reader: Reader| {
-        let accuracy = reader.accuracy(
-            world,
-            test.iter()
-                .map(|review| (review.text.as_str(), review.positive)),
-        );
-        (accuracy * 1e4).round() / 1e4
+/// Reviews or words as rows to split, numbered from `first` on, each a group of its own.
+fn rows(reviews: impl Iterator<Item = Review>, first: u64) -> Vec<Row> {
+    let row = |(id, review): (u64, Review)| Row {
+        id,
+        text: review.text,
+        label: u32::from(review.positive),
+        groups: Vec::new(),
     };
+    (first..).zip(reviews).map(row).collect()
+}
+
+/// Turns over the labels of gold rows as the world says; returns how many.
+fn add_label_noise(examples: &mut [Example], world: &Reviews) -> usize {
+    let mut turned = 0;
+    for example in examples {
+        if example.split == Split::Gold && world.turns_over(example.id) {
+            example.label = 1 - example.label;
+            turned += 1;
+        }
+    }
+    turned
+}
+
+/// What readers with parts of the language reach on the test reviews: the landmarks between chance and perfection.
+fn readers(world: &Reviews, examples: &[Example]) -> BTreeMap<String, f64> {
     let complete = Reader::COMPLETE;
-    json!({
-        "complete": accuracy(complete),
-        "frequent half of the words": accuracy(Reader { known_words: world.knobs().words_per_polarity / 2, ..complete }),
-        "frequent tenth of the words": accuracy(Reader { known_words: world.knobs().words_per_polarity / 10, ..complete }),
-        "without negation": accuracy(Reader { heeds_negation: false, ..complete }),
-        "without contrast": accuracy(Reader { heeds_contrast: false, ..complete }),
-        "bag of words": accuracy(Reader { heeds_negation: false, heeds_contrast: false, ..complete }),
+    let words = |share| Reader {
+        known_words: world.knobs().words_per_polarity / share,
+        ..complete
+    };
+    let without = |negation: bool, contrast: bool| Reader {
+        heeds_negation: !negation,
+        heeds_contrast: !contrast,
+        ..complete
+    };
+    [
+        ("complete", complete),
+        ("frequent half of the words", words(2)),
+        ("frequent tenth of the words", words(10)),
+        ("without negation", without(true, false)),
+        ("without contrast", without(false, true)),
+        ("bag of words", without(true, true)),
+    ]
+    .map(|(name, reader)| {
+        let test = examples.iter().filter(|row| row.split == Split::Test);
+        let reviews = test.map(|row| (row.text.as_str(), row.label == 1));
+        let accuracy = reader.accuracy(world, reviews);
+        (name.to_owned(), (accuracy * 1e4).round() / 1e4)
     })
+    .into()
 }
 
 impl Operation for TaskOperation {
@@ -341,7 +436,7 @@ impl Operation for TaskOperation {
         let Some(name) = &self.task else {
             return Ok(());
         };
-        hinted(Task::find(name))?;
+        self.check_text(&hinted(Task::find(name))?)?;
         if self.source.is_empty() && self.gold_source.is_empty() {
             let missing: anyhow::Result<()> =
                 Err(anyhow::anyhow!("the task `{name}` has no rows to read"));
@@ -354,29 +449,37 @@ impl Operation for TaskOperation {
     }
 
     fn run(&self, step: &Step) -> anyhow::Result<Value> {
-        let (name, examples, plan, readers) = match &self.task {
+        let (name, (mut examples, mut plan), world) = match &self.task {
             Some(name) => {
                 let task = hinted(Task::find(name))?;
-                let (examples, plan) = hinted(self.file_examples(&task))?;
-                (task.name, examples, plan, None)
+                let examples = hinted(self.file_examples(&task))?;
+                (task.name, examples, None)
             }
             None => {
-                let (examples, plan, readers) = self.world_examples()?;
-                ("reviews".to_string(), examples, plan, Some(readers))
+                let world = self.world.reviews.clone().build(self.world.world_seed)?;
+                let (name, examples) = match self.unit {
+                    Unit::Reviews => ("reviews", self.world_examples(&world)),
+                    Unit::Words => ("words", self.world_words(&world)),
+                };
+                (name.to_owned(), hinted(examples)?, Some(world))
             }
         };
-        step.stop_if_interrupted()?;
-        tracing::info!("split plan\n{plan}");
-        step.write_records(&examples)?;
-        let mut summary = json!({
-            "task": name,
-            "classes": &plan.classes,
-            "rows": examples.len(),
-            "plan": &plan,
-        });
-        if let Some(readers) = readers {
-            summary["readers"] = readers;
+        let mut summary = SplitSummary::default();
+        if let Some(world) = world.filter(|_| self.unit == Unit::Reviews) {
+            plan.noisy_labels = add_label_noise(&mut examples, &world);
+            plan.splits = counts(&examples, plan.classes.len());
+            summary.readers = readers(&world, &examples);
         }
-        Ok(summary)
+        step.stop_if_interrupted()?;
+        tracing::info!("split plan\n{}", table(&plan));
+        step.write_records(&examples)?;
+        let summary = SplitSummary {
+            task: name,
+            classes: plan.classes.clone(),
+            rows: examples.len(),
+            plan,
+            ..summary
+        };
+        Ok(serde_json::to_value(summary)?)
     }
 }

@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use w2s_artifact::{Artifact, Input, Kind, Manifest, Prompt, summary::PromptsSummary};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
+use w2s_worlds::Stream;
 
 use crate::{
     conversation::RowFormat,
     operations::{check_paths, hinted},
     pairs::{Answers, Given, PairFilters, PairRule, Pairing, ScoreColumn},
     prompts::{PromptsRead, prompts},
-    random::Stream,
     source,
 };
 

@@ -6,11 +6,9 @@ use serde_json::{Value, json};
 use w2s_artifact::{Kind, Message, Prompt, Response};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
 
-use crate::{
-    random::Stream,
-    world::question::{self, Part, QuestionWorld},
-    world_params::{WorldName, WorldParams},
-};
+use w2s_worlds::{Part, QuestionWorld, Stream, question};
+
+use crate::world_params::{WorldName, WorldParams};
 
 /// A question has at least seven wrong answers; with the right one they make the longest list of choices.
 const MOST_CHOICES: usize = 8;

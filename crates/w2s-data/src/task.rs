@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use w2s_worlds::{fnv1a, mix};
 
 use crate::{
     error::DataError,
@@ -583,21 +584,7 @@ impl<'a> Columns<'a> {
 
 /// A 64-bit hash of a text that is the same in every version and on every machine.
 pub(crate) fn hash(state: u64, text: &str) -> u64 {
-    // FNV-1a, with a finish that spreads the low bits over the word.
-    let mut value = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325 ^ mix(state), |value, byte| {
-            (value ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    value ^= text.len() as u64;
-    mix(value)
-}
-
-/// The finishing step of SplitMix64: every bit of the result depends on every bit of the argument.
-pub(crate) fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
+    mix(fnv1a(mix(state), text) ^ text.len() as u64)
 }
 
 #[cfg(test)]

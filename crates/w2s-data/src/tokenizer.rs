@@ -1,7 +1,7 @@
 //! Tokenizers trained on a corpus, written as `tokenizer.json` and `tokenizer_config.json`, which Hugging Face libraries
 //! open. The same texts give the same bytes.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, fmt, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -50,6 +50,16 @@ pub enum TokenizerKind {
     Lossless,
     /// Byte pairs, which spell any text: for real text
     Bpe,
+}
+
+impl fmt::Display for TokenizerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Word => "word",
+            Self::Lossless => "lossless",
+            Self::Bpe => "bpe",
+        })
+    }
 }
 
 impl TokenizerKind {
@@ -218,7 +228,7 @@ pub fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::question::documents;
+    use w2s_worlds::question::documents;
 
     const TEXTS: [&str; 3] = [
         "The moru was tasvel, but not kirin.",
@@ -275,8 +285,8 @@ mod tests {
 
     #[test]
     fn worlds_that_answer_survive_their_tokenizer() {
-        let sections = crate::SectionsWorld::default().build(0).unwrap();
-        let glossary = crate::GlossaryWorld::default().build(0).unwrap();
+        let sections = w2s_worlds::SectionsWorld::default().build(0).unwrap();
+        let glossary = w2s_worlds::GlossaryWorld::default().build(0).unwrap();
         for (texts, vocabulary) in [
             (documents(&sections).take(3000).collect::<Vec<_>>(), 237),
             (documents(&glossary).take(10_000).collect(), 408),
@@ -307,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_same_corpus_gives_the_same_bytes() {
-        let world = crate::ReviewsWorld::default().build(3).unwrap();
+        let world = w2s_worlds::ReviewsWorld::default().build(3).unwrap();
         let texts: Vec<_> = world.documents().take(300).collect();
         for (kind, vocabulary) in [
             (TokenizerKind::Word, 4096),

@@ -6,16 +6,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use w2s_stage::HintExt;
 
-use crate::{
-    error::DataError,
-    tokenizer::TokenizerKind,
-    world::{
-        glossary::GlossaryWorld,
-        question::{self, QuestionWorld},
-        reviews::ReviewsWorld,
-        sections::{Sections, SectionsWorld},
-    },
+use w2s_worlds::{
+    GlossaryWorld, QuestionWorld, ReviewsWorld, Sections, SectionsWorld, WorldError, question,
 };
+
+use crate::tokenizer::TokenizerKind;
 
 /// A language that can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -184,7 +179,7 @@ impl WorldParams {
     }
 
     /// The sections world.
-    pub(crate) fn sections(&self) -> Result<Sections, DataError> {
+    pub(crate) fn sections(&self) -> Result<Sections, WorldError> {
         self.sections.clone().build(self.world_seed)
     }
 }

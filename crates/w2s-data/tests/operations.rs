@@ -8,8 +8,8 @@ use std::{
 };
 
 use clap::Parser;
-use w2s_artifact::{Artifact, Document, Example, Prompt, Response, Split};
-use w2s_data::{AnswersOperation, Corpus, QuestionsOperation, SplitPlan, TaskOperation};
+use w2s_artifact::{Artifact, Document, Example, Prompt, Response, Split, summary::SplitSummary};
+use w2s_data::{AnswersOperation, Corpus, QuestionsOperation, TaskOperation};
 use w2s_stage::{Operation, RunOptions};
 
 #[derive(Parser)]
@@ -166,8 +166,8 @@ fn a_summary_holds_plan_classes_and_landmarks() {
         serde_json::json!([40, 40])
     );
     assert_eq!(summary["readers"]["complete"], 1.0);
-    let plan: SplitPlan = serde_json::from_value(summary["plan"].clone()).unwrap();
-    assert!((5..40).contains(&plan.noisy_labels), "{plan}");
+    let plan = artifact.summary::<SplitSummary>().unwrap().plan;
+    assert!((5..40).contains(&plan.noisy_labels), "{plan:?}");
     assert_eq!(plan.source_rows, 20_080);
 }
 
@@ -504,4 +504,173 @@ fn knobs_of_other_worlds_are_not_in_the_key() {
         |flags: &[&str]| key::<Corpus>(folder.path(), &[&["--world", "sections"], flags].concat());
     assert_eq!(of(&[]), of(&["--zipf", "1"]));
     assert_ne!(of(&[]), of(&["--headers", "25"]));
+}
+
+/// The records of before the worlds were a crate of their own, made by that binary. Another number is another world or
+/// another split under the same flags: raise the version of the operation, and make new ones.
+#[test]
+fn records_are_fixed_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = |artifact: Artifact| {
+        let file = artifact
+            .manifest
+            .files
+            .iter()
+            .find(|file| file.name == "records.bin");
+        file.unwrap().blake3[..16].to_string()
+    };
+    for (world, expected) in [
+        ("reviews", "1bdb7488da81178b"),
+        ("sections", "b9737ff3f6d0fbb7"),
+        ("glossary", "7cc0e04f26fd8a7b"),
+    ] {
+        let flags = ["--world", world, "--documents", "200"];
+        assert_eq!(
+            hash(run::<Corpus>(folder.path(), &flags).unwrap()),
+            expected,
+            "{world}"
+        );
+    }
+    for (world, expected) in [
+        ("sections", "6e1c664c376c77ab"),
+        ("glossary", "d947e88280cede41"),
+    ] {
+        let flags = ["--world", world, "--part", "train", "--rows", "100"];
+        assert_eq!(
+            hash(run::<QuestionsOperation>(folder.path(), &flags).unwrap()),
+            expected,
+            "{world}"
+        );
+    }
+    let flags = [&SMALL[..], &["--seed", "3", "--label-noise", "0.1"]].concat();
+    assert_eq!(
+        hash(run::<TaskOperation>(folder.path(), &flags).unwrap()),
+        "059d6fd9295ca8a7"
+    );
+    for (task, file, expected) in [
+        ("sciq", "sciq.jsonl", "2574d226ca426d7d"),
+        ("sst2", "sst2.parquet", "59e1dc11f9450a31"),
+    ] {
+        let flags = ["--task", task, "--source", &fixture(file)];
+        assert_eq!(
+            hash(run::<TaskOperation>(folder.path(), &flags).unwrap()),
+            expected,
+            "{task}"
+        );
+    }
+}
+
+#[test]
+fn single_words_are_a_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = |flags: &[&str]| {
+        let world = ["--world", "reviews", "--unit", "words"];
+        run::<TaskOperation>(folder.path(), &[&world, flags].concat()).unwrap()
+    };
+    let artifact = words(&[]);
+    let summary: SplitSummary = artifact.summary().unwrap();
+    let per_class = |summary: &SplitSummary| {
+        let splits = &summary.plan.splits;
+        [&splits.test, &splits.transfer, &splits.gold].map(|count| count.per_class.clone())
+    };
+    assert_eq!(per_class(&summary), [[150, 150], [120, 120], [30, 30]]);
+    assert_eq!((summary.task.as_str(), summary.readers.len()), ("words", 0));
+    let rows: Vec<Example> = artifact.records().unwrap();
+    let texts: HashSet<_> = rows.iter().map(|row| row.text.as_str()).collect();
+    assert_eq!(texts.len(), 600);
+    assert!(
+        texts
+            .iter()
+            .all(|text| text.chars().all(|c| c.is_ascii_lowercase()))
+    );
+    let world = w2s_worlds::ReviewsWorld::default().build(0).unwrap();
+    assert!(
+        rows.iter()
+            .all(|row| world.words(row.label == 1).contains(&row.text))
+    );
+    let small = words(&[
+        "--words-per-polarity",
+        "20",
+        "--test-rows",
+        "10",
+        "--transfer-rows",
+        "20",
+    ]);
+    assert_eq!(
+        per_class(&small.summary().unwrap()),
+        [[5, 5], [10, 10], [2, 2]]
+    );
+    assert!(parse::<TaskOperation>(&["--task", "sst2", "--unit", "words"]).is_err());
+}
+
+#[test]
+fn rows_without_a_text_have_their_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        fs::write(folder.path().join(name), content).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let task = write(
+        "task.toml",
+        r#"
+            name = "mine"
+            about = "rows of a matrix"
+            [label]
+            column = "class"
+            classes = ["no", "yes"]
+            values = { 0 = "no", 1 = "yes" }
+            unlabelled = ["?"]
+            [origin]
+            url = ""
+            licence = ""
+            citation = ""
+        "#,
+    );
+    let labels = |number: usize, first: &str| {
+        let labels = (1..number).map(|row| format!("{}\n", row % 2));
+        format!("class\n{first}\n{}", labels.collect::<String>())
+    };
+    let (pool, test) = (
+        write("pool.csv", &labels(21, "?")),
+        write("test.csv", &labels(8, "0")),
+    );
+    let flags = ["--task", &task, "--source", &pool, "--test-source", &test];
+    let store = folder.path().join("store");
+    let rows: Vec<Example> = run::<TaskOperation>(&store, &flags)
+        .unwrap()
+        .records()
+        .unwrap();
+    assert_eq!(rows.len(), 28);
+    for row in &rows {
+        assert_eq!(row.text, format!("row {}", row.id));
+        assert_eq!(row.split == Split::Test, row.id >= 21);
+        let record = if row.id < 21 { row.id } else { row.id - 21 };
+        assert_eq!(u64::from(row.label), record % 2);
+    }
+    assert_eq!(
+        failure::<TaskOperation>(folder.path(), &[&flags[..], &["--min-words", "2"]].concat()),
+        "--min-words: the rows of the task `mine` have no text"
+    );
+}
+
+#[test]
+fn seeds_are_no_part_of_what_is_divided_already() {
+    let file = fixture("sst2.tsv");
+    let of = |flags: &[&str]| {
+        let divided = [
+            "--gold-source",
+            &file,
+            "--transfer-source",
+            &file,
+            "--test-source",
+            &file,
+        ];
+        let operation =
+            parse::<TaskOperation>(&[&["--task", "sst2"][..], &divided, flags].concat()).unwrap();
+        serde_json::to_value(&operation).unwrap()
+    };
+    assert_eq!(of(&["--seed", "1", "--test-seed", "2"]), of(&[]));
+    assert!(of(&[]).get("seed").is_none());
+    assert_ne!(of(&["--min-words", "3"]), of(&[]));
+    assert_ne!(of(&["--shared-run", "3"]), of(&[]));
 }

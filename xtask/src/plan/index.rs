@@ -4,12 +4,16 @@ use std::collections::HashMap;
 
 use super::axes::Point;
 
+/// Points by the values of some variables.
+type Table = HashMap<Vec<u32>, Vec<usize>>;
+
 /// The points of every step.
 pub struct Index<'a> {
     points: Vec<&'a Point>,
     /// For each step its points, those with values for the same variables together.
     groups: Vec<Vec<(u64, Vec<usize>)>>,
-    tables: HashMap<(usize, u64, u64), HashMap<Vec<u32>, Vec<usize>>>,
+    /// For a step, the variables its points have and those they are looked up by: a table, made when it is first wanted.
+    tables: HashMap<(usize, u64, u64), Table>,
 }
 
 impl<'a> Index<'a> {
@@ -43,7 +47,7 @@ impl<'a> Index<'a> {
         for (mask, group) in &groups[step] {
             let fixed = mask & wanted.mask;
             let table = tables.entry((step, *mask, fixed)).or_insert_with(|| {
-                let mut table: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
+                let mut table = Table::new();
                 for &at in group {
                     table.entry(points[at].project(fixed)).or_default().push(at);
                 }

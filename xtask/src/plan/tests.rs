@@ -845,8 +845,8 @@ fn thirty_thousand_steps_take_no_stack_and_little_time() {
 
 #[test]
 fn the_chain_of_the_tests_runs_link_by_link() {
-    let plan = self::plan(include_str!("../../../tests/recipes/tiny-chain.toml"));
-    let chain: Vec<&str> = names(&plan)
+    let chain = plan(include_str!("../../../tests/recipes/tiny-chain.toml"));
+    let chain: Vec<&str> = names(&chain)
         .into_iter()
         .filter(|name| name.contains("seed=0") && !name.starts_with("predict"))
         .collect();
@@ -857,9 +857,9 @@ fn the_chain_of_the_tests_runs_link_by_link() {
             "weak[link=weak,seed=0]",
             "labels[link=weak,seed=0]",
             "student[link=first,seed=0]",
+            "student[link=direct,seed=0]",
             "labels[link=first,seed=0]",
             "student[link=second,seed=0]",
-            "student[link=direct,seed=0]",
             "ceiling[seed=0]",
         ]
     );
@@ -868,10 +868,12 @@ fn the_chain_of_the_tests_runs_link_by_link() {
 #[test]
 fn the_recipe_of_the_documentation_makes_a_report_for_each_share_of_noise() {
     let page = include_str!("../../../docs/recipes.md");
-    let start = page.find("# How much the naive student").expect("the recipe");
+    let start = page
+        .find("# How much the naive student")
+        .expect("the recipe");
     let recipe = &page[start..];
-    let plan = self::plan(&recipe[..recipe.find("```").expect("its end")]);
-    let reports: Vec<String> = lines(&plan)
+    let noise = plan(&recipe[..recipe.find("```").expect("its end")]);
+    let reports: Vec<String> = lines(&noise)
         .into_iter()
         .filter(|line| line.starts_with("report"))
         .collect();
@@ -879,9 +881,9 @@ fn the_recipe_of_the_documentation_makes_a_report_for_each_share_of_noise() {
         reports[1..],
         [
             "report[noise=0.1]: build --recipe noise-0.1 --predictions <predict[arm=weak,noise=0.1]> \
-             --predictions <predict[arm=naive,noise=0.1]> --predictions <predict[arm=ceiling]>",
+             --predictions <predict[arm=naive,noise=0.1]> --predictions <predict[arm=ceiling,noise=0.1]>",
             "report[noise=0.2]: build --recipe noise-0.2 --predictions <predict[arm=weak,noise=0.2]> \
-             --predictions <predict[arm=naive,noise=0.2]> --predictions <predict[arm=ceiling]>",
+             --predictions <predict[arm=naive,noise=0.2]> --predictions <predict[arm=ceiling,noise=0.2]>",
         ]
     );
 }

@@ -15,6 +15,7 @@ mod tests;
 use std::collections::HashMap;
 
 use w2s_artifact::{Answer, Pair, Prompt, prompt_fingerprint};
+use w2s_worlds::Stream;
 
 use self::summary::length;
 pub use self::{
@@ -27,7 +28,6 @@ use crate::{
     conversation::{Form, RowFormat},
     error::DataError,
     prompts::{Groups, is_empty},
-    random::Stream,
     source::Object,
 };
 

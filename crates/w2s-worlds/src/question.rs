@@ -9,7 +9,7 @@ use std::{collections::HashSet, iter};
 
 use serde::{Deserialize, Serialize};
 
-use crate::random::Stream;
+use crate::{Stream, fnv1a};
 
 /// Who may meet a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,12 +54,7 @@ pub trait QuestionWorld {
 
 /// The part that a question belongs to.
 pub fn part_of(world: &dyn QuestionWorld, question: &str) -> Part {
-    // FNV-1a: any hash does whose values stay the same for ever; the stream after it makes its bits uniform.
-    let hash = question
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let hash = fnv1a(0, question);
     match Stream::new("question part", world.seed(), hash).below(8) {
         0..4 => Part::Corpus,
         4 | 5 => Part::Train,

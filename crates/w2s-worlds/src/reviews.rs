@@ -17,10 +17,11 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use w2s_artifact::{Example, Split};
 
-use super::words::{Weighted, check_range, check_share, invent};
-use crate::{error::DataError, random::Stream, split::Row};
+use crate::{
+    Stream, WorldError,
+    words::{Weighted, check_range, check_share, invent},
+};
 
 const DETERMINERS: [&str; 3] = ["the", "this", "that"];
 const VERBS: [&str; 4] = ["was", "is", "seemed", "felt"];
@@ -111,8 +112,8 @@ impl Default for ReviewsWorld {
 
 impl ReviewsWorld {
     /// Refuses knobs that no world can have.
-    pub fn check(&self) -> Result<(), DataError> {
-        let refuse = |text: String| Err(DataError::Parameter(text));
+    pub fn check(&self) -> Result<(), WorldError> {
+        let refuse = |text: String| Err(WorldError(text));
         for (name, value, least, most) in [
             ("words-per-polarity", self.words_per_polarity, 2, 20_000),
             ("neutral-words", self.neutral_words, 1, 20_000),
@@ -149,7 +150,7 @@ impl ReviewsWorld {
     }
 
     /// Makes up the language of this seed.
-    pub fn build(self, seed: u64) -> Result<Reviews, DataError> {
+    pub fn build(self, seed: u64) -> Result<Reviews, WorldError> {
         self.check()?;
         let mut stream = Stream::new("reviews lexicon", seed, 0);
         let reserved = [
@@ -263,6 +264,23 @@ impl Reviews {
     /// The reviews to draw gold and transfer rows from; as `test_reviews`, from another stream.
     pub fn pool_reviews(&self) -> impl Iterator<Item = Review> {
         self.reviews("reviews pool")
+    }
+
+    /// Every opinion word by itself, as it stands inside a sentence, the most frequent first; polarities take turns.
+    pub fn opinion_words(&self) -> impl Iterator<Item = Review> {
+        let [negative, positive] = &self.opinions;
+        negative.iter().zip(positive).flat_map(|words| {
+            [(words.0, false), (words.1, true)].map(|(text, positive)| Review {
+                text: text.clone(),
+                positive,
+            })
+        })
+    }
+
+    /// Whether the label of the row of this number is turned over, if it is a gold row: a matter of the world's seed and the
+    /// row, not of the split.
+    pub fn turns_over(&self, row: u64) -> bool {
+        Stream::new("reviews noise", self.seed, row).chance(self.knobs.label_noise)
     }
 
     fn reviews(&self, purpose: &str) -> impl Iterator<Item = Review> {
@@ -494,22 +512,6 @@ impl Reader {
     }
 }
 
-/// Turns over the labels of gold rows with probability `noise`; returns how many. Which ones depends on the seed of the
-/// world and the row, not on the split.
-pub fn add_label_noise(examples: &mut [Example], noise: f64, seed: u64) -> usize {
-    let mut turned = 0;
-    for example in examples
-        .iter_mut()
-        .filter(|example| example.split == Split::Gold)
-    {
-        if Stream::new("reviews noise", seed, example.id).chance(noise) {
-            example.label = 1 - example.label;
-            turned += 1;
-        }
-    }
-    turned
-}
-
 impl Reader {
     /// The share of reviews it labels correctly; where it cannot tell, it is right half of the time.
     pub fn accuracy<'a>(
@@ -528,17 +530,6 @@ impl Reader {
         }
         score / f64::from(number.max(1))
     }
-}
-
-/// Reviews as rows to split, numbered from `first` on, each a group of its own.
-pub fn rows(reviews: impl Iterator<Item = Review>, first: u64) -> Vec<Row> {
-    let row = |(id, review): (u64, Review)| Row {
-        id,
-        text: review.text,
-        label: u32::from(review.positive),
-        groups: Vec::new(),
-    };
-    (first..).zip(reviews).map(row).collect()
 }
 
 #[cfg(test)]
@@ -836,26 +827,60 @@ mod tests {
     }
 
     #[test]
-    fn noise_turns_gold_labels_over() {
-        let example = |id, split| Example {
-            id,
-            split,
-            group: id,
-            label: 1,
-            text: "x".into(),
+    fn noise_turns_labels_over() {
+        let turned = |label_noise| {
+            let knobs = ReviewsWorld {
+                label_noise,
+                ..ReviewsWorld::default()
+            };
+            let world = knobs.build(0).unwrap();
+            (0..1000).filter(|&row| world.turns_over(row)).count()
         };
-        let mut examples: Vec<_> = (0..1000)
-            .map(|id| example(id, Split::Gold))
-            .chain((1000..1100).map(|id| example(id, Split::Transfer)))
-            .collect();
-        let turned = add_label_noise(&mut examples, 0.2, 0);
+        assert!((150..250).contains(&turned(0.2)), "{}", turned(0.2));
+        assert_eq!(turned(0.0), 0);
+    }
+
+    #[test]
+    fn opinion_words_take_turns() {
+        let world = world();
+        let words: Vec<_> = world.opinion_words().collect();
+        assert_eq!(words.len(), 600);
         assert_eq!(
-            examples.iter().filter(|example| example.label == 0).count(),
-            turned
+            words[..2],
+            [
+                Review {
+                    text: world.words(false)[0].clone(),
+                    positive: false
+                },
+                Review {
+                    text: world.words(true)[0].clone(),
+                    positive: true
+                },
+            ]
         );
-        assert!((150..250).contains(&turned), "{turned}");
-        assert!(examples[1000..].iter().all(|example| example.label == 1));
-        assert_eq!(add_label_noise(&mut examples, 0.0, 0), 0);
+        for word in words {
+            assert_eq!(Reader::COMPLETE.read(&world, &word.text) > 0, word.positive);
+        }
+    }
+
+    /// The texts of before the crate was split off; a change would be another world under the same seed.
+    #[test]
+    fn texts_are_fixed_for_ever() {
+        let hash = |texts: Vec<String>| {
+            blake3::hash(texts.join("\n").as_bytes()).to_hex()[..16].to_string()
+        };
+        let world = ReviewsWorld::default().build(3).unwrap();
+        let reviews = |reviews: &mut dyn Iterator<Item = Review>| {
+            reviews.take(300).map(|review| review.text).collect()
+        };
+        assert_eq!(
+            [
+                hash(world.documents().take(200).collect()),
+                hash(reviews(&mut world.pool_reviews())),
+                hash(reviews(&mut world.test_reviews())),
+            ],
+            ["7182b5f13e78f823", "97023ae354e22810", "18ab979436dc414b"]
+        );
     }
 
     #[test]

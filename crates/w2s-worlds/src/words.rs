@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, fmt::Display, ops::RangeInclusive};
 
-use crate::{error::DataError, random::Stream};
+use crate::{Stream, WorldError};
 
 /// Distinct pronounceable words of two or three syllables, none of them among `reserved`.
-pub(super) fn invent(number: usize, reserved: &[&str], stream: &mut Stream) -> Vec<String> {
+pub(crate) fn invent(number: usize, reserved: &[&str], stream: &mut Stream) -> Vec<String> {
     const ONSETS: [&str; 26] = [
         "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "br", "dr",
         "fl", "gl", "kr", "pl", "sk", "st", "tr", "th", "sh",
@@ -45,11 +45,11 @@ pub(super) fn invent(number: usize, reserved: &[&str], stream: &mut Stream) -> V
 
 /// Things that come up as often as their weights say, by their index.
 #[derive(Clone, Debug)]
-pub(super) struct Weighted(Vec<f64>);
+pub(crate) struct Weighted(Vec<f64>);
 
 impl Weighted {
     /// At least one weight, each 0 or more.
-    pub(super) fn new(weights: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn new(weights: impl Iterator<Item = f64>) -> Self {
         let mut sum = 0.0;
         let cumulative = weights.map(|weight| {
             sum += weight;
@@ -59,11 +59,11 @@ impl Weighted {
     }
 
     /// Ranks with frequencies like 1 / rank^exponent; `number` is 1 or more.
-    pub(super) fn zipf(number: usize, exponent: f64) -> Self {
+    pub(crate) fn zipf(number: usize, exponent: f64) -> Self {
         Self::new((1..=number).map(|rank| 1.0 / (rank as f64).powf(exponent)))
     }
 
-    pub(super) fn draw(&self, stream: &mut Stream) -> usize {
+    pub(crate) fn draw(&self, stream: &mut Stream) -> usize {
         let total = self.0[self.0.len() - 1];
         let point = stream.unit() * total;
         self.0
@@ -72,7 +72,7 @@ impl Weighted {
     }
 
     /// How much of all draws the first `ranks` make up.
-    pub(super) fn share(&self, ranks: usize) -> f64 {
+    pub(crate) fn share(&self, ranks: usize) -> f64 {
         if ranks == 0 {
             0.0
         } else {
@@ -82,26 +82,26 @@ impl Weighted {
 }
 
 /// Refuses a knob outside its range.
-pub(super) fn check_range<T: PartialOrd + Display>(
+pub(crate) fn check_range<T: PartialOrd + Display>(
     knob: &str,
     value: T,
     range: RangeInclusive<T>,
-) -> Result<(), DataError> {
+) -> Result<(), WorldError> {
     if range.contains(&value) {
         return Ok(());
     }
     let (least, most) = range.into_inner();
-    Err(DataError::Parameter(format!(
+    Err(WorldError(format!(
         "--{knob} {value}: between {least} and {most} is possible"
     )))
 }
 
 /// Refuses a knob that is no share.
-pub(super) fn check_share(knob: &str, value: f64) -> Result<(), DataError> {
+pub(crate) fn check_share(knob: &str, value: f64) -> Result<(), WorldError> {
     if (0.0..=1.0).contains(&value) {
         return Ok(());
     }
-    Err(DataError::Parameter(format!(
+    Err(WorldError(format!(
         "--{knob} {value}: a share between 0 and 1 is needed"
     )))
 }

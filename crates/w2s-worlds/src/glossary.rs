@@ -17,11 +17,11 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
+    Stream, WorldError,
     question::QuestionWorld,
     words::{Weighted, check_range, check_share, invent},
 };
-use crate::{error::DataError, random::Stream};
 
 const MANY: &str = "many";
 /// How often a word of a careless answer is a mistake, before answers without one are refused.
@@ -63,7 +63,7 @@ impl Default for GlossaryWorld {
 
 impl GlossaryWorld {
     /// Refuses knobs that no world can have.
-    pub fn check(&self) -> Result<(), DataError> {
+    pub fn check(&self) -> Result<(), WorldError> {
         // Two adjectives and two verbs, so that a word can be wrong.
         check_range("dictionary-words", self.dictionary_words, 8..=10_000)?;
         check_range("dictionary-zipf", self.dictionary_zipf, 0.0..=5.0)?;
@@ -73,7 +73,7 @@ impl GlossaryWorld {
     }
 
     /// Makes up the two languages of this seed. They do not depend on [`GlossaryWorld::careless`].
-    pub fn build(self, seed: u64) -> Result<Glossary, DataError> {
+    pub fn build(self, seed: u64) -> Result<Glossary, WorldError> {
         self.check()?;
         let mut stream = Stream::new("glossary lexicon", seed, 0);
         let mut words = invent(2 * self.dictionary_words + 1, &[], &mut stream).into_iter();
@@ -326,7 +326,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::world::question::{Part, documents, questions};
+    use crate::question::{Part, documents, questions};
 
     /// Words that tell what they are.
     fn spoken() -> Glossary {

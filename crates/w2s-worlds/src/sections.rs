@@ -17,11 +17,11 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
+    Stream, WorldError,
     question::QuestionWorld,
     words::{Weighted, check_range, invent},
 };
-use crate::{error::DataError, random::Stream};
 
 const OPENERS: [&str; 4] = ["The", "A", "This", "Some"];
 
@@ -69,7 +69,7 @@ impl Default for SectionsWorld {
 
 impl SectionsWorld {
     /// Refuses knobs that no world can have.
-    pub fn check(&self) -> Result<(), DataError> {
+    pub fn check(&self) -> Result<(), WorldError> {
         check_range("topics", self.topics, 10..=20_000)?;
         check_range("detail-words", self.detail_words, 1..=20_000)?;
         check_range("topic-words", self.topic_words, 1..=self.detail_words)?;
@@ -81,7 +81,7 @@ impl SectionsWorld {
     }
 
     /// Makes up the language of this seed.
-    pub fn build(self, seed: u64) -> Result<Sections, DataError> {
+    pub fn build(self, seed: u64) -> Result<Sections, WorldError> {
         self.check()?;
         let mut stream = Stream::new("sections lexicon", seed, 0);
         let number = self.topics + self.detail_words + self.headers;
@@ -202,7 +202,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::world::question::{Part, documents, questions};
+    use crate::question::{Part, documents, questions};
 
     fn world() -> Sections {
         SectionsWorld::default().build(0).unwrap()
