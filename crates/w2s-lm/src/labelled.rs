@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// A model that tells classes apart in rows of its own kind.
-pub trait ClassModel: Module + 'static {
+pub trait ClassModel: Module {
     /// What it reads of an example.
     type Row: Clone + fmt::Debug;
 
