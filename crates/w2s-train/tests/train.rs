@@ -258,7 +258,8 @@ fn a_state_or_a_log_that_is_not_what_was_written_starts_over() {
             bytes[at] ^= 4;
         }
     };
-    let damages: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 7] = [
+    type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+    let damages: [(&str, Damage); 7] = [
         (state, Box::new(|bytes| bytes.truncate(100))),
         (state, Box::new(|bytes| *bytes = b"not a state".to_vec())),
         // In the header, in the values, in the hash.
