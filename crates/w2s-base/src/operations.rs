@@ -78,11 +78,7 @@ pub struct Pretrain {
     pub corpus: ArtifactArg,
     #[command(flatten)]
     #[serde(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment on a flattened field replaces the command's about"
-    )]
-    pub sizes: Sizes,
+    pub(crate) sizes: Sizes,
     /// Documents to read, from the first [default: all]
     #[arg(long, value_name = "N")]
     pub documents: Option<usize>,
@@ -91,11 +87,7 @@ pub struct Pretrain {
     pub batch_tokens: usize,
     #[command(flatten)]
     #[serde(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment on a flattened field replaces the command's about"
-    )]
-    pub train: TrainArgs,
+    pub(crate) train: TrainArgs,
 }
 
 impl Operation for Pretrain {
@@ -159,11 +151,7 @@ pub struct Init {
     pub seed: u64,
     #[command(flatten)]
     #[serde(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "a doc comment on a flattened field replaces the command's about"
-    )]
-    pub sizes: Sizes,
+    pub(crate) sizes: Sizes,
 }
 
 impl Operation for Init {

@@ -8,30 +8,16 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
 /// What happens to a text that has more tokens than a classifier reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum TooLong {
     /// Its row is left out, and counted.
     Drop,
     /// The prompt keeps its first tokens, whatever stands behind the text included, and is counted.
     Truncate,
-}
-
-impl FromStr for TooLong {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "drop" => Ok(Self::Drop),
-            "truncate" => Ok(Self::Truncate),
-            other => Err(format!(
-                "unknown choice `{other}`; there are drop, truncate"
-            )),
-        }
-    }
 }
 
 impl fmt::Display for TooLong {
@@ -115,7 +101,7 @@ pub struct PromptArgs {
     /// Longest prompt in tokens [default: the model's positions]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub max_tokens: Option<usize>,
-    /// What happens to longer ones: drop, truncate; counted either way
+    /// What happens to longer ones, counted either way
     #[cfg_attr(feature = "cli", arg(long, default_value_t = TooLong::Drop, value_name = "CHOICE"))]
     pub too_long: TooLong,
 }

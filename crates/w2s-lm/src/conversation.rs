@@ -4,7 +4,6 @@ use crate::{LanguageModel, LmError, TooLong};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 use w2s_artifact::Message;
 use w2s_text::{ChatTemplate, Encoder, Turn};
 
@@ -14,26 +13,13 @@ const MAX_TOKENS: usize = 512;
 /// What a conversation is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Template {
     /// The chat template of the model folder; plain where it has none.
     #[default]
     Model,
     /// The contents of all turns, one after the other, as they are.
     Plain,
-}
-
-impl FromStr for Template {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "model" => Ok(Self::Model),
-            "plain" => Ok(Self::Plain),
-            other => Err(format!(
-                "unknown template `{other}`; there are model, plain"
-            )),
-        }
-    }
 }
 
 impl fmt::Display for Template {
@@ -60,13 +46,13 @@ pub fn turns(messages: &[Message]) -> Vec<Turn<'_>> {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct EncodingArgs {
-    /// What conversations are written in: model (the chat template of its folder), plain (their contents as they are)
+    /// What conversations are written in
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Template::Model, value_name = "NAME"))]
     pub template: Template,
     /// Longest prompt with its answer in tokens [default: 512, or the model's positions if they are fewer]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub max_tokens: Option<usize>,
-    /// What happens to longer ones: drop, truncate (the answer, at its end); counted either way
+    /// What happens to longer ones, counted either way; an answer is cut at its end
     #[cfg_attr(feature = "cli", arg(long, default_value_t = TooLong::Drop, value_name = "CHOICE"))]
     pub too_long: TooLong,
     /// Tokenise prompt and answer apart, as TRL does, instead of once and whole

@@ -9,7 +9,6 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
 /// The linear layers of a block that an adapter can be put on; a decoder without a gate has no `gate_proj`.
 pub const LORA_TARGETS: [&str; 7] = [
@@ -258,25 +257,12 @@ impl Classifier {
 /// How a trained adapter is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum LoraSave {
     /// Added to the weights: an ordinary model folder.
     Merged,
     /// Alone, as PEFT's folder format has it; it needs the base's folder.
     Adapter,
-}
-
-impl FromStr for LoraSave {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "merged" => Ok(Self::Merged),
-            "adapter" => Ok(Self::Adapter),
-            other => Err(format!(
-                "unknown choice `{other}`; there are merged, adapter"
-            )),
-        }
-    }
 }
 
 impl fmt::Display for LoraSave {
@@ -309,7 +295,7 @@ pub struct LoraArgs {
         )
     )]
     pub lora_targets: Vec<String>,
-    /// What is saved: merged, a model folder; adapter, a PEFT folder that needs the base's folder
+    /// What is saved
     #[cfg_attr(feature = "cli", arg(long, default_value_t = LoraSave::Merged, value_name = "NAME"))]
     pub lora_save: LoraSave,
 }

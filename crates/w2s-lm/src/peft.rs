@@ -230,11 +230,11 @@ fn read_settings(folder: &Path) -> Result<LoraSettings, LmError> {
     Ok(settings)
 }
 
-/// A decoder, frozen, with the adapter of a PEFT folder, and the head that lies beside it: `[classes, dim]` and its values.
-fn read_adapter(
-    decoder: Decoder,
-    folder: &Path,
-) -> Result<(Decoder, Option<([usize; 2], Vec<f32>)>), LmError> {
+/// A classifier's head: `[classes, dim]` and its values.
+type Head = ([usize; 2], Vec<f32>);
+
+/// A decoder, frozen, with the adapter of a PEFT folder, and the head that lies beside it.
+fn read_adapter(decoder: Decoder, folder: &Path) -> Result<(Decoder, Option<Head>), LmError> {
     refuse_gpt2(decoder.config().family)?;
     let settings = read_settings(folder)?;
     let file = folder.join(WEIGHTS);

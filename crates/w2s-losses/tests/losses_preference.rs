@@ -379,8 +379,7 @@ fn a_larger_margin_is_a_smaller_loss() {
         if aims.contains(&loss.name()) {
             continue;
         }
-        let [before, after] =
-            [&pairs, &better].map(|p| values(&p.run(&what, KL, DType::F64).loss));
+        let [before, after] = [&pairs, &better].map(|p| values(&p.run(&what, KL, DType::F64).loss));
         assert!(after.iter().zip(&before).all(|(a, b)| a < b), "{loss}");
     }
 }

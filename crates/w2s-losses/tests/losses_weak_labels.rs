@@ -10,8 +10,9 @@ use support::{
     BOTH, check, check_gradient, golden, gradient, noise, number, numbers, values, vector,
 };
 use w2s_losses::{
-    Confidence, ConfidenceVariant, LabelLoss, LabelSetting, LossError, balance_batch, cross_entropy, cross_entropy_rows,
-    entropy_rows, kl_rows, mix, product_rows, product_targets, window_rows,
+    Confidence, ConfidenceVariant, LabelLoss, LabelSetting, LossError, balance_batch,
+    cross_entropy, cross_entropy_rows, entropy_rows, kl_rows, mix, product_rows, product_targets,
+    window_rows,
 };
 
 /// Rows of two classes.

@@ -36,7 +36,11 @@ fn base(folder: &Path) {
 fn examples(classes: [&str; 2]) -> (Vec<Example>, Value) {
     let row = |id: u64| Example {
         id,
-        split: if id < 12 { Split::Gold } else { Split::Transfer },
+        split: if id < 12 {
+            Split::Gold
+        } else {
+            Split::Transfer
+        },
         group: id,
         label: (id % 2) as u32,
         text: format!("film is {}", ["bad", "good"][id as usize % 2]),
@@ -71,7 +75,9 @@ fn it_labels_what_it_learnt_and_refuses_classes_in_another_order() {
         pending.commit(provenance).unwrap();
         reference
     };
-    let start = artifact(Kind::Checkpoint, 1, Value::Null, &|pending| base(pending.path()));
+    let start = artifact(Kind::Checkpoint, 1, Value::Null, &|pending| {
+        base(pending.path())
+    });
     let data = |name, classes| {
         let (rows, summary) = examples(classes);
         artifact(Kind::Examples, name, summary, &|pending| {

@@ -85,7 +85,12 @@ pub trait Objective<M> {
     type Pass;
 
     /// A forward pass over `rows`.
-    fn forward(&mut self, model: &M, rows: &[usize], info: StepInfo) -> Result<Self::Pass, TrainError>;
+    fn forward(
+        &mut self,
+        model: &M,
+        rows: &[usize],
+        info: StepInfo,
+    ) -> Result<Self::Pass, TrainError>;
 
     /// Called at the beginning of every step.
     fn begin(&mut self, _model: &M, _info: StepInfo) -> Result<(), TrainError> {
@@ -104,7 +109,12 @@ pub trait Objective<M> {
     }
 
     /// The share of `rows` in the loss of the step.
-    fn loss(&mut self, pass: Self::Pass, rows: &[usize], info: StepInfo) -> Result<Loss, TrainError>;
+    fn loss(
+        &mut self,
+        pass: Self::Pass,
+        rows: &[usize],
+        info: StepInfo,
+    ) -> Result<Loss, TrainError>;
 
     /// A held-out score, higher is better, for early stopping. It must come from what the learner may see: weak labels,
     /// never gold ones.
@@ -298,7 +308,9 @@ pub fn fit<M: Module>(
                 objective.whole(only.as_slice(), info)?;
             } else {
                 let still = model.valid();
-                let all = passes.iter().map(|rows| objective.forward(&still, rows, info));
+                let all = passes
+                    .iter()
+                    .map(|rows| objective.forward(&still, rows, info));
                 let all: Vec<_> = all.collect::<Result<_, _>>()?;
                 objective.whole(&all, info)?;
             }

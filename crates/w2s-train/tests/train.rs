@@ -82,7 +82,8 @@ impl Objective<Line> for Squares {
         let rows = passes.iter().map(|pass| pass.dims()[0]);
         let learns = passes.iter().any(|pass| pass.device().is_autodiff());
         let rows: Vec<usize> = rows.collect();
-        self.seen.push(format!("whole {rows:?}, gradients {learns}"));
+        self.seen
+            .push(format!("whole {rows:?}, gradients {learns}"));
         Ok(())
     }
 
@@ -257,13 +258,27 @@ fn a_state_or_a_log_that_is_not_what_was_written_starts_over() {
             bytes[at] ^= 4;
         }
     };
-    let damages: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 7] = [
+    type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+    let damages: [(&str, Damage); 7] = [
         (state, Box::new(|bytes| bytes.truncate(100))),
         (state, Box::new(|bytes| *bytes = b"not a state".to_vec())),
         // In the header, in the values, in the hash.
         (state, Box::new(flip(40))),
-        (state, Box::new(|bytes| bytes.iter_mut().rev().skip(40).take(1).for_each(|b| *b ^= 4))),
-        (state, Box::new(|bytes| bytes.iter_mut().rev().take(1).for_each(|b| *b ^= 4))),
+        (
+            state,
+            Box::new(|bytes| {
+                bytes
+                    .iter_mut()
+                    .rev()
+                    .skip(40)
+                    .take(1)
+                    .for_each(|b| *b ^= 4)
+            }),
+        ),
+        (
+            state,
+            Box::new(|bytes| bytes.iter_mut().rev().take(1).for_each(|b| *b ^= 4)),
+        ),
         (metrics, Box::new(|bytes| bytes.truncate(30))),
         (metrics, Box::new(flip(30))),
     ];
@@ -352,9 +367,13 @@ fn the_whole_batch_is_shown_before_its_losses_and_computed_once_if_it_fits() {
             ..Squares::default()
         };
         let batches = Batches::by_examples(8, 8, 1, 0);
-        fit(Line::new(), &mut objective, &batches, &config, &mut |_, _| {
-            true
-        })
+        fit(
+            Line::new(),
+            &mut objective,
+            &batches,
+            &config,
+            &mut |_, _| true,
+        )
         .unwrap();
         objective.seen
     };

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use w2s_lm::generate::{self, Request};
 use w2s_lm::{Batch, DecoderConfig, LanguageModel, ModelFolder, Tokenizer};
-use w2s_train::{Batches, Decay, Loss, Objective, Schedule, StepInfo, TrainConfig, TrainError, fit};
+use w2s_train::{
+    Batches, Decay, Loss, Objective, Schedule, StepInfo, TrainConfig, TrainError, fit,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -174,9 +174,7 @@ mod tests {
     fn one_pair_has_no_order() {
         let one = pairs(&[-1.0], &[-2.0]);
         assert_eq!(
-            aot_partners(AOT, &one, &one)
-                .unwrap_err()
-                .to_string(),
+            aot_partners(AOT, &one, &one).unwrap_err().to_string(),
             "the order of a batch needs at least 2 entries but has 1"
         );
     }

@@ -61,10 +61,7 @@ mod tests {
         // h - KL = ln 3 at β = 1: σ = 3/4. Desirable 2 (1 - 3/4), undesirable 1 - σ(-ln 3) = 3/4; their mean .625.
         let h = vector(&[1.0 + 3f64.ln(); 2]);
         let weights = [2.0, 1.0];
-        close(
-            loss((h.clone(), h), 1.0, 1.0, weights),
-            &[0.625, 0.625],
-        );
+        close(loss((h.clone(), h), 1.0, 1.0, weights), &[0.625, 0.625]);
         // Mean of -1 - -3 and -5 - -4: (2 - 1) / 2. The other way round it is negative, and clamped.
         assert_eq!(kto_kl(&[-1.0, -5.0], &[-3.0, -4.0]), Ok(0.5));
         assert_eq!(kto_kl(&[-3.0, -4.0], &[-1.0, -5.0]), Ok(0.0));

@@ -182,7 +182,9 @@ impl PreferenceLoss {
                 (UndesirableWeight, undesirable_weight),
             ],
             Discopop { tau } => vec![(Tau, tau)],
-            Hinge | Ipo | IpoSum | Orpo | ApoZero | ApoDown | NcaPair | BcoPair | SppoHard => vec![],
+            Hinge | Ipo | IpoSum | Orpo | ApoZero | ApoDown | NcaPair | BcoPair | SppoHard => {
+                vec![]
+            }
         }
     }
 
@@ -428,7 +430,11 @@ impl Preference {
         let beta = self.beta;
         Some(match self.loss {
             SimPo { .. } | Orpo => return None,
-            Sigmoid { .. } | DeltaPreference { .. } | Robust { .. } | Aot { .. } | AotUnpaired { .. } => LN_2,
+            Sigmoid { .. }
+            | DeltaPreference { .. }
+            | Robust { .. }
+            | Aot { .. }
+            | AotUnpaired { .. } => LN_2,
             Hinge | ApoZero | ApoDown => 1.0,
             Ipo | IpoSum => 0.25 / (beta * beta),
             SppoHard => 0.5 / (beta * beta),

@@ -22,7 +22,7 @@ pub struct Respond {
     /// Prompts to answer, from the first [default: all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// What prompts are written in: model (the chat template of its folder), plain (their contents as they are)
+    /// What prompts are written in
     #[arg(long, default_value_t = Template::Model, value_name = "NAME")]
     pub template: Template,
     #[command(flatten)]

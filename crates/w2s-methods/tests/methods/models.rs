@@ -1,16 +1,11 @@
-//! A base model of a few thousand parameters, its tokenizer, pairs of answers it can tell apart, and a store to run in.
+//! A base model of a few thousand parameters, its tokenizer, and pairs of answers it can tell apart.
 
-use clap::Command;
-use serde_json::Value;
 use std::path::Path;
 use tokenizers::AddedToken;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
-use w2s_artifact::{
-    Answer, Artifact, ArtifactRef, Key, Kind, Message, Pair, Provenance, Record, Store,
-};
+use w2s_artifact::{Answer, Message, Pair};
 use w2s_lm::{DecoderConfig, LanguageModel, device, save_language_model};
-use w2s_stage::{Operation, RunOptions};
 
 pub const WORDS: [&str; 14] = [
     "unk", "which", "film", "plot", "cast", "one", "is", "good", "fine", "bad", "poor", "very",
@@ -90,86 +85,4 @@ pub fn pairs(count: u64) -> Vec<Pair> {
             }
         })
         .collect()
-}
-
-/// An operation with the flags of a command line.
-pub fn flags<T: Operation>(line: &str) -> T {
-    let command = T::augment_args(Command::new("test").no_binary_name(true));
-    let matches = command
-        .try_get_matches_from(line.split_whitespace())
-        .unwrap();
-    T::from_arg_matches(&matches).unwrap()
-}
-
-/// A store with base models and pairs.
-pub struct Bench {
-    folder: tempfile::TempDir,
-    pub store: Store,
-}
-
-impl Bench {
-    pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        Self { folder, store }
-    }
-
-    pub fn base(&self, name: u8, words: &[&str], seed: u64) -> ArtifactRef {
-        self.checkpoint(name, |folder| base(folder, words, seed))
-    }
-
-    pub fn checkpoint(&self, name: u8, write: impl FnOnce(&Path)) -> ArtifactRef {
-        let reference = ArtifactRef::new(Kind::Checkpoint, Key::from_bytes([name; 32]));
-        let pending = self.store.begin(&reference).unwrap();
-        write(pending.path());
-        pending.commit(Provenance::default()).unwrap();
-        reference
-    }
-
-    pub fn path(&self, reference: ArtifactRef) -> std::path::PathBuf {
-        self.store.artifact_dir(&reference)
-    }
-
-    /// Records with what a later step reads of their summary.
-    pub fn told<T: Record>(&self, name: u8, records: &[T], summary: Value) -> ArtifactRef {
-        let reference = ArtifactRef::new(T::KIND, Key::from_bytes([name; 32]));
-        let pending = self.store.begin(&reference).unwrap();
-        pending.write_records(records).unwrap();
-        let provenance = Provenance {
-            summary,
-            ..Provenance::default()
-        };
-        pending.commit(provenance).unwrap();
-        reference
-    }
-
-    pub fn records<T: Record>(&self, name: u8, records: &[T]) -> ArtifactRef {
-        self.told(name, records, Value::Null)
-    }
-
-    pub fn run<T: Operation>(&self, line: &str) -> anyhow::Result<Artifact> {
-        let options = RunOptions::new(self.folder.path());
-        let operation = flags::<T>(line);
-        operation.check()?;
-        Ok(w2s_stage::run("student", &operation, &options)?.artifact)
-    }
-}
-
-/// The trained weights of a checkpoint.
-pub fn weights(artifact: &Artifact) -> Vec<u8> {
-    std::fs::read(artifact.file("model.safetensors")).unwrap()
-}
-
-/// The flags of an operation.
-pub fn flag_names<T: Operation>() -> Vec<String> {
-    let command = T::augment_args(Command::new("test"));
-    let flags = command.get_arguments();
-    flags.filter_map(|flag| flag.get_long().map(str::to_owned)).collect()
-}
-
-/// What clap says to a command line of an operation.
-pub fn unparsed<T: Operation>(line: &str) -> String {
-    let command = T::augment_args(Command::new("test").no_binary_name(true));
-    let refused = command.try_get_matches_from(line.split_whitespace());
-    refused.unwrap_err().to_string()
 }

@@ -1,11 +1,10 @@
 //! Training on answers and on pairs of answers, in a store, and what it refuses.
 
-mod support;
-
+use crate::models::{WORDS, chat_base, pairs};
+use crate::support::{Bench, flag_names, flags, unparsed, weights};
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
 use std::path::Path;
-use support::{Bench, WORDS, chat_base, flag_names, flags, pairs, unparsed, weights};
 use w2s_artifact::{Artifact, ArtifactRef, LogProb, Pair, Prompt, ReferenceLogProbs, Response};
 use w2s_lm::{Batch, EncodingArgs, ModelFolder, Template, TooLong};
 use w2s_losses::{
@@ -88,19 +87,35 @@ fn flags_are_those_of_the_operation_and_values_out_of_range_are_refused() {
     );
     // A flag of another method is unknown, and a loss of another tool is told its name here.
     let unknown = unparsed::<Prefer>(&format!("{dpo} --held-out 0.1"));
-    assert!(unknown.contains("unexpected argument '--held-out'"), "{unknown}");
+    assert!(
+        unknown.contains("unexpected argument '--held-out'"),
+        "{unknown}"
+    );
     let unknown = unparsed::<Sft>("--base checkpoint/0101 --lr 1 --loss sigmoid");
-    assert!(unknown.contains("unexpected argument '--loss'"), "{unknown}");
+    assert!(
+        unknown.contains("unexpected argument '--loss'"),
+        "{unknown}"
+    );
     let unknown = unparsed::<Prefer>(&format!("{dpo} --loss dpo_norm"));
     assert!(
-        unknown.contains("unknown preference loss `dpo_norm`\nhint: it is called `delta-preference` here"),
+        unknown.contains(
+            "unknown preference loss `dpo_norm`\nhint: it is called `delta-preference` here"
+        ),
         "{unknown}"
     );
     let names = flag_names::<Prefer>();
     for setting in Setting::ALL {
         assert!(names.iter().any(|name| name == setting.name()));
     }
-    for other in ["labels", "gold", "alpha", "max-weight", "side", "patience", "label-words"] {
+    for other in [
+        "labels",
+        "gold",
+        "alpha",
+        "max-weight",
+        "side",
+        "patience",
+        "label-words",
+    ] {
         assert!(!names.iter().any(|name| name == other), "{other}");
     }
 }
@@ -118,10 +133,7 @@ fn a_reference_and_a_run_of_every_operation_in_a_store() {
 
     let train = format!("--base {base} --pairs {pairs} --lr 1e-3 --batch 4 --max-steps 2");
     let tuned = bench
-        .run::<Prefer>(&format!(
-            "{train} --reference {}",
-            known.reference
-        ))
+        .run::<Prefer>(&format!("{train} --reference {}", known.reference))
         .unwrap();
     let summary = &tuned.manifest.summary;
     assert_eq!(
@@ -133,9 +145,7 @@ fn a_reference_and_a_run_of_every_operation_in_a_store() {
     for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
         assert!(tuned.file(name).exists(), "{name}");
     }
-    let chosen = bench
-        .run::<Sft>(&train)
-        .unwrap();
+    let chosen = bench.run::<Sft>(&train).unwrap();
     let rejected = bench
         .run::<Sft>(&format!("{train} --side rejected"))
         .unwrap();
@@ -160,9 +170,7 @@ fn a_reference_of_another_origin_is_refused() {
         bench.run::<Reference>(&line).unwrap().reference
     };
     let refused = |reference: ArtifactRef| {
-        let line = format!(
-            "--base {base} --pairs {one} --lr 1e-3 --reference {reference}"
-        );
+        let line = format!("--base {base} --pairs {one} --lr 1e-3 --reference {reference}");
         bench.run::<Prefer>(&line).unwrap_err().to_string()
     };
     let of_stranger = reference(stranger, one);
@@ -213,9 +221,7 @@ fn a_reference_of_another_origin_is_refused() {
     ] {
         let line = format!("--model {base} --pairs {one} {made}");
         let known = bench.run::<Reference>(&line).unwrap().reference;
-        let line = format!(
-            "--base {base} --pairs {one} --lr 1e-3 --reference {known} {used}"
-        );
+        let line = format!("--base {base} --pairs {one} --lr 1e-3 --reference {known} {used}");
         assert_eq!(
             bench.run::<Prefer>(&line).unwrap_err().to_string(),
             format!(
@@ -430,11 +436,8 @@ fn answers_of_responses_are_imitated_as_those_of_pairs() {
     prompts.reverse();
     let asked = bench.records::<Prompt>(3, &prompts);
     let given = bench.records::<Response>(4, &responses);
-    let train = |flags: String| {
-        bench.run::<Sft>(&format!(
-            "--base {base} --lr 1e-2 --batch 4 {flags}"
-        ))
-    };
+    let train =
+        |flags: String| bench.run::<Sft>(&format!("--base {base} --lr 1e-2 --batch 4 {flags}"));
     let of_pairs = train(format!("--pairs {pairs}")).unwrap();
     let of_responses = train(format!("--responses {given} --prompts {asked}")).unwrap();
     assert_eq!(of_responses.manifest.summary["rows"], 12);
@@ -595,9 +598,8 @@ fn rows_in_order_are_not_shuffled() {
     let pairs = bench.records::<Pair>(2, &records);
     let rows = scored(&bench.path(base), &records, &encoding());
     let loss = |flags: &str| {
-        let line = format!(
-            "--base {base} --pairs {pairs} --lr 1e-3 --batch 4 --max-steps 1 {flags}"
-        );
+        let line =
+            format!("--base {base} --pairs {pairs} --lr 1e-3 --batch 4 --max-steps 1 {flags}");
         let done = bench.run::<Sft>(&line).unwrap();
         done.manifest.summary["final_loss"].as_f64().unwrap()
     };

@@ -1,11 +1,9 @@
 //! Finetuning and preference tuning on a decoder of a few thousand parameters.
 
-mod support;
-
+use crate::models::{WORDS, base, pairs};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
 use std::path::Path;
-use support::{WORDS, base, pairs};
 use w2s_artifact::summary::{TrainingLogLine, TrainingSummary};
 use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
 use w2s_lm::{
@@ -13,9 +11,7 @@ use w2s_lm::{
     answer_log_probs, device,
 };
 use w2s_losses::{Preference, PreferenceLoss, Setting};
-use w2s_methods::{
-    Conversation, Prefer, Setup, encode_pairs, open, prefer, reference, sft,
-};
+use w2s_methods::{Conversation, Prefer, Setup, encode_pairs, open, prefer, reference, sft};
 use w2s_train::{Batches, Decay, Objective, StepInfo, TrainArgs};
 
 fn encoding() -> EncodingArgs {
@@ -272,7 +268,13 @@ fn an_adapter_starts_from_the_base_and_moves_away_from_it() {
         false,
         |setup, watch| {
             let reference = Some(&bench.reference[..]);
-            prefer(setup, &bench.pairs, reference, named("delta-preference"), watch)
+            prefer(
+                setup,
+                &bench.pairs,
+                reference,
+                named("delta-preference"),
+                watch,
+            )
         },
     )
     .unwrap();

@@ -1,8 +1,6 @@
 //! Conversations as tokens: what is left out, what is cut, and which answers go to other prompts.
 
-mod support;
-
-use support::{WORDS, base, chat_base, pairs};
+use crate::models::{WORDS, base, chat_base, pairs};
 use w2s_artifact::Pair;
 use w2s_lm::{EncodingArgs, Template, TooLong, device};
 use w2s_methods::{Conversation, SideCounts, encode_answers, encode_pairs, open, reference};

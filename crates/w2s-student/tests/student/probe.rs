@@ -1,11 +1,10 @@
 //! Probes on what a base makes of texts: the base is read once, the head alone is saved, and what does not fit is told.
 
-mod support;
+use crate::models::{WORDS, base};
 
 use clap::Command;
 use serde_json::json;
 use std::path::Path;
-use support::{WORDS, base};
 use w2s_artifact::summary::SplitSummary;
 use w2s_artifact::{
     Artifact, ArtifactRef, Example, Features, Key, Kind, Label, Provenance, Split, Store,

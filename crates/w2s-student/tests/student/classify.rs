@@ -1,9 +1,8 @@
 //! Training on labels in a store, and what it refuses.
 
-mod support;
-
+use crate::models::WORDS;
+use crate::support::{Bench, flag_names, flags, unparsed, weights};
 use serde_json::json;
-use support::{Bench, WORDS, flag_names, flags, unparsed, weights};
 use w2s_artifact::summary::{LabelsSummary, SplitSummary, TrainingSummary};
 use w2s_artifact::{Artifact, ArtifactRef, Example, Label, Split};
 use w2s_losses::LabelSetting;
@@ -57,11 +56,16 @@ fn flags_are_those_of_the_operation_and_values_out_of_range_are_refused() {
         "--gold --held-out 0.1 --patience 2 --balance",
         "--labels labels/0101 --loss entropy --weight-warmup 0 --lora-rank 4",
     ] {
-        flags::<Classify>(&format!("{base} {fine}")).check().unwrap();
+        flags::<Classify>(&format!("{base} {fine}"))
+            .check()
+            .unwrap();
     }
     for (line, message) in [
         ("--pairs pairs/0101", "unexpected argument '--pairs'"),
-        ("--label-smoothing 0.1", "unexpected argument '--label-smoothing'"),
+        (
+            "--label-smoothing 0.1",
+            "unexpected argument '--label-smoothing'",
+        ),
         ("--loss logconf", "it is called `confidence` here"),
     ] {
         let said = unparsed::<Classify>(&format!("{base} {line}"));
@@ -122,7 +126,10 @@ fn labels_of_other_classes_are_refused() {
         bench.run::<Classify>(&line)
     };
     let summary: TrainingSummary = train(same).unwrap().summary().unwrap();
-    assert_eq!((summary.rows, &summary.classes[..]), (12, &["no".into(), "yes".into()][..]));
+    assert_eq!(
+        (summary.rows, &summary.classes[..]),
+        (12, &["no".into(), "yes".into()][..])
+    );
     assert_eq!(
         train(swapped).unwrap_err().to_string(),
         format!(
@@ -177,7 +184,10 @@ fn a_classifier_learns_by_an_adapter() {
         let line = format!("--base {base} --data {data} --gold --lr 1e-2 {more}");
         bench.run::<Classify>(&line).unwrap()
     };
-    let (merged, alone) = (train("--lora-rank 2"), train("--lora-rank 2 --lora-save adapter"));
+    let (merged, alone) = (
+        train("--lora-rank 2"),
+        train("--lora-rank 2 --lora-save adapter"),
+    );
     assert_ne!(weights(&merged), weights(&train("")));
     assert!(alone.file("adapter_model.safetensors").exists());
     assert!(!alone.file("model.safetensors").exists());

@@ -1,0 +1,7 @@
+//! The methods on decoders of a few thousand parameters.
+
+mod conversations;
+mod encoding;
+mod labels;
+
+mod models;
