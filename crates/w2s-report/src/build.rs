@@ -1,11 +1,13 @@
 //! From artifacts to the report.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use w2s_artifact::{Artifact, ArtifactRef, Manifest, Store};
+use w2s_artifact::{Artifact, Manifest, Store};
 
-use crate::adapters::{self, predictions::Data};
+use crate::adapters::{
+    self,
+    predictions::{Data, Datasets},
+};
 use crate::analysis::Analysis;
 use crate::contrasts::{self, Page};
 use crate::error::ReportError;
@@ -142,11 +144,7 @@ fn tests(
 }
 
 /// The examples of each seed, of an experiment with classifiers.
-fn seed_data(
-    experiment: &Experiment,
-    data: &HashMap<ArtifactRef, Rc<Data>>,
-    lineage: &Lineage<'_>,
-) -> Vec<Rc<Data>> {
+fn seed_data(experiment: &Experiment, data: &Datasets, lineage: &Lineage<'_>) -> Vec<Rc<Data>> {
     let runs = experiment.arms.first().map_or(&[][..], |arm| &arm.runs);
     let found = runs.iter().filter_map(|run| {
         let examples = lineage.manifest(run.artifact?)?.input("data")?;

@@ -22,12 +22,15 @@ pub(crate) struct Data {
     test: Vec<Example>,
 }
 
+/// The examples behind predictions, by their artifact.
+pub(crate) type Datasets = HashMap<ArtifactRef, Rc<Data>>;
+
 /// Every predictions artifact as an entry, and the examples behind them.
 pub(crate) fn read(
     predictions: &[Artifact],
     lineage: &Lineage<'_>,
-) -> Result<(Vec<Entry>, HashMap<ArtifactRef, Rc<Data>>), ReportError> {
-    let mut data: HashMap<ArtifactRef, Rc<Data>> = HashMap::new();
+) -> Result<(Vec<Entry>, Datasets), ReportError> {
+    let mut data = Datasets::new();
     let mut entries = Vec::new();
     for artifact in predictions {
         let missing = || {

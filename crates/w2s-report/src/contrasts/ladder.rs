@@ -28,6 +28,9 @@ struct Step {
     series: Series,
 }
 
+/// A number of the pairs that an arm learnt from, where it is known.
+type Number = fn(&Step) -> Option<f64>;
+
 /// Gain by the pairs that each arm learnt from, where the pairs are scored or the arms have tags `chosen` and `rejected`;
 /// points of early-stopping curves are no part of it.
 pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut Page) {
@@ -50,7 +53,7 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
         section.text.push("Under each name: the mean score of its answers. In each cell: the gain, in parentheses where its interval holds zero, and the mean delta of the pairs.".to_owned());
         section.charts.push(map);
     }
-    let x: [(&str, &str, fn(&Step) -> Option<f64>); 2] = [
+    let x: [(&str, &str, Number); 2] = [
         ("Gain against delta", "mean delta of the pairs", |step| {
             step.delta
         }),
@@ -231,7 +234,7 @@ fn scatter(
     steps: &[Step],
     title: &str,
     label: &str,
-    x: fn(&Step) -> Option<f64>,
+    x: Number,
 ) -> Option<Chart> {
     let line = |preference: bool| {
         let of_kind = steps.iter().filter(|step| step.preference == preference);
