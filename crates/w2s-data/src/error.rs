@@ -266,7 +266,7 @@ impl DataError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::MissingColumn { .. } => {
-                Some("name the columns of this file in a task description and pass it with `--task path/to/task.toml`".into())
+                Some("name the columns of this file: in a task description (`--task path/to/task.toml`), or for a corpus with `--text`".into())
             }
             Self::Pointer { .. } => Some("fetch the file with `git lfs pull`".into()),
             Self::NoQuestion { .. } => {
@@ -296,7 +296,7 @@ impl DataError {
 }
 
 /// `a`, `b`, `c`: how names are listed in messages.
-pub(crate) fn quoted(names: &[String]) -> String {
+pub(crate) fn quoted(names: &[impl fmt::Display]) -> String {
     if names.is_empty() {
         return "none".into();
     }
