@@ -46,7 +46,7 @@ impl Learning<'_> {
     /// # Errors
     ///
     /// What the loss or the loop refuses.
-    pub fn fit<M: ClassModel>(
+    pub fn fit<M: ClassModel + 'static>(
         &self,
         model: M,
         rows: LabelledRows<M>,

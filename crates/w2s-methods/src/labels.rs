@@ -70,7 +70,7 @@ impl Logits {
 }
 
 /// The method of a loss.
-pub fn learner<M: ClassModel>(
+pub fn learner<M: ClassModel + 'static>(
     loss: LabelLoss,
     labels: Labels<M>,
 ) -> Box<dyn Objective<M, Pass = Logits>> {

@@ -10,7 +10,7 @@ use w2s_artifact::summary::{
 };
 use w2s_artifact::{ArtifactRef, Input, Kind, Manifest};
 
-use crate::format::{count, duration, percent, score};
+use crate::format::{count, duration, percent};
 use crate::lineage::{Lineage, artifacts};
 use crate::section::{Cell, Section, Table};
 
@@ -153,81 +153,26 @@ pub(crate) fn step(manifest: &Manifest) -> StepResult {
 
 /// What a step says about its result, in a few words, and what it left out or cut.
 pub(crate) fn outcome(manifest: &Manifest) -> String {
-    let rows = |rows: usize| format!("{} rows", count(rows as u64));
-    let mut parts = Vec::new();
-    match manifest.kind {
-        Kind::Checkpoint => {
-            if let Ok(said) = manifest.summary::<TrainingSummary>() {
-                parts.push(format!(
-                    "final loss {:.3}, {}",
-                    said.fit.final_loss,
-                    rows(said.rows)
-                ));
-                parts.extend(dropped(&said.dropped));
-                parts.extend(truncated(said.truncated));
-                let lengths = said.tokens_chosen.zip(said.tokens_rejected);
-                parts.extend(lengths.map(|lengths| sides(lengths, "tokens")));
-            }
-        }
-        Kind::Pairs => {
-            if let Ok(said) = manifest.summary::<PairsSummary>() {
-                parts.push(rows(said.rows));
-                parts.extend(dropped(&said.dropped));
-                let lengths = said.mean_chosen_length.zip(said.mean_rejected_length);
-                parts.extend(lengths.map(|lengths| sides(lengths, &said.length_unit)));
-                parts.push(format!(
-                    "the longer is chosen in {}",
-                    percent(said.longer_is_chosen)
-                ));
-            }
-        }
-        Kind::Examples => {
-            if let Ok(said) = manifest.summary::<SplitSummary>() {
-                parts.push(rows(said.rows));
-                parts.extend(dropped(&said.plan.dropped));
-            }
-        }
-        Kind::Labels => {
-            if let Ok(said) = manifest.summary::<LabelsSummary>() {
-                parts.push(format!(
-                    "accuracy {}, {}",
-                    score(said.accuracy),
-                    rows(said.rows)
-                ));
-                parts.extend(dropped(&Dropped::from([(
-                    "too_long".to_owned(),
-                    said.dropped_too_long,
-                )])));
-                parts.extend(truncated(said.truncated));
-            }
-        }
-        Kind::Predictions => {
-            if let Ok(said) = manifest.summary::<PredictionsSummary>() {
-                parts.push(format!(
-                    "accuracy {}, {}",
-                    score(said.accuracy),
-                    rows(said.rows)
-                ));
-                parts.extend(dropped(&Dropped::from([(
-                    "too_long".to_owned(),
-                    said.dropped_too_long,
-                )])));
-                parts.extend(truncated(said.truncated));
-            }
-        }
-        Kind::Scores => {
-            if let Ok(said) = manifest.summary::<ScoresSummary>() {
-                parts.push(format!(
-                    "{} of {} items",
-                    count(said.n as u64),
-                    count(said.items as u64)
-                ));
-                parts.extend(dropped(&said.dropped));
-                parts.extend(truncated(said.truncated));
-            }
-        }
-        // What other steps say in a few words they say themselves.
-        _ => parts.extend(manifest.summary["line"].as_str().map(str::to_owned)),
+    let line = manifest.summary["line"].as_str().map(str::to_owned);
+    let mut parts: Vec<String> = line.into_iter().collect();
+    if let Ok(said) = manifest.summary::<TrainingSummary>() {
+        parts.extend(dropped(&said.dropped));
+        parts.extend(truncated(said.truncated));
+        let lengths = said.tokens_chosen.zip(said.tokens_rejected);
+        parts.extend(lengths.map(|lengths| sides(lengths, "tokens")));
+    } else if let Ok(said) = manifest.summary::<PairsSummary>() {
+        parts.extend(dropped(&said.dropped));
+        let lengths = said.mean_chosen_length.zip(said.mean_rejected_length);
+        parts.extend(lengths.map(|lengths| sides(lengths, &said.length_unit)));
+        parts.push(format!(
+            "the longer is chosen in {}",
+            percent(said.longer_is_chosen)
+        ));
+    } else if let Ok(said) = manifest.summary::<SplitSummary>() {
+        parts.extend(dropped(&said.plan.dropped));
+    } else if let Ok(said) = manifest.summary::<ScoresSummary>() {
+        parts.extend(dropped(&said.dropped));
+        parts.extend(truncated(said.truncated));
     }
     parts.join("; ")
 }

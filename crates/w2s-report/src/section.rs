@@ -328,9 +328,6 @@ pub struct Chart {
     /// The charts of one group stand together, folded away behind its name.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub group: String,
-    /// What stands under it.
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub note: String,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) legend: Vec<(Tone, String)>,
     #[serde(flatten)]
@@ -343,16 +340,9 @@ impl Chart {
         Self {
             title: title.into(),
             group: String::new(),
-            note: String::new(),
             legend: Vec::new(),
             drawing,
         }
-    }
-
-    /// Adds what stands under it.
-    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
-        self.note = note.into();
-        self
     }
 
     /// Puts it into a group.

@@ -744,6 +744,7 @@ fn intervals_draw_groups() {
                 let class = if right { row.label } else { 1 - row.label };
                 Prediction {
                     id: row.id,
+                    group: row.group,
                     label: row.label,
                     probabilities: if class == 1 {
                         vec![0.2, 0.8]

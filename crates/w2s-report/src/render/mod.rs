@@ -125,7 +125,6 @@ fn groups(charts: &[Chart]) -> Vec<Value> {
             }
             drawn.push(context! {
                 title => &chart.title,
-                note => &chart.note,
                 size => size(&chart.drawing),
                 svg => Value::from_safe_string(svg::draw(&chart.drawing)),
             });
