@@ -551,17 +551,6 @@ fn records_are_fixed_for_ever() {
             "{world}"
         );
     }
-    for (world, expected) in [
-        ("sections", "6e1c664c376c77ab"),
-        ("glossary", "d947e88280cede41"),
-    ] {
-        let flags = ["--world", world, "--part", "train", "--rows", "100"];
-        assert_eq!(
-            hash(run::<QuestionsOperation>(folder.path(), &flags).unwrap()),
-            expected,
-            "{world}"
-        );
-    }
     let flags = [&SMALL[..], &["--seed", "3", "--label-noise", "0.1"]].concat();
     assert_eq!(
         hash(run::<TaskOperation>(folder.path(), &flags).unwrap()),
