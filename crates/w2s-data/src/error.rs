@@ -38,7 +38,7 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// The extension of the file names no format that is read here.
-    #[error("{}: files of the kind `{}` cannot be read; known: .jsonl, .json (one object a line), .csv, .tsv, .parquet, .txt",
+    #[error("{}: files of the kind `{}` cannot be read; known: .jsonl, .json, .csv, .tsv, .parquet, .txt",
         path.display(), path.extension().map_or("no extension".into(), |e| format!(".{}", e.to_string_lossy())))]
     UnknownFormat {
         /// The file.
@@ -71,6 +71,20 @@ pub enum DataError {
         path: PathBuf,
         /// What it said.
         problem: String,
+    },
+    /// What git leaves in the place of a large file.
+    #[error("{} is a note of git-lfs about a file, and not the file", path.display())]
+    Pointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nobody can say which of two columns is meant.
+    #[error("{}: two columns are called `{column}`", path.display())]
+    TwoColumns {
+        /// The file.
+        path: PathBuf,
+        /// Their name.
+        column: String,
     },
     /// A column that is asked for is not there.
     #[error("{at}: no column `{column}`; there are {}", quoted(present))]
@@ -252,8 +266,9 @@ impl DataError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::MissingColumn { .. } => {
-                Some("name the columns of this file in a task description and pass it with `--task path/to/task.toml`".into())
+                Some("name the columns of this file: in a task description (`--task path/to/task.toml`), or for a corpus with `--text`".into())
             }
+            Self::Pointer { .. } => Some("fetch the file with `git lfs pull`".into()),
             Self::NoQuestion { .. } => {
                 Some("name the column that holds the question with `--prompt-column NAME`".into())
             }
@@ -281,7 +296,7 @@ impl DataError {
 }
 
 /// `a`, `b`, `c`: how names are listed in messages.
-pub(crate) fn quoted(names: &[String]) -> String {
+pub(crate) fn quoted(names: &[impl fmt::Display]) -> String {
     if names.is_empty() {
         return "none".into();
     }

@@ -414,6 +414,8 @@ fn references_and_scores_have_a_column_for_each_number() {
     let score = |sample, values: &[(&str, f64)]| Score {
         id: 5,
         sample,
+        group: 5,
+        content: 0,
         values: values
             .iter()
             .map(|(name, value)| (name.to_string(), *value))

@@ -92,6 +92,8 @@ impl Place {
         let score = |id: u64, exact: f64| Score {
             id,
             sample: 0,
+            group: id,
+            content: 0,
             values: [("exact".to_owned(), exact), ("length".to_owned(), 9.0)].into(),
         };
         Answers {
@@ -182,6 +184,7 @@ fn prompts_are_read_ordered_and_cut() {
             "with_choices": 0,
             "dropped": {"empty": 1, "duplicate": 1},
             "transcripts": 0,
+            "line": "4 prompts",
         })
     );
     let (first, artifact) = ids(&["--rows", "3"]);
@@ -245,6 +248,8 @@ fn the_only_score_there_is_has_its_name_in_the_summary() {
         let score = |id: u64| Score {
             id,
             sample: 0,
+            group: id,
+            content: 0,
             values: [(name.to_owned(), id as f64)].into(),
         };
         place.artifact(digit, &[score(0), score(1)])
@@ -404,7 +409,16 @@ fn tied_answers_of_two_models_need_scores() {
     let scores = ['4', '5'].map(|digit| {
         let values = [("exact".to_owned(), 1.0)].into();
         let (id, sample) = (0, 0);
-        place.artifact(digit, &[Score { id, sample, values }])
+        place.artifact(
+            digit,
+            &[Score {
+                id,
+                sample,
+                group: id,
+                content: 0,
+                values,
+            }],
+        )
     });
     let chosen = ["--chosen-scores", &scores[0]];
     let both = [&chosen[..], &["--rejected-scores", &scores[1]]].concat();

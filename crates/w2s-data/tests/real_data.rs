@@ -2,12 +2,15 @@
 //! layout of the GLUE download, `hh-single-turn/harmless_train_gt.jsonl` with transcripts in the form of HH-RLHF, and
 //! `helpfulness/pandalm-unanimous.jsonl` with the test set of PandaLM where its annotators agree.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+};
 
 use w2s_artifact::{Answer, Pair, Split};
 use w2s_data::{
-    LengthUnit, Mark, Normalise, PairFilters, PairRule, Pairing, Reason, RowFormat, SplitParams,
-    Task, cut, prompts, source, table,
+    LengthUnit, Mark, Normalise, PairFilters, PairRule, Pairing, RowFormat, SplitParams, Task, cut,
+    prompts, source, table,
 };
 
 fn folder(name: &str) -> PathBuf {
@@ -124,14 +127,8 @@ fn hh_single_turn_becomes_pairs() {
     // The README of the data: 4 replies are empty. 6 rows have the mark again inside a reply, all of them in the rejected
     // one, so that every way to cut gives the same pairs.
     let first = pairing(Mark::First);
-    let counts = [
-        Reason::PromptsDiffer,
-        Reason::Empty,
-        Reason::Identical,
-        Reason::Duplicate,
-    ]
-    .map(|reason| first.dropped.count(reason));
-    assert_eq!((counts, first.pairs.len()), ([0, 4, 0, 0], 3_996));
+    let empty = BTreeMap::from([("empty".to_owned(), 4)]);
+    assert_eq!((first.dropped.by_name(), first.pairs.len()), (empty, 3_996));
     let marked = |answer: &Answer| answer.text.contains("\n\nAssistant:");
     let inside = |side: fn(&Pair) -> &Answer| {
         let answers = first.pairs.iter().map(side);
@@ -144,9 +141,7 @@ fn hh_single_turn_becomes_pairs() {
     assert_eq!(pairing(Mark::Last), first);
     assert_eq!(pairing(Mark::Common), first);
     // It says 41.0 % of all 4,000.
-    let longer = first.summary(LengthUnit::Characters)["longer_is_chosen"]
-        .as_f64()
-        .unwrap();
+    let longer = first.summary(LengthUnit::Characters).longer_is_chosen;
     assert!((longer - 0.41).abs() < 0.001, "{longer}");
     let asked = prompts(&rows, &RowFormat::default()).unwrap();
     assert_eq!(asked.prompts.len(), 3_915);
@@ -161,6 +156,7 @@ fn pandalm_becomes_pairs() {
     pairing
         .filter(PairRule::File, &PairFilters::default(), &[])
         .unwrap();
-    assert_eq!((rows.len(), pairing.dropped.count(Reason::Empty)), (155, 5));
+    let empty = BTreeMap::from([("empty".to_owned(), 5)]);
+    assert_eq!((rows.len(), pairing.dropped.by_name()), (155, empty));
     assert_eq!(pairing.pairs.len(), 150);
 }

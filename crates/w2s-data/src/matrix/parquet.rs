@@ -112,7 +112,7 @@ fn floats(array: &ArrayRef) -> Result<Float32Array, String> {
 
 /// The values of each list of a column whose first row is `row`.
 fn lists(array: &ArrayRef, name: &str, row: usize) -> Result<Vec<Vec<f32>>, String> {
-    fn each<'a, O: OffsetSizeTrait>(list: &'a GenericListArray<O>) -> Vec<Option<ArrayRef>> {
+    fn each<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> Vec<Option<ArrayRef>> {
         list.iter().collect()
     }
     let items: Vec<Option<ArrayRef>> = match array.data_type() {

@@ -44,6 +44,8 @@ fn scores(rows: &[(u64, u32, f64)]) -> ScoreColumn {
         .map(|&(id, sample, value)| Score {
             id,
             sample,
+            group: id,
+            content: id,
             values: BTreeMap::from([("exact".to_owned(), value)]),
         })
         .collect();
@@ -495,6 +497,8 @@ fn scores_and_answers_must_fit() {
     let both = Score {
         id: 0,
         sample: 0,
+        group: 0,
+        content: 0,
         values: BTreeMap::from([("b".to_owned(), 1.0), ("a".to_owned(), 0.0)]),
     };
     let refused = |name| {
