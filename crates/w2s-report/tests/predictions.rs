@@ -871,7 +871,7 @@ fn a_teacher_at_chance_is_warned_about() {
     ];
     let report = build(&fixture, &experiment(&fixture, &arms, &[0, 1, 2], false));
     let told = |warning: &&String| {
-        warning.contains("weak teacher weak is not clearly above always answering one class")
+        warning.contains("weak teacher `weak` is not clearly above always answering one class")
     };
     assert_eq!(
         report.warnings.iter().filter(told).count(),
@@ -1073,7 +1073,7 @@ fn a_strong_base_that_did_not_learn_is_the_headline() {
     let report = build(&fixture, &predictions);
     assert!(
         report.headline.starts_with(
-            "The strong base strong-base did not learn after a final loss of 0.351: a probe"
+            "The strong base (step strong-base) did not learn after a final loss of 0.351: a probe"
         ),
         "{}",
         report.headline

@@ -104,12 +104,12 @@ pub(crate) fn bases(
                 artifacts.extend(analysis.experiment.arms[at].artifacts());
                 if !learnt {
                     let reached = Unit::Score.estimate(accuracy.mean, accuracy.ci95);
-                    let what = if base.strong { "strong base" } else { "base" };
+                    let what = if base.strong { "The strong base" } else { "The base" };
                     let loss = loss.map_or(String::new(), |loss| {
                         format!(" after a final loss of {loss:.3}")
                     });
                     let sentence = format!(
-                        "The {what} {named} did not learn{loss}: a probe on what it makes of words has accuracy {reached}, and chance is {}",
+                        "{what} (step {named}) did not learn{loss}: a probe on what it makes of words has accuracy {reached}, and chance is {}",
                         score(chance)
                     );
                     match base.strong {

@@ -82,7 +82,7 @@ fn no_better_than_trivial(analysis: &Analysis<'_>, at: usize, what: &str) -> Opt
         .map_or(chance, |share| share.max(chance));
     if own.ci95.is_some_and(|[low, _]| low <= floor) {
         return Some(format!(
-            "the {what} {name} is not clearly above always answering one class ({})",
+            "the {what} `{name}` is not clearly above always answering one class ({})",
             score(floor)
         ));
     }

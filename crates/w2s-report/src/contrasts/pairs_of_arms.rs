@@ -78,7 +78,7 @@ pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
         );
     }
     let n = pairs.len();
-    let all = if n == 1 { "the only pair" } else { "pairs" };
+    let all = if n == 1 { "pair" } else { "pairs" };
     page.finding(match &shown[..] {
         [] => format!("In {}, no student is shown to differ from another ({n} {all} of arms, Holm-corrected).", metric.name),
         names if names.len() <= NAMED_ARMS => {

@@ -471,7 +471,7 @@ fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
         let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| &experiment.arms[at].name);
         let mean = gap.estimate.mean.unwrap_or_default();
         if mean <= 0.0 {
-            page.warning(format!("the strong ceiling {ceiling} is not above the weak teacher {teacher}: PGR is undefined"));
+            page.warning(format!("the strong ceiling `{ceiling}` is not above the weak teacher `{teacher}`: PGR is undefined"));
             continue;
         }
         if !gap.significant {
