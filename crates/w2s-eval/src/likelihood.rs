@@ -237,6 +237,7 @@ mod tests {
         Item {
             id: 8,
             sample: 1,
+            group: 8,
             messages: &[],
             answers,
         }
