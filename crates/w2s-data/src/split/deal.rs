@@ -32,102 +32,114 @@ pub(super) fn is_imbalanced(per_class: &[usize]) -> bool {
     10 * most * per_class.len() > 11 * total
 }
 
-/// How many rows a split may take, in all and of each class.
-pub(super) struct Quota {
-    pub(super) total: usize,
-    pub(super) per_class: Vec<usize>,
+/// How many rows of each class a split gets: the same number, as far as the rarest class reaches.
+pub(super) fn balanced(total: usize, available: &[usize]) -> Vec<usize> {
+    let classes = available.len().max(1);
+    let least = available.iter().copied().min().unwrap_or(0);
+    vec![(total / classes).min(least); classes]
 }
 
-impl Quota {
-    /// The same number of every class, as far as the rarest class reaches.
-    pub(super) fn balanced(total: usize, available: &[usize]) -> Self {
-        let classes = available.len().max(1);
-        let each = (total / classes).min(available.iter().copied().min().unwrap_or(0));
-        Self {
-            total: each * classes,
-            per_class: vec![each; classes],
+/// The classes as frequent as they are in the pool, and none above 1.1 times its fair share. Rows are given one by one to the
+/// class that is furthest behind, so that a larger split has no fewer of any class.
+pub(super) fn proportional(total: usize, available: &[usize]) -> Vec<usize> {
+    let classes = available.len();
+    let usable: usize = available.iter().sum();
+    let mut per_class = vec![0; classes];
+    for given in 1..=total.min(usable) {
+        let most = (11 * given / (10 * classes)).max(given.div_ceil(classes));
+        let behind = |class: &usize| {
+            (given * available[*class]) as i128 - (usable * per_class[*class]) as i128
+        };
+        let class = (0..classes)
+            .filter(|&class| per_class[class] < most.min(available[class]))
+            .max_by_key(behind);
+        match class {
+            Some(class) => per_class[class] += 1,
+            None => break,
         }
     }
-
-    /// The classes as frequent as they are in the pool, and none above 1.1 times its fair share.
-    pub(super) fn proportional(total: usize, available: &[usize]) -> Self {
-        let classes = available.len();
-        let usable = available.iter().sum::<usize>().max(1);
-        let most = (11 * total / (10 * classes)).max(total.div_ceil(classes));
-        let mut per_class: Vec<usize> = available
-            .iter()
-            .map(|rows| (total * rows / usable).min(most))
-            .collect();
-        // What rounding left over goes to whoever is furthest behind.
-        for _ in per_class.iter().sum()..total {
-            let behind = |class: &usize| {
-                (total * available[*class]) as i64 - (usable * per_class[*class]) as i64
-            };
-            if let Some(class) = (0..classes)
-                .filter(|&class| per_class[class] < most)
-                .max_by_key(behind)
-            {
-                per_class[class] += 1;
-            }
-        }
-        Self { total, per_class }
-    }
-
-    pub(super) fn everything(classes: usize) -> Self {
-        Self {
-            total: usize::MAX,
-            per_class: vec![usize::MAX; classes],
-        }
-    }
+    per_class
 }
 
 /// Groups being dealt out to splits.
 pub(super) struct Deal<'a> {
-    pub(super) pool: &'a [Row],
-    /// The groups no split has touched.
-    pub(super) groups: Vec<Vec<usize>>,
-    pub(super) classes: &'a [String],
+    pool: &'a [Row],
+    groups: Vec<Vec<usize>>,
+    classes: &'a [String],
+    /// The split that a group has given a row to; its other rows are for nobody else.
+    owners: Vec<Option<Split>>,
     /// Split, row, group.
     pub(super) picked: Vec<(Split, usize, u64)>,
 }
 
-impl Deal<'_> {
-    /// Rows of each class in the groups that are left.
+impl<'a> Deal<'a> {
+    pub(super) fn new(pool: &'a [Row], groups: Vec<Vec<usize>>, classes: &'a [String]) -> Self {
+        Self {
+            pool,
+            owners: vec![None; groups.len()],
+            groups,
+            classes,
+            picked: Vec::new(),
+        }
+    }
+
+    /// The groups in random order.
+    pub(super) fn order(&self, stream: &mut Stream) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        stream.shuffle(&mut order);
+        order
+    }
+
+    /// Rows of each class in the groups that are nobody's.
     pub(super) fn available(&self) -> Vec<usize> {
         let mut per_class = vec![0; self.classes.len()];
-        for &row in self.groups.iter().flatten() {
+        let free = self.groups.iter().zip(&self.owners);
+        for &row in free
+            .filter(|(_, owner)| owner.is_none())
+            .flat_map(|(group, _)| group)
+        {
             per_class[self.pool[row].label as usize] += 1;
         }
         per_class
     }
 
-    /// Gives the split groups in random order until its quota is reached. A group that gives a row belongs to the split
-    /// for good; one that has no room stays for the others.
-    pub(super) fn fill(&mut self, split: Split, mut quota: Quota, stream: &mut Stream) {
-        stream.shuffle(&mut self.groups);
-        let mut left = Vec::new();
-        for mut group in std::mem::take(&mut self.groups) {
-            let name = self.pool[group[0]].id;
-            let before = self.picked.len();
-            if quota.total > 0 {
-                stream.shuffle(&mut group);
-                for &row in &group {
-                    let class = &mut quota.per_class[self.pool[row].label as usize];
-                    if quota.total > 0 && *class > 0 {
-                        *class -= 1;
-                        quota.total -= 1;
-                        self.picked.push((split, row, name));
-                    }
+    /// How many groups of an order have to be looked at for so many rows of each class.
+    pub(super) fn reach(&self, order: &[usize], mut wanted: Vec<usize>) -> usize {
+        let mut reach = 0;
+        for (place, &group) in order.iter().enumerate() {
+            for &row in &self.groups[group] {
+                let left = &mut wanted[self.pool[row].label as usize];
+                if *left > 0 {
+                    *left -= 1;
+                    reach = place + 1;
                 }
             }
-            if self.picked.len() == before {
-                group.sort_unstable();
-                left.push(group);
+        }
+        reach
+    }
+
+    /// Gives the split the first rows of each class in an order of groups. How many it wants of one class changes nothing about
+    /// the others, and who wants more gets the same rows and then some.
+    pub(super) fn fill(
+        &mut self,
+        split: Split,
+        mut wanted: Vec<usize>,
+        order: impl IntoIterator<Item = usize>,
+    ) {
+        for group in order {
+            if self.owners[group].is_some() {
+                continue;
+            }
+            for &row in &self.groups[group] {
+                let left = &mut wanted[self.pool[row].label as usize];
+                if *left > 0 {
+                    *left -= 1;
+                    let name = self.pool[self.groups[group][0]].id;
+                    self.picked.push((split, row, name));
+                    self.owners[group] = Some(split);
+                }
             }
         }
-        // The next split starts from the same order, whatever this one did to it.
-        left.sort_by_key(|group| group[0]);
-        self.groups = left;
     }
 
     /// Drops the last rows of the more frequent classes if the split is not balanced; returns how many.

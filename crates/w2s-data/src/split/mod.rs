@@ -1,7 +1,7 @@
 //! Dividing rows into gold, transfer and test: cleaning, filters, groups that stay together, balanced classes, and a plan
 //! that accounts for every row. [`cut`] makes the split, [`pre_cut`] takes rows that were divided elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use w2s_artifact::{
@@ -11,7 +11,7 @@ use w2s_artifact::{
 use w2s_worlds::Stream;
 
 use crate::error::DataError;
-use deal::{Deal, Quota, check_classes, is_imbalanced};
+use deal::{Deal, balanced, check_classes, is_imbalanced, proportional};
 use filters::{clean, drop_what_test_knows, filter};
 use summary::{count, history};
 
@@ -107,7 +107,8 @@ impl SplitParams {
 /// Cleaning comes first, over all rows of a source: rows without a word, repeated texts and texts with several labels go.
 /// Filters apply to the pool. Whatever shares a text, a run of `shared_run` words or a group with any row of `test` leaves
 /// the pool, also if that test row is not needed, so that the pool does not change with the number of test rows. Then
-/// whole groups are dealt out in random order. The test split is balanced exactly; of the others, a class that makes up
+/// whole groups are dealt out in random order: the size of one split moves no row of another as long as there are rows
+/// enough, and a larger split holds the rows of a smaller one. The test split is balanced exactly; of the others, a class that makes up
 /// more than 55 % (1.1 times its fair share) is cut down to balance.
 ///
 /// `unlabelled` is the number of rows dropped before, for the account.
@@ -133,16 +134,12 @@ pub fn cut(
         count(&mut dropped, "shares words with test", before - pool.len());
     }
 
-    let mut deal = Deal {
-        pool: &pool,
-        groups: groups::group(&pool, shared_run, params.normalise),
-        classes,
-        picked: Vec::new(),
-    };
+    let grouped = groups::group(&pool, shared_run, params.normalise);
     let (groups, largest_group) = (
-        deal.groups.len(),
-        deal.groups.iter().map(Vec::len).max().unwrap_or(0),
+        grouped.len(),
+        grouped.iter().map(Vec::len).max().unwrap_or(0),
     );
+    let mut deal = Deal::new(&pool, grouped, classes);
     let empty = |split: Split, dropped: &Dropped| DataError::EmptySplit {
         split: split.to_string(),
         history: history(dropped, source_rows),
@@ -152,19 +149,17 @@ pub fn cut(
     let mut test_stream = Stream::new("split test", params.test_seed, 0);
     let mut examples = Vec::new();
     let mut unpicked = 0;
+    let all = deal.available();
+    let imbalanced = is_imbalanced(&all);
+    let (mut test_order, mut reserved) = (Vec::new(), 0);
     match test {
         Some(rows) => {
-            let order: Vec<Vec<usize>> = (0..rows.len()).map(|row| vec![row]).collect();
-            let mut test_deal = Deal {
-                pool: &rows,
-                groups: order,
-                classes,
-                picked: Vec::new(),
-            };
-            let available = test_deal.available();
+            let each = (0..rows.len()).map(|row| vec![row]).collect();
+            let mut test_deal = Deal::new(&rows, each, classes);
             let wanted = params.test_rows.unwrap_or(usize::MAX).min(rows.len());
-            let quota = Quota::balanced(wanted, &available);
-            test_deal.fill(Split::Test, quota, &mut test_stream);
+            let wanted = balanced(wanted, &test_deal.available());
+            let order = test_deal.order(&mut test_stream);
+            test_deal.fill(Split::Test, wanted, order);
             test_deal.level(Split::Test, true);
             test_deal.check(Split::Test, params.test_rows, || {
                 empty(Split::Test, &dropped)
@@ -190,44 +185,58 @@ pub fn cut(
         None => {
             let available = deal.available();
             let usable: usize = available.iter().sum();
-            let wanted = params
-                .test_rows
-                .unwrap_or((usable as f64 * TEST_SHARE) as usize);
-            deal.fill(
-                Split::Test,
-                Quota::balanced(wanted, &available),
-                &mut test_stream,
-            );
+            let usual = (usable as f64 * TEST_SHARE) as usize;
+            let wanted = balanced(params.test_rows.unwrap_or(usual), &available);
+            let order = deal.order(&mut test_stream);
+            reserved = deal
+                .reach(&order, balanced(usual, &available))
+                .max(deal.reach(&order, wanted.clone()));
+            deal.fill(Split::Test, wanted, order.iter().copied());
             unpicked += deal.level(Split::Test, true);
             deal.check(Split::Test, params.test_rows, || {
                 empty(Split::Test, &dropped)
             })?;
+            test_order = order;
         }
     }
 
-    // Sizes that were asked for are served first; whoever named none takes what is left.
+    // Transfer rows are dealt from one end of an order and gold rows from the other, so that neither's number moves the rows
+    // of the other. Groups that the test takes or could usually take come last, so that its number moves neither.
     let mut stream = Stream::new("split train", params.seed, 0);
+    let order = deal.order(&mut stream);
+    let late: HashSet<usize> = test_order[..reserved].iter().copied().collect();
+    let (late, early): (Vec<usize>, Vec<usize>) =
+        order.into_iter().partition(|group| late.contains(group));
+    let turned = |groups: &[usize]| groups.iter().rev().copied().collect::<Vec<_>>();
     let wishes = [
-        (Split::Gold, params.gold_rows),
-        (Split::Transfer, params.transfer_rows),
+        (
+            Split::Transfer,
+            params.transfer_rows,
+            [early.clone(), late.clone()].concat(),
+        ),
+        (
+            Split::Gold,
+            params.gold_rows,
+            [turned(&early), turned(&late)].concat(),
+        ),
     ];
-    let mut order = wishes.to_vec();
-    order.sort_by_key(|(_, rows)| rows.is_none());
-    let imbalanced = is_imbalanced(&deal.available());
-    for (index, (split, rows)) in order.into_iter().enumerate() {
+    // Sizes that were asked for are served first; whoever named none takes what is left.
+    let mut wishes = Vec::from(wishes);
+    wishes.sort_by_key(|(_, rows, _)| rows.is_none());
+    for (index, (split, rows, order)) in wishes.into_iter().enumerate() {
         let available = deal.available();
         let usable: usize = available.iter().sum();
-        let quota = match rows {
-            Some(rows) if imbalanced => Quota::balanced(rows, &available),
-            Some(rows) => Quota::proportional(rows, &available),
-            None if index == 1 => Quota::everything(classes.len()),
+        let wanted = match rows {
+            Some(rows) if imbalanced => balanced(rows, &all),
+            Some(rows) => proportional(rows, &all),
+            None if index == 1 => vec![usize::MAX; classes.len()],
             None if imbalanced => {
                 let least = available.iter().copied().min().unwrap_or(0);
-                Quota::balanced(least / 2 * classes.len(), &available)
+                balanced(least / 2 * classes.len(), &available)
             }
-            None => Quota::proportional(usable / 2, &available),
+            None => proportional(usable / 2, &available),
         };
-        deal.fill(split, quota, &mut stream);
+        deal.fill(split, wanted, order);
         unpicked += deal.level(split, false);
         deal.check(split, rows, || empty(split, &dropped))?;
     }

@@ -339,7 +339,7 @@ fn splits_that_cannot_be_are_refused() {
                 ..SplitParams::default()
             }
         ),
-        "split `gold` is empty: 24 rows read, 20 filtered"
+        "split `transfer` is empty: 24 rows read, 20 filtered"
     );
     assert_eq!(
         cut(many(20, 1), None, &SplitParams::default()),
@@ -347,7 +347,7 @@ fn splits_that_cannot_be_are_refused() {
     );
     assert_eq!(
         cut(many(100, 2), None, &sizes(50, 50, 20)),
-        "split `transfer` needs 50 rows and 30 are usable (bad 15, good 15)"
+        "split `gold` needs 50 rows and 30 are usable (bad 15, good 15)"
     );
     assert_eq!(
         cut(many(100, 2), None, &sizes(50, 50, 0)),
@@ -356,7 +356,7 @@ fn splits_that_cannot_be_are_refused() {
     let error = super::cut(many(100, 2), None, 0, &classes(), 0, &sizes(50, 50, 20)).unwrap_err();
     assert_eq!(
         error.hint().unwrap(),
-        "lower `--transfer-rows`, or loosen `--min-words`, `--max-words`, `--ends-with` and `--shared-run`"
+        "lower `--gold-rows`, or loosen `--min-words`, `--max-words`, `--ends-with` and `--shared-run`"
     );
     let params = SplitParams {
         min_words: Some(5),
@@ -589,4 +589,88 @@ fn filters_apply_to_rows_that_are_divided_already() {
         )),
         "split `gold` is empty: 4 rows read, none passes the filters"
     );
+}
+
+/// The numbers of the rows of each split: gold, transfer, test.
+fn ids(
+    pool: &[Row],
+    test: Option<&[Row]>,
+    classes: &[String],
+    sizes: &SplitParams,
+) -> [HashSet<u64>; 3] {
+    let (pool, test) = (pool.to_vec(), test.map(<[Row]>::to_vec));
+    let (examples, _) = cut(pool, test, 0, classes, 0, sizes).unwrap();
+    Split::ALL.map(|split| of(&examples, split).iter().map(|row| row.id).collect())
+}
+
+#[test]
+fn the_size_of_one_split_moves_no_other() {
+    let three = ["bad", "fair", "good"].map(String::from).to_vec();
+    let mut lopsided = many(3000, 2);
+    lopsided
+        .iter_mut()
+        .for_each(|row| row.label = u32::from(row.id % 10 < 7));
+    let mut natural = many(3000, 2);
+    natural
+        .iter_mut()
+        .for_each(|row| row.label = u32::from(row.id % 100 < 53));
+    let mut grouped = many(3000, 2);
+    grouped
+        .iter_mut()
+        .for_each(|row| row.groups = vec![row.id / 3]);
+    let mut of_three = many(3000, 2);
+    of_three
+        .iter_mut()
+        .for_each(|row| row.label = [0, 1, 2, 1, 0, 2, 1, 0, 2, 2][row.id as usize % 10]);
+    let test = behind(many(600, 2));
+    for (name, pool, test, classes) in [
+        ("plain", many(3000, 2), None, classes()),
+        ("test files", many(3000, 2), Some(&test[..]), classes()),
+        ("lopsided", lopsided, None, classes()),
+        ("natural", natural, None, classes()),
+        ("groups", grouped, None, classes()),
+        ("three classes", of_three, None, three),
+    ] {
+        for seed in 0..3 {
+            let ids = |[gold, transfer, test_rows]: [usize; 3]| {
+                let params = SplitParams {
+                    seed,
+                    ..sizes(gold, transfer, test_rows)
+                };
+                ids(&pool, test, &classes, &params)
+            };
+            let usual = [101, 202, 100];
+            let small = ids(usual);
+            for changed in 0..3 {
+                for rows in [211, 300, 350] {
+                    let mut wanted = usual;
+                    wanted[changed] = rows;
+                    let large = ids(wanted);
+                    for split in 0..3 {
+                        if split == changed {
+                            assert!(small[split].is_subset(&large[split]), "{name} {wanted:?}");
+                            assert!(small[split].len() < large[split].len(), "{name} {wanted:?}");
+                        } else {
+                            assert_eq!(small[split], large[split], "{name} {wanted:?} {split}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_larger_split_has_no_fewer_of_any_class() {
+    for available in [[50, 50, 50], [40, 50, 60], [1, 50, 99], [33, 34, 83]] {
+        let mut before = vec![0; 3];
+        for total in 0..160 {
+            let now = deal::proportional(total, &available);
+            assert!(
+                before.iter().zip(&now).all(|(before, now)| before <= now),
+                "{total}: {before:?} {now:?}"
+            );
+            before = now;
+        }
+    }
 }
