@@ -1,6 +1,6 @@
 #!/bin/sh
 # A stage binary that computes nothing and obeys the protocol: `describe`, `--check`, a run. The tests link it under the
-# name of every stage. What it did is appended to `events` in the store; files in the store change its behaviour:
+# name of every stage; `COMMIT` puts its files into the store. What it did is appended to `events` in the store; files in the store change its behaviour:
 # `slow` makes every step wait until that file is gone, `fail-<step>` makes a step fail, and `unsaved` has an interrupted
 # step fail to save its state.
 set -eu
@@ -76,9 +76,9 @@ if [ $signals = 1 ]; then
     echo "saved $step" >>"$store/events"
     exit 130
 fi
-mkdir -p "$folder"
+files=$(mktemp -d)
 if [ "$kind" = report ]; then
-    cat >"$folder/report.json" <<REPORT
+    cat >"$files/report.json" <<REPORT
 {"format": 3, "recipe": "small", "title": "small, seeds 0, 1", "headline": "naive recovers half.", "overrides": [],
  "findings": ["the gap is clear"], "warnings": [],
  "sections": [{"id": "arms", "title": "Arms", "text": [], "charts": [], "tables": [{"id": "arms", "title": "Arms",
@@ -87,12 +87,9 @@ if [ "$kind" = report ]; then
            {"cells": [{"text": "naive"}, {"text": "0.800", "value": 0.8}], "artifacts": []}]}]}],
  "steps": [{"step": "data[seed=0]", "seconds": 12.5, "cached": false}]}
 REPORT
-    echo '# report' >"$folder/report.md"
+    echo '# report' >"$files/report.md"
 fi
-cat >"$folder/manifest.json" <<MANIFEST
-{"format": 1, "kind": "$kind", "key": "$key", "stage": "$stage", "operation": "$operation", "operation_version": 1,
- "step": "$step", "parameters": {}, "inputs": [], "summary": {"line": "1,200 rows"}, "tool_version": "0.1.0", "device": "flex",
- "threads": 1, "started": "2026-01-01T00:00:00Z", "seconds": 1.5, "files": []}
-MANIFEST
+"$COMMIT" "$store" "$kind/$key" "$stage" "$operation" "$step" "$files"
+rm -r "$files"
 echo "end $step" >>"$store/events"
 echo "{\"artifact\":\"$kind/$key\",\"path\":\"$folder\",\"cached\":$cached,\"seconds\":0.1,\"summary\":{\"line\":\"1,200 rows\"}}"

@@ -153,14 +153,17 @@ pub(crate) fn step(manifest: &Manifest) -> StepResult {
 
 /// What a step says about its result, in a few words, and what it left out or cut.
 pub(crate) fn outcome(manifest: &Manifest) -> String {
-    let line = manifest.summary["line"].as_str().map(str::to_owned);
-    let mut parts: Vec<String> = line.into_iter().collect();
+    let mut parts = Vec::new();
     if let Ok(said) = manifest.summary::<TrainingSummary>() {
+        // Not its line for people, which tells a speed: no two runs have the same.
+        parts.push(format!("final loss {:.3}", said.fit.final_loss));
+        parts.push(format!("{} rows", count(said.rows as u64)));
         parts.extend(dropped(&said.dropped));
         parts.extend(truncated(said.truncated));
         let lengths = said.tokens_chosen.zip(said.tokens_rejected);
         parts.extend(lengths.map(|lengths| sides(lengths, "tokens")));
     } else if let Ok(said) = manifest.summary::<PairsSummary>() {
+        parts.push(format!("{} pairs", count(said.rows as u64)));
         parts.extend(dropped(&said.dropped));
         let lengths = said.mean_chosen_length.zip(said.mean_rejected_length);
         parts.extend(lengths.map(|lengths| sides(lengths, &said.length_unit)));
@@ -169,6 +172,7 @@ pub(crate) fn outcome(manifest: &Manifest) -> String {
             percent(said.longer_is_chosen)
         ));
     } else if let Ok(said) = manifest.summary::<SplitSummary>() {
+        parts.push(format!("{} rows", count(said.rows as u64)));
         parts.extend(dropped(&said.plan.dropped));
     } else if let Ok(said) = manifest.summary::<ScoresSummary>() {
         parts.extend(dropped(&said.dropped));

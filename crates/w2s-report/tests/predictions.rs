@@ -894,7 +894,7 @@ fn a_ceiling_that_loses_to_a_baseline_is_warned_about() {
     let bayes = cell(&report, "result", "unigram-bayes", "value").value;
     assert!(ceiling < bayes, "{ceiling:?} {bayes:?}");
     let told = |warning: &&String| {
-        warning.starts_with("the strong ceiling ceiling") && !warning.contains("PGR")
+        warning.starts_with("the strong ceiling `ceiling`") && !warning.contains("PGR")
     };
     assert_eq!(
         report.warnings.iter().filter(told).count(),

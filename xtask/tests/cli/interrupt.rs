@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::place::{Place, Ran, wait_for};
+use crate::place::{self, Place, Ran, wait_for};
 
 #[test]
 fn an_interrupted_run_saves_its_state_and_goes_on_later() {
@@ -94,6 +94,7 @@ fn in_shell(place: &Place, line: &str) -> Option<i32> {
             line,
         ])
         .env("XTASK", env!("CARGO_BIN_EXE_xtask"))
+        .env("COMMIT", place::commit())
         .env("W2S_BIN_DIR", place.path("bin"))
         .env_remove("W2S_STORE")
         .current_dir(place.0.path())

@@ -42,6 +42,14 @@ run = "report build"
 predictions = ["@weak[*]", "@naive[*]"]
 "#;
 
+/// The example that commits an artifact; `cargo test` builds it, `cargo test --test cli` alone does not.
+pub fn commit() -> PathBuf {
+    let folder = Path::new(env!("CARGO_BIN_EXE_xtask")).parent();
+    let commit = folder.expect("a folder").join("examples/commit");
+    assert!(commit.is_file(), "cargo build --examples comes first");
+    commit
+}
+
 /// A folder with a recipe, stage binaries and, once something ran, a store.
 pub struct Place(pub TempDir);
 
@@ -70,10 +78,7 @@ impl Place {
                 &[("classify", &["@data", "@labels", "epochs", "gold"])],
             ),
             ("eval", &[("predict", &["@model", "@data"])]),
-            (
-                "report",
-                &[("build", &["@predictions", "draws", "override"])],
-            ),
+            ("report", &[("build", &["@predictions", "override"])]),
         ] {
             let binary = binaries.join(format!("w2s-{stage}"));
             fs::copy(&script, &binary).expect("the binary is copied");
@@ -109,6 +114,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.0.path())
             .env("W2S_BIN_DIR", self.path("bin"))
+            .env("COMMIT", commit())
             .env("NO_COLOR", "1")
             .env_remove("W2S_STORE")
             .stdin(Stdio::null());

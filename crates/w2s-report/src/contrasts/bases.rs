@@ -104,7 +104,11 @@ pub(crate) fn bases(
                 artifacts.extend(analysis.experiment.arms[at].artifacts());
                 if !learnt {
                     let reached = Unit::Score.estimate(accuracy.mean, accuracy.ci95);
-                    let what = if base.strong { "The strong base" } else { "The base" };
+                    let what = if base.strong {
+                        "The strong base"
+                    } else {
+                        "The base"
+                    };
                     let loss = loss.map_or(String::new(), |loss| {
                         format!(" after a final loss of {loss:.3}")
                     });

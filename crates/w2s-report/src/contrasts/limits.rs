@@ -93,7 +93,7 @@ fn no_better_than_trivial(analysis: &Analysis<'_>, at: usize, what: &str) -> Opt
         .collect();
     (!better.is_empty()).then(|| {
         format!(
-            "the {what} {name} ({}) does not beat a trivial classifier: {}",
+            "the {what} `{name}` ({}) does not beat a trivial classifier: {}",
             score(own.mean.unwrap_or_default()),
             list(&better)
         )
