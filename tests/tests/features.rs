@@ -285,3 +285,54 @@ fn a_users_matrix_of_any_format_becomes_predictions() {
         "{message}"
     );
 }
+
+#[test]
+fn the_recipe_makes_a_report_of_two_matrices() {
+    let place = Place::new();
+    let values = matrix();
+    std::fs::write(place.file("x.parquet"), parquet(&values, WIDTH)).unwrap();
+    let last: Vec<f32> = values.chunks(WIDTH).map(|row| row[WIDTH - 1]).collect();
+    std::fs::write(place.file("weak.npy"), npy(&last, 1)).unwrap();
+    binaries();
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .current_dir(root())
+        .args(["xtask", "pipeline", "features", "--no-build", "--store"])
+        .arg(place.file("store"))
+        .env("NO_COLOR", "1");
+    for (name, file) in [
+        ("data", "rows.csv"),
+        ("task", "task.toml"),
+        ("weak", "weak.npy"),
+        ("strong", "x.parquet"),
+    ] {
+        let value = format!("{name}={}", place.file(file).display());
+        command.args(["--var", &value]);
+    }
+    for value in [
+        "gold-rows=100",
+        "transfer-rows=160",
+        "test-rows=100",
+        "seeds=[0, 1]",
+    ] {
+        command.args(["--var", value]);
+    }
+    let output = command.output().unwrap();
+    let (out, err) = texts(&output);
+    assert!(output.status.success(), "{out}\n{err}");
+
+    let report = std::fs::read(place.file("store/reports/features/report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let rows = report["sections"][0]["tables"][0]["rows"]
+        .as_array()
+        .unwrap();
+    let accuracy = |arm: &str| -> f64 {
+        let row = rows.iter().find(|row| row["cells"][0]["text"] == arm);
+        let row = row.unwrap_or_else(|| panic!("no row of {arm}"));
+        row["cells"][2]["value"].as_f64().unwrap()
+    };
+    assert!(accuracy("ceiling") > accuracy("weak") + 0.1, "{out}");
+    for student in ["naive", "product"] {
+        assert!((0.0..=1.0).contains(&accuracy(student)));
+    }
+}
