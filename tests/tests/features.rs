@@ -80,7 +80,7 @@ impl Place {
         assert!(output.status.success(), "{line}\n{err}");
         let made: Value = serde_json::from_str(&out).expect("one line of JSON");
         let reference: ArtifactRef = made["artifact"].as_str().unwrap().parse().unwrap();
-        let store = Store::open(&self.file("store")).unwrap();
+        let store = Store::open(self.file("store")).unwrap();
         store.require(&reference).unwrap()
     }
 

@@ -526,8 +526,8 @@ fn knobs_of_other_worlds_are_not_in_the_key() {
     assert_ne!(of(&[]), of(&["--headers", "25"]));
 }
 
-/// Another number is another world or
-/// another split under the same flags: raise the version of the operation, and make new ones.
+/// Another number is another world or another split under the same flags: raise the version of the operation, and make new
+/// ones.
 #[test]
 fn records_are_fixed_for_ever() {
     let folder = tempfile::tempdir().unwrap();

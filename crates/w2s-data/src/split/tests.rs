@@ -665,7 +665,7 @@ fn a_larger_split_has_no_fewer_of_any_class() {
     for available in [[50, 50, 50], [40, 50, 60], [1, 50, 99], [33, 34, 83]] {
         let mut before = vec![0; 3];
         for total in 0..160 {
-            let now = deal::proportional(total, &available);
+            let now = proportional(total, &available);
             assert!(
                 before.iter().zip(&now).all(|(before, now)| before <= now),
                 "{total}: {before:?} {now:?}"
