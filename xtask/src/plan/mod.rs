@@ -3,7 +3,7 @@
 //! [`Plan::expand`] needs only the recipe, so that a typo is found before anything is built. [`Plan::check_keys`] holds
 //! the steps against what the stage binaries say of themselves, and [`Plan::arguments`] writes a step as a command line.
 //!
-//! Reading order: [`template`] and [`reference`] (what a value says), [`axes`] (the matrix), [`scope`] (what a value is
+//! Reading order: [`template`] and [`mod@reference`] (what a value says), [`axes`] (the matrix), [`scope`] (what a value is
 //! at a point of it), [`names`] (what cannot be meant), [`expand`] (steps to tasks).
 
 mod arguments;
