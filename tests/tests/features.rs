@@ -1,7 +1,7 @@
 //! Features of the user's own, from a file of each format to predictions: what an experiment on frozen vision models, say,
 //! goes through. The report of such predictions is that of any others.
 
-use arrow::array::{ArrayRef, Float32Array, RecordBatch};
+use arrow_array::{ArrayRef, Float32Array, RecordBatch};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

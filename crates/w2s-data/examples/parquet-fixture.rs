@@ -3,7 +3,7 @@
 
 use std::{error::Error, fs::File, path::Path, sync::Arc};
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use w2s_data::source::{self, ReadOptions};
 

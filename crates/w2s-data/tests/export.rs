@@ -8,11 +8,9 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use arrow::{
-    array::{AsArray, RecordBatch},
-    compute::concat_batches,
-    datatypes::{Float32Type, Float64Type, UInt32Type, UInt64Type},
-};
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, UInt32Type, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 use tempfile::TempDir;
@@ -80,8 +78,11 @@ impl Place {
             .and_then(|entry| entry.value.clone());
         assert_eq!(origin, Some(artifact.to_string()));
         let schema = builder.schema().clone();
-        let batches: Vec<_> = builder.build().unwrap().map(Result::unwrap).collect();
-        let table = concat_batches(&schema, &batches).unwrap();
+        let mut batches = builder.with_batch_size(1 << 20).build().unwrap();
+        let table = batches
+            .next()
+            .map_or(RecordBatch::new_empty(schema), Result::unwrap);
+        assert!(batches.next().is_none());
         let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(
             line,

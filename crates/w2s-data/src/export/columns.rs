@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::{
-    array::{
-        ArrayRef, BooleanArray, Float32Array, Float64Array, ListArray, StringArray, StructArray,
-        UInt32Array, UInt64Array,
-    },
-    buffer::OffsetBuffer,
-    datatypes::{DataType, Field, Fields},
+use arrow_array::{
+    ArrayRef, BooleanArray, Float32Array, Float64Array, ListArray, StringArray, StructArray,
+    UInt32Array, UInt64Array,
 };
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{DataType, Field, Fields};
 use w2s_artifact::{
     Answer, Document, Example, Features, Label, LogProb, Message, Pair, Prediction, Prompt, Record,
     ReferenceLogProbs, Response, Tokens,

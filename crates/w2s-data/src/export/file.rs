@@ -8,7 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use arrow::{array::RecordBatch, datatypes::Schema, error::ArrowError};
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, Schema};
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},

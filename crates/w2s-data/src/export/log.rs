@@ -3,12 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::anyhow;
-use arrow::{
-    array::{
-        ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
-    },
-    datatypes::{DataType, Field, Schema},
+use arrow_array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
 };
+use arrow_schema::{DataType, Field, Schema};
 use serde_json::Value;
 use w2s_artifact::Artifact;
 use w2s_stage::HintExt;

@@ -14,10 +14,8 @@ use std::{
 };
 
 use anyhow::anyhow;
-use arrow::{
-    array::{Float64Array, RecordBatch},
-    datatypes::{DataType, Schema},
-};
+use arrow_array::{Float64Array, RecordBatch};
+use arrow_schema::{DataType, Schema};
 use serde_json::{Value, json};
 use w2s_artifact::{
     Artifact, Document, Example, Features, Kind, Label, Pair, Prediction, Prompt,

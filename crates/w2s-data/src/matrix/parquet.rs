@@ -2,11 +2,12 @@
 
 use std::fs::File;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, GenericListArray, OffsetSizeTrait,
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::{
+    Array, ArrayRef, FixedSizeListArray, Float32Array, GenericListArray, OffsetSizeTrait,
 };
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Schema};
+use arrow_schema::{DataType, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -42,7 +43,7 @@ pub(super) fn read(file: File, column: Option<&str>) -> Result<(usize, Vec<f32>)
             continue;
         }
         width = Some(columns.len());
-        let floats: Vec<Float32Array> = columns.iter().map(floats).collect::<Result<_, _>>()?;
+        let floats: Vec<Float32Array> = columns.iter().map(floats).collect();
         for (array, name) in floats.iter().zip(&names) {
             if let Some(null) = (0..array.len()).find(|&r| array.is_null(r)) {
                 return Err(format!(
@@ -105,9 +106,15 @@ fn columns(schema: &Schema, column: Option<&str>) -> Result<Vec<usize>, String> 
     Ok(chosen)
 }
 
-fn floats(array: &ArrayRef) -> Result<Float32Array, String> {
-    let array = cast(array, &DataType::Float32).map_err(text)?;
-    Ok(array.as_primitive::<Float32Type>().clone())
+/// Floats of any width in single precision.
+fn floats(array: &ArrayRef) -> Float32Array {
+    match array.data_type() {
+        DataType::Float16 => array.as_primitive::<Float16Type>().unary(f32::from),
+        DataType::Float64 => array
+            .as_primitive::<Float64Type>()
+            .unary(|wide| wide as f32),
+        _ => array.as_primitive::<Float32Type>().clone(),
+    }
 }
 
 /// The values of each list of a column whose first row is `row`.
@@ -132,7 +139,7 @@ fn lists(array: &ArrayRef, name: &str, row: usize) -> Result<Vec<Vec<f32>>, Stri
                 items.data_type()
             ));
         }
-        let items = floats(&items)?;
+        let items = floats(&items);
         match items.null_count() {
             0 => Ok(items.values().to_vec()),
             _ => Err(missing()),

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{
     ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int64Array, ListArray, RecordBatch,
 };
-use arrow::datatypes::{Float32Type, Float64Type};
 use half::f16;
 use parquet::arrow::ArrowWriter;
 use safetensors::tensor::{Dtype, TensorView};

@@ -1,15 +1,9 @@
 //! Parquet: lists are arrays and structures objects; dates and times are texts.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{fmt::Debug, fs::File, path::Path, sync::Arc};
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray, StringArray},
-    compute::cast,
-    datatypes::{
-        DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-        TimestampNanosecondType, TimestampSecondType,
-    },
-};
+use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, cast::AsArray, types::*};
+use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use serde_json::{Map, Value};
 
@@ -108,19 +102,15 @@ fn as_json(array: &dyn Array) -> Option<Vec<Value>> {
             }
             rows.into_iter().map(Value::Object).collect()
         }
-        kind => {
-            let texts = as_text(array)?;
-            let value = |text: &str| match kind {
-                DataType::Boolean => Value::Bool(text == "true"),
-                // Not-a-number has no form in JSON.
-                _ if kind.is_numeric() => text.parse().map_or(Value::Null, Value::Number),
-                _ => Value::String(text.to_owned()),
-            };
-            texts
-                .iter()
-                .map(|text| text.map_or(Value::Null, value))
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            let values = as_json(dictionary.values())?;
+            let keys = dictionary.normalized_keys().into_iter();
+            // The key of a null may be any number.
+            keys.map(|key| values.get(key).cloned().unwrap_or_default())
                 .collect()
         }
+        _ => scalars(array)?,
     };
     let valid = |(row, value)| {
         if array.is_null(row) {
@@ -141,53 +131,107 @@ fn cut_lists(values: Vec<Value>, offsets: impl Iterator<Item = usize>) -> Vec<Va
         .collect()
 }
 
-/// Text, numbers and booleans as text; `None` for nested and binary types.
-fn as_text(array: &dyn Array) -> Option<StringArray> {
-    if let DataType::Timestamp(unit, Some(_)) = array.data_type() {
-        let texts = cast(&in_utc(array, *unit), &DataType::Utf8).ok()?;
-        let texts = texts.as_string::<i32>().iter();
-        return Some(
-            texts
-                .map(|text| text.map(|text| format!("{text}Z")))
-                .collect(),
-        );
-    }
-    let inner = match array.data_type() {
-        DataType::Dictionary(_, values) => values.as_ref(),
-        other => other,
-    };
-    if inner.is_nested()
-        || matches!(
-            inner,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView
-        )
-    {
-        return None;
-    }
-    Some(
-        cast(array, &DataType::Utf8)
-            .ok()?
-            .as_string::<i32>()
-            .clone(),
-    )
+/// Text, numbers, truth values, dates and times; `None` for other types. What stands for a null is any value.
+fn scalars(array: &dyn Array) -> Option<Vec<Value>> {
+    Some(match array.data_type() {
+        DataType::Null => vec![Value::Null; array.len()],
+        DataType::Boolean => {
+            let values = array.as_boolean().values().iter();
+            values.map(Value::Bool).collect()
+        }
+        DataType::Utf8 => texts(array.as_string::<i32>().iter()),
+        DataType::LargeUtf8 => texts(array.as_string::<i64>().iter()),
+        DataType::Utf8View => texts(array.as_string_view().iter()),
+        DataType::Int8 => numbers::<Int8Type>(array),
+        DataType::Int16 => numbers::<Int16Type>(array),
+        DataType::Int32 => numbers::<Int32Type>(array),
+        DataType::Int64 => numbers::<Int64Type>(array),
+        DataType::UInt8 => numbers::<UInt8Type>(array),
+        DataType::UInt16 => numbers::<UInt16Type>(array),
+        DataType::UInt32 => numbers::<UInt32Type>(array),
+        DataType::UInt64 => numbers::<UInt64Type>(array),
+        DataType::Float16 => numbers::<Float16Type>(array),
+        DataType::Float32 => numbers::<Float32Type>(array),
+        DataType::Float64 => numbers::<Float64Type>(array),
+        &DataType::Decimal32(_, scale) => decimals::<Decimal32Type>(array, scale),
+        &DataType::Decimal64(_, scale) => decimals::<Decimal64Type>(array, scale),
+        &DataType::Decimal128(_, scale) => decimals::<Decimal128Type>(array, scale),
+        &DataType::Decimal256(_, scale) => decimals::<Decimal256Type>(array, scale),
+        DataType::Date32 => times(array, PrimitiveArray::<Date32Type>::value_as_date),
+        DataType::Date64 => times(array, PrimitiveArray::<Date64Type>::value_as_datetime),
+        DataType::Time32(TimeUnit::Second) => {
+            times(array, PrimitiveArray::<Time32SecondType>::value_as_time)
+        }
+        DataType::Time32(_) => times(
+            array,
+            PrimitiveArray::<Time32MillisecondType>::value_as_time,
+        ),
+        DataType::Time64(TimeUnit::Microsecond) => times(
+            array,
+            PrimitiveArray::<Time64MicrosecondType>::value_as_time,
+        ),
+        DataType::Time64(_) => times(array, PrimitiveArray::<Time64NanosecondType>::value_as_time),
+        DataType::Timestamp(unit, zone) => {
+            let moments = match unit {
+                TimeUnit::Second => moments::<TimestampSecondType>(array),
+                TimeUnit::Millisecond => moments::<TimestampMillisecondType>(array),
+                TimeUnit::Microsecond => moments::<TimestampMicrosecondType>(array),
+                TimeUnit::Nanosecond => moments::<TimestampNanosecondType>(array),
+            };
+            match zone {
+                None => moments,
+                // Of a moment in a known time zone: what a clock in Greenwich says.
+                Some(_) => {
+                    let moments = moments.iter().map(Value::as_str);
+                    let moments = moments.map(|text| text.map(|text| format!("{text}Z").into()));
+                    moments.map(Option::unwrap_or_default).collect()
+                }
+            }
+        }
+        _ => return None,
+    })
 }
 
-/// Moments without their time zone: what a clock in Greenwich says.
-fn in_utc(array: &dyn Array, unit: TimeUnit) -> ArrayRef {
-    macro_rules! clock {
-        ($kind:ty) => {
-            Arc::new(
-                array
-                    .as_primitive::<$kind>()
-                    .clone()
-                    .with_timezone_opt(None::<Arc<str>>),
-            )
-        };
-    }
-    match unit {
-        TimeUnit::Second => clock!(TimestampSecondType),
-        TimeUnit::Millisecond => clock!(TimestampMillisecondType),
-        TimeUnit::Microsecond => clock!(TimestampMicrosecondType),
-        TimeUnit::Nanosecond => clock!(TimestampNanosecondType),
-    }
+fn texts<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> Vec<Value> {
+    texts
+        .map(|text| text.map(Value::from).unwrap_or_default())
+        .collect()
+}
+
+/// Numbers with their own digits, those of single precision too. Not-a-number has no form in JSON.
+fn numbers<T: ArrowPrimitiveType>(array: &dyn Array) -> Vec<Value> {
+    let numbers = array.as_primitive::<T>().values().iter();
+    numbers
+        .map(|number| number_of(&format!("{number:?}")))
+        .collect()
+}
+
+fn decimals<T: DecimalType>(array: &dyn Array, scale: i8) -> Vec<Value> {
+    let numbers = array.as_primitive::<T>().values().iter();
+    numbers
+        .map(|&number| number_of(&T::format_decimal(number, T::MAX_PRECISION, scale)))
+        .collect()
+}
+
+fn number_of(text: &str) -> Value {
+    text.parse().map_or(Value::Null, Value::Number)
+}
+
+fn moments<T: ArrowTemporalType>(array: &dyn Array) -> Vec<Value>
+where
+    i64: From<T::Native>,
+{
+    times(array, PrimitiveArray::<T>::value_as_datetime)
+}
+
+/// Dates and times as ISO 8601 writes them; null where a number is outside the calendar.
+fn times<T: ArrowPrimitiveType, M: Debug>(
+    array: &dyn Array,
+    read: fn(&PrimitiveArray<T>, usize) -> Option<M>,
+) -> Vec<Value> {
+    let array = array.as_primitive::<T>();
+    let text = |row| read(array, row).map(|moment| format!("{moment:?}").into());
+    (0..array.len())
+        .map(|row| text(row).unwrap_or_default())
+        .collect()
 }

@@ -1,14 +1,13 @@
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
-use arrow::{
-    array::{
-        ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray,
-        ListBuilder, RecordBatch, StringBuilder, StringViewArray, StructArray, StructBuilder,
-        TimestampMillisecondArray,
-    },
-    datatypes::{DataType, Field, Int32Type, Int64Type},
+use arrow_array::builder::{ListBuilder, StringBuilder, StructBuilder};
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray,
+    RecordBatch, StringViewArray, StructArray, TimestampMillisecondArray,
 };
+use arrow_schema::{DataType, Field};
 use serde_json::json;
 
 use super::*;
