@@ -156,7 +156,7 @@ pub struct PreparedSummary {
 /// What `student features` and `data features` say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FeaturesSummary {
-    /// Rows with features, of all splits.
+    /// Rows with features.
     pub rows: usize,
     /// Features of a row.
     pub width: usize,

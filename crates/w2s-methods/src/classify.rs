@@ -9,7 +9,7 @@ use w2s_artifact::summary::TrainingSummary;
 use w2s_artifact::{Example, Label};
 use w2s_lm::{ClassModel, ClassifierArgs, LabelledRows};
 use w2s_losses::LabelLoss;
-use w2s_train::{Batches, EarlyStoppingArgs, TrainArgs, Watch, fit};
+use w2s_train::{Batches, LearnArgs, Watch, fit};
 
 /// Where labels come from.
 #[derive(Clone, Debug)]
@@ -27,12 +27,8 @@ pub struct Learning<'a> {
     pub loss: LabelLoss,
     /// Whether the labels of each batch are moved so that it holds both classes equally.
     pub balance: bool,
-    /// Rows in a step.
-    pub batch: usize,
-    /// Training settings.
-    pub train: &'a TrainArgs,
-    /// When to stop before the end.
-    pub stopping: &'a EarlyStoppingArgs,
+    /// Batches, training and when to stop.
+    pub args: &'a LearnArgs,
     /// Where the training log goes.
     pub dir: &'a Path,
     /// Where the state for resuming is kept.
@@ -52,17 +48,21 @@ impl Learning<'_> {
         rows: LabelledRows<M>,
         watch: Watch,
     ) -> Result<(M, TrainingSummary)> {
-        let (rows, held_out) = rows.split_off(self.stopping.held_out);
+        let LearnArgs {
+            batch,
+            train,
+            stopping,
+        } = self.args;
+        let (rows, held_out) = rows.split_off(stopping.held_out);
         let (count, held_out_rows) = (rows.len(), held_out.len());
-        let train = self.train;
-        let batches = Batches::by_examples(count, self.batch, train.epochs, train.seed)
-            .at_most(train.max_steps);
+        let batches =
+            Batches::by_examples(count, *batch, train.epochs, train.seed).at_most(train.max_steps);
         let labels = Labels {
             rows,
             held_out,
             balance: self.balance,
         };
-        let config = train.config(self.dir, self.state_dir, Some(self.stopping));
+        let config = train.config(self.dir, self.state_dir, Some(stopping));
         let mut method = learner(self.loss, labels);
         let fitted = fit(model, &mut *method, &batches, &config, watch)?;
         let summary = TrainingSummary {
@@ -122,7 +122,8 @@ pub fn classify(
     device: &Device,
     watch: Watch,
 ) -> Result<TrainingSummary> {
-    let (model, tokenizer, settings) = classifier.start(base, classes, how.train.seed, device)?;
+    let (model, tokenizer, settings) =
+        classifier.start(base, classes, how.args.train.seed, device)?;
     let mut targets = targets(examples, classes, supervision)?;
     let (read, sequences, truncated) = match tokens {
         None => {

@@ -165,3 +165,31 @@ impl EarlyStoppingArgs {
         })
     }
 }
+
+/// How a classifier or a probe learns from labelled rows; flags and key of the operations that train one.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct LearnArgs {
+    /// Rows in a batch
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = 32, value_name = "N"))]
+    pub batch: usize,
+    /// How to train.
+    #[cfg_attr(feature = "cli", command(flatten))]
+    #[serde(flatten)]
+    pub train: TrainArgs,
+    /// When to stop before the end.
+    #[cfg_attr(feature = "cli", command(flatten))]
+    #[serde(flatten)]
+    pub stopping: EarlyStoppingArgs,
+}
+
+impl LearnArgs {
+    /// Refuses values that cannot train: the message names the flag.
+    pub fn check(&self) -> Result<(), String> {
+        if self.batch == 0 {
+            return Err("--batch is 0; it must be above zero".into());
+        }
+        self.train.check()?;
+        self.stopping.check()
+    }
+}

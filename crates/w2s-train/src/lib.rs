@@ -21,7 +21,7 @@ mod fit;
 mod schedule;
 mod state;
 
-pub use args::{EarlyStoppingArgs, TrainArgs};
+pub use args::{EarlyStoppingArgs, LearnArgs, TrainArgs};
 pub use batches::Batches;
 pub use error::TrainError;
 pub use fit::{

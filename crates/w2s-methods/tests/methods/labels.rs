@@ -11,7 +11,7 @@ use w2s_lm::{
 };
 use w2s_losses::{LabelLoss, LabelSetting};
 use w2s_methods::{Learning, Supervision, Tokenised, classify, targets};
-use w2s_train::{Decay, EarlyStoppingArgs, TrainArgs};
+use w2s_train::{Decay, EarlyStoppingArgs, LearnArgs, TrainArgs};
 
 const WORDS: [&str; 9] = [
     "unk", "good", "fine", "bad", "poor", "film", "plot", "the", "a",
@@ -132,7 +132,7 @@ fn case(train: TrainArgs, loss: LabelLoss) -> Case {
 
 impl Case {
     fn run(self) -> Run {
-        let stopping = stopping(self.held_out);
+        let learn = learn(self.train, self.held_out);
         let folder = tempfile::tempdir().unwrap();
         let (state, start) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         base(start.path());
@@ -160,9 +160,7 @@ impl Case {
             &Learning {
                 loss: self.loss,
                 balance: self.balance,
-                batch: 20,
-                train: &self.train,
-                stopping: &stopping,
+                args: &learn,
                 dir: folder.path(),
                 state_dir: state.path(),
             },
@@ -174,11 +172,15 @@ impl Case {
     }
 }
 
-fn stopping(held_out: f64) -> EarlyStoppingArgs {
-    EarlyStoppingArgs {
-        held_out,
-        evaluations: (held_out > 0.0).then_some(2),
-        patience: (held_out > 0.0).then_some(3),
+fn learn(train: TrainArgs, held_out: f64) -> LearnArgs {
+    LearnArgs {
+        batch: 20,
+        train,
+        stopping: EarlyStoppingArgs {
+            held_out,
+            evaluations: (held_out > 0.0).then_some(2),
+            patience: (held_out > 0.0).then_some(3),
+        },
     }
 }
 
@@ -360,13 +362,11 @@ fn a_probe_learns_by_every_loss_and_parts_add_up() {
             lr: 3e-2,
             ..args(micro_batch)
         };
-        let stopping = stopping(held_out);
+        let learn = learn(train, held_out);
         let how = Learning {
             loss,
             balance: false,
-            batch: 20,
-            train: &train,
-            stopping: &stopping,
+            args: &learn,
             dir: folder.path(),
             state_dir: folder.path(),
         };

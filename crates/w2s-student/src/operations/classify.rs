@@ -8,7 +8,7 @@ use w2s_artifact::{Artifact, Kind, Label, Split};
 use w2s_lm::{ClassifierArgs, TooLong};
 use w2s_methods::{Learning, Supervision, classify};
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
-use w2s_train::{EarlyStoppingArgs, TrainArgs, progress_line};
+use w2s_train::{LearnArgs, progress_line};
 
 /// Trains a classifier on a teacher's labels, or the ceiling on gold labels.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -36,18 +36,12 @@ pub struct Classify {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) loss: LabelLossArgs,
-    /// Rows in a batch
-    #[arg(long, default_value_t = 32, value_name = "N")]
-    pub batch: usize,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) classifier: ClassifierArgs,
     #[command(flatten)]
     #[serde(flatten)]
-    pub(crate) train: TrainArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) stopping: EarlyStoppingArgs,
+    pub(crate) learn: LearnArgs,
 }
 
 impl Operation for Classify {
@@ -82,13 +76,9 @@ impl Operation for Classify {
                 }
             }
         }
-        if self.batch == 0 {
-            bail!("--batch is 0; it must be above zero");
-        }
         self.loss.loss()?;
         self.classifier.check().map_err(anyhow::Error::msg)?;
-        self.train.check().map_err(anyhow::Error::msg)?;
-        self.stopping.check().map_err(anyhow::Error::msg)
+        self.learn.check().map_err(anyhow::Error::msg)
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
@@ -116,9 +106,7 @@ impl Operation for Classify {
             &Learning {
                 loss: self.loss.loss()?,
                 balance: self.loss.balance,
-                batch: self.batch,
-                train: &self.train,
-                stopping: &self.stopping,
+                args: &self.learn,
                 dir: step.dir(),
                 state_dir: &step.scratch()?,
             },

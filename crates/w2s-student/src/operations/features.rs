@@ -1,14 +1,14 @@
 //! `w2s-student features`: what a frozen base makes of the examples, once for all probes on it.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::time::Instant;
 use w2s_artifact::summary::FeaturesSummary;
-use w2s_artifact::{Example, Features, Kind};
+use w2s_artifact::{Example, Features, Kind, Split};
 use w2s_lm::{Featured, PromptArgs};
-use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
+use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step, choices};
 
-/// Computes what a frozen base makes of the examples of all splits, once for all the linear probes on it.
+/// Computes what a frozen base makes of the examples, once for all the linear probes on it.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
 pub struct ComputeFeatures {
     /// Base model that reads the examples
@@ -19,6 +19,9 @@ pub struct ComputeFeatures {
     #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub data: ArtifactArg,
+    /// Split to read; may be given several times [default: all of them]
+    #[arg(long, value_parser = choices(Split::ALL), value_name = "NAME")]
+    pub split: Vec<Split>,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) prompt: PromptArgs,
@@ -26,7 +29,7 @@ pub struct ComputeFeatures {
 
 impl Operation for ComputeFeatures {
     const NAME: &'static str = "features";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const KIND: Kind = Kind::Features;
     const ABOUT: &'static str =
         "Computes once what a frozen base makes of the examples, for linear probes";
@@ -42,7 +45,11 @@ impl Operation for ComputeFeatures {
 
     fn run(&self, step: &Step) -> Result<Value> {
         let base = step.artifact("base")?;
-        let examples = step.artifact("data")?.records::<Example>()?;
+        let mut examples = step.artifact("data")?.records::<Example>()?;
+        examples.retain(|row| self.split.is_empty() || self.split.contains(&row.split));
+        if examples.is_empty() {
+            bail!("--data has no rows of the splits that --split names");
+        }
         let total = examples.len() as u64;
         let (mut watch, mut done) = (step.watch("row"), 0);
         let started = Instant::now();

@@ -8,7 +8,7 @@ use w2s_artifact::{Kind, Split};
 use w2s_lm::FeatureTable;
 use w2s_methods::{Learning, Supervision, probe};
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
-use w2s_train::{EarlyStoppingArgs, TrainArgs, progress_line};
+use w2s_train::{LearnArgs, progress_line};
 
 /// Trains a linear probe on a teacher's labels, or the ceiling on gold labels.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -34,15 +34,9 @@ pub struct TrainProbe {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) loss: LabelLossArgs,
-    /// Rows in a batch
-    #[arg(long, default_value_t = 32, value_name = "N")]
-    pub batch: usize,
     #[command(flatten)]
     #[serde(flatten)]
-    pub(crate) train: TrainArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) stopping: EarlyStoppingArgs,
+    pub(crate) learn: LearnArgs,
 }
 
 impl Operation for TrainProbe {
@@ -66,12 +60,8 @@ impl Operation for TrainProbe {
                 "--labels is not given, the labels to learn\nhint: or give --gold, for the ceiling"
             );
         }
-        if self.batch == 0 {
-            bail!("--batch is 0; it must be above zero");
-        }
         self.loss.loss()?;
-        self.train.check().map_err(anyhow::Error::msg)?;
-        self.stopping.check().map_err(anyhow::Error::msg)
+        self.learn.check().map_err(anyhow::Error::msg)
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
@@ -90,9 +80,7 @@ impl Operation for TrainProbe {
             &Learning {
                 loss: self.loss.loss()?,
                 balance: self.loss.balance,
-                batch: self.batch,
-                train: &self.train,
-                stopping: &self.stopping,
+                args: &self.learn,
                 dir: step.dir(),
                 state_dir: &step.scratch()?,
             },

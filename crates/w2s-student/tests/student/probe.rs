@@ -151,6 +151,11 @@ fn a_base_reads_all_splits_once_and_each_arm_saves_its_head_alone() {
     assert_eq!(summary["tokens"], 60 * 4);
     let rows: Vec<Features> = features.records().unwrap();
     assert_eq!(rows.len(), 60);
+    let some = bench.features(base, data, "--split test --split transfer");
+    assert_eq!(some.manifest.summary["tokens"], 40 * 4);
+    let some: Vec<Features> = some.records().unwrap();
+    let wanted = rows.iter().filter(|row| row.id % 3 != 0);
+    assert!(some.iter().eq(wanted));
 
     let label = |row: &Features| {
         let yes = if row.id % 2 == 1 { 0.8 } else { 0.3 };

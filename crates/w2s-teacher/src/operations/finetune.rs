@@ -1,13 +1,13 @@
 //! `w2s-teacher finetune`: a classifier from gold labels.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Value, json};
 use w2s_artifact::{Kind, Split};
 use w2s_lm::ClassifierArgs;
 use w2s_losses::LabelLoss;
 use w2s_methods::{Learning, Supervision, classify};
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step, choices};
-use w2s_train::{EarlyStoppingArgs, TrainArgs, progress_line};
+use w2s_train::{LearnArgs, progress_line};
 
 /// Finetunes a classifier on gold labels.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -28,18 +28,12 @@ pub struct Finetune {
         value_name = "NAME"
     )]
     pub split: Split,
-    /// Rows in a batch
-    #[arg(long, default_value_t = 32, value_name = "N")]
-    pub batch: usize,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) classifier: ClassifierArgs,
     #[command(flatten)]
     #[serde(flatten)]
-    pub(crate) train: TrainArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) stopping: EarlyStoppingArgs,
+    pub(crate) learn: LearnArgs,
 }
 
 impl Operation for Finetune {
@@ -54,12 +48,8 @@ impl Operation for Finetune {
     }
 
     fn check(&self) -> Result<()> {
-        if self.batch == 0 {
-            bail!("--batch is 0; it must be above zero");
-        }
         self.classifier.check().map_err(anyhow::Error::msg)?;
-        self.train.check().map_err(anyhow::Error::msg)?;
-        self.stopping.check().map_err(anyhow::Error::msg)
+        self.learn.check().map_err(anyhow::Error::msg)
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
@@ -75,9 +65,7 @@ impl Operation for Finetune {
             &Learning {
                 loss: LabelLoss::CrossEntropy,
                 balance: false,
-                batch: self.batch,
-                train: &self.train,
-                stopping: &self.stopping,
+                args: &self.learn,
                 dir: step.dir(),
                 state_dir: &step.scratch()?,
             },
