@@ -1,5 +1,7 @@
 //! The subcommands of `w2s-data` that let a generated world speak: what it asks, and what it would answer.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -92,6 +94,7 @@ impl Operation for QuestionsOperation {
                     answer,
                     choices,
                     gold,
+                    tags: BTreeMap::new(),
                 }
             })
             .collect();
