@@ -503,7 +503,7 @@ fn change(event: &str) -> Option<Change> {
 
 /// A number as it is written here.
 fn parse_number(text: &str) -> Option<usize> {
-    let number = text.parse().ok()?;
+    let number: usize = text.parse().ok()?;
     (number <= LARGEST && number.to_string() == text).then_some(number)
 }
 

@@ -246,7 +246,7 @@ fn the_most_common_answer_is_rare() {
 #[test]
 fn halves_and_parts_never_meet() {
     let world = world(usual());
-    let of = |part, half| -> HashSet<String> {
+    let of = |part, half: Option<Half>| -> HashSet<String> {
         let questions = questions(&world, part, 0);
         questions
             .filter(|q| half.is_none_or(|half| half_of(&world, q) == half))
