@@ -193,7 +193,7 @@ fn an_operation_can_be_left_out_and_weighted() {
     };
     let all = signs(usual());
     assert!(
-        all.len() == 4 && all.values().all(|&count| count > 500),
+        all.len() == 4 && all.values().all(|&count| count > 400),
         "{all:?}"
     );
     let without = signs(ProblemsWorld {
@@ -483,5 +483,13 @@ fn problems_are_fixed_for_ever() {
             question + world.gap() + &answer
         })
         .collect();
-    assert_eq!(problems, ["", ""]);
+    let expected = [
+        "Question: Nikek has 30 kaise. At dawn Nikek keeps one of 3 parts. At breakfast Nikek gets 2 times as many. \
+         At noon Nikek buys 5. At teatime Nikek sells 4. How many kaise has Nikek?\nAnswer: At dawn 30 / 3 = 10.\n\
+         At breakfast 10 * 2 = 20.\nAt noon 20 + 5 = 25.\nAt teatime 25 - 4 = 21.\n#### 21",
+        "Question: Nikek has 85 melor. At dawn Nikek loses 4. At breakfast Nikek finds 3. At noon Nikek finds 2. \
+         At teatime Nikek saves one of 2 parts. Rafe has 30 skunobek. How many melor has Nikek?\n\
+         Answer: At dawn 85 - 4 = 81.\nAt breakfast 81 + 3 = 84.\nAt noon 84 + 2 = 86.\nAt teatime 86 / 2 = 43.\n#### 43",
+    ];
+    assert_eq!(problems, expected);
 }
