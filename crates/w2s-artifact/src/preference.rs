@@ -49,11 +49,14 @@ pub struct Prompt {
     pub choices: Vec<String>,
     /// Which of the choices is right.
     pub gold: Option<u32>,
+    /// What else is known of the question, by name: `steps` of a generated problem, say. No model reads it; it is there to
+    /// count answers apart.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Record for Prompt {
     const KIND: Kind = Kind::Prompts;
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
 
     fn validate(&self) -> Result<(), String> {
         check_messages(&self.messages)?;
@@ -64,6 +67,9 @@ impl Record for Prompt {
                 "gold choice {gold} of {} choices",
                 self.choices.len()
             ));
+        }
+        if let Some((_, value)) = self.tags.iter().find(|(name, _)| name.trim().is_empty()) {
+            return Err(format!("the tag with the value `{value}` has no name"));
         }
         Ok(())
     }
@@ -305,6 +311,26 @@ mod tests {
         let mut silent = pair("yes", "no");
         silent.messages.clear();
         assert_eq!(silent.validate(), Err("the prompt is empty".into()));
+    }
+
+    #[test]
+    fn a_prompt_keeps_its_tags() {
+        let tagged = |name: &str| Prompt {
+            id: 3,
+            group: 3,
+            messages: pair("yes", "no").messages,
+            answer: Some("17".into()),
+            choices: Vec::new(),
+            gold: None,
+            tags: BTreeMap::from([(name.to_owned(), "2".to_owned())]),
+        };
+        let rows = [tagged("steps")];
+        let bytes = crate::codec::encode(&rows).unwrap();
+        assert_eq!(crate::codec::decode::<Prompt>(&bytes).unwrap(), rows);
+        assert_eq!(
+            tagged(" ").validate(),
+            Err("the tag with the value `2` has no name".into())
+        );
     }
 
     #[test]

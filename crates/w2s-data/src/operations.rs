@@ -57,8 +57,8 @@ pub struct Corpus {
     /// a .txt file are the column `text`
     #[arg(long, default_value = "text", value_name = "COLUMN|TEMPLATE")]
     pub text: String,
-    /// Documents to make or to read [default: 32000 of the world `reviews`, 16000 of `sections`, 60000 of `glossary`, all of a
-    /// source]
+    /// Documents to make or to read [default: 32000 of the world `reviews`, 16000 of `sections`, 60000 of `glossary`, 4000 of
+    /// `problems`, all of a source]
     #[arg(long, value_name = "N")]
     pub documents: Option<usize>,
     /// How text is cut into tokens [default: word for the world `reviews`, lossless for other worlds, bpe for a source]

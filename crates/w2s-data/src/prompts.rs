@@ -1,7 +1,7 @@
 //! From the rows of files to prompts: the conversation, the right answer where the row has one, and the choices of a
 //! multiple-choice question.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 use w2s_artifact::{Message, Prompt, prompt_fingerprint, summary::Dropped};
@@ -65,6 +65,7 @@ pub fn prompts(rows: &[Object], format: &RowFormat) -> Result<PromptsRead, DataE
             answer,
             choices: choices.texts,
             gold,
+            tags: BTreeMap::new(),
         });
     }
     Ok(read)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use w2s_artifact::{Kind, Message, Prompt, Response};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
 
-use w2s_worlds::{Part, QuestionWorld, Stream, question};
+use w2s_worlds::{Half, Part, QuestionWorld, Stream, question};
 
 use crate::world_params::{WorldName, WorldParams};
 
@@ -25,12 +25,26 @@ pub struct QuestionsOperation {
     /// Which of the part's questions
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
+    /// Only this half of the part's questions; no question is in both [default: all of them]
+    #[arg(long, value_enum, value_name = "HALF")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half: Option<Half>,
     /// Answers to choose from, one of them right; 0 leaves the questions open
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub choices: usize,
     /// Which world asks.
     #[command(flatten)]
     pub world: WorldParams,
+}
+
+impl QuestionsOperation {
+    fn questions(&self, world: &dyn QuestionWorld) -> impl Iterator<Item = String> {
+        let wanted = |question: &String| {
+            self.half
+                .is_none_or(|half| question::half_of(world, question) == half)
+        };
+        question::questions(world, self.part, self.seed).filter(wanted)
+    }
 }
 
 impl Operation for QuestionsOperation {
@@ -50,7 +64,10 @@ impl Operation for QuestionsOperation {
         if self.choices == 0 {
             return Ok(());
         }
-        if self.world.world != Some(WorldName::Glossary) {
+        if !matches!(
+            self.world.world,
+            Some(WorldName::Glossary | WorldName::Problems)
+        ) {
             bail!(
                 "--choices {}: no answer of the world `{}` is the right one",
                 self.choices,
@@ -69,7 +86,7 @@ impl Operation for QuestionsOperation {
     fn run(&self, step: &Step) -> anyhow::Result<Value> {
         let world = self.world.asking()?;
         let prompts: Vec<Prompt> = (0..)
-            .zip(question::questions(&*world, self.part, self.seed).take(self.rows))
+            .zip(self.questions(&*world).take(self.rows))
             .map(|(id, text)| {
                 let answer = world.right_answer(&text);
                 let mut stream = Stream::new("choices", self.seed, id);
@@ -82,6 +99,7 @@ impl Operation for QuestionsOperation {
                     _ => (Vec::new(), None),
                 };
                 let role = "user".into();
+                let tags = world.tags(&text);
                 Prompt {
                     id,
                     group: id,
@@ -92,6 +110,7 @@ impl Operation for QuestionsOperation {
                     answer,
                     choices,
                     gold,
+                    tags,
                 }
             })
             .collect();
@@ -108,6 +127,7 @@ impl Operation for QuestionsOperation {
         Ok(json!({
             "world": world.name(),
             "part": self.part,
+            "half": self.half,
             "rows": prompts.len(),
             "choices": self.choices,
         }))
@@ -215,7 +235,7 @@ impl Operation for AnswersOperation {
                     .hint(
                         "give the world the seed and the knobs that the prompts were made with",
                     )?;
-                right += usize::from(prompt.answer.as_ref() == Some(&answer));
+                right += usize::from(prompt.answer.as_deref() == Some(world.final_answer(&answer)));
                 responses.push(Response {
                     prompt: prompt.id,
                     sample,

@@ -7,7 +7,8 @@ use serde_json::Value;
 use w2s_stage::HintExt;
 
 use w2s_worlds::{
-    GlossaryWorld, QuestionWorld, ReviewsWorld, Sections, SectionsWorld, WorldError, question,
+    GlossaryWorld, ProblemsWorld, QuestionWorld, ReviewsWorld, Sections, SectionsWorld, WorldError,
+    question,
 };
 
 use crate::tokenizer::TokenizerKind;
@@ -22,6 +23,8 @@ pub enum WorldName {
     Sections,
     /// Sentences of one made-up language and their translations
     Glossary,
+    /// Word problems whose answers take a few steps of arithmetic
+    Problems,
 }
 
 impl WorldName {
@@ -30,6 +33,7 @@ impl WorldName {
             Self::Reviews => "reviews",
             Self::Sections => "sections",
             Self::Glossary => "glossary",
+            Self::Problems => "problems",
         }
     }
 
@@ -37,7 +41,7 @@ impl WorldName {
     pub(crate) fn tokenizer(self) -> TokenizerKind {
         match self {
             Self::Reviews => TokenizerKind::Word,
-            Self::Sections | Self::Glossary => TokenizerKind::Lossless,
+            Self::Sections | Self::Glossary | Self::Problems => TokenizerKind::Lossless,
         }
     }
 
@@ -47,6 +51,7 @@ impl WorldName {
             Self::Reviews => 32_000,
             Self::Sections => 16_000,
             Self::Glossary => 60_000,
+            Self::Problems => 4_000,
         }
     }
 }
@@ -70,6 +75,9 @@ pub struct WorldParams {
     /// The knobs of the glossary world.
     #[command(flatten, next_help_heading = "World `glossary`")]
     pub glossary: GlossaryWorld,
+    /// The knobs of the problems world.
+    #[command(flatten, next_help_heading = "World `problems`")]
+    pub problems: ProblemsWorld,
 }
 
 /// The knobs of other worlds say nothing about this one, so they are no part of the key.
@@ -100,6 +108,7 @@ impl Serialize for WorldParams {
             Some(WorldName::Reviews) => chosen(self, &self.reviews, serializer),
             Some(WorldName::Sections) => chosen(self, &self.sections, serializer),
             Some(WorldName::Glossary) => chosen(self, &self.glossary, serializer),
+            Some(WorldName::Problems) => chosen(self, &self.problems, serializer),
         }
     }
 }
@@ -118,12 +127,14 @@ impl WorldParams {
             WorldName::Reviews => self.reviews.check()?,
             WorldName::Sections => self.sections.check()?,
             WorldName::Glossary => self.glossary.check()?,
+            WorldName::Problems => self.problems.check()?,
         }
         for owner in WorldName::value_variants() {
             let changed = match owner {
                 WorldName::Reviews => changed_knob(&self.reviews),
                 WorldName::Sections => changed_knob(&self.sections),
                 WorldName::Glossary => changed_knob(&self.glossary),
+                WorldName::Problems => changed_knob(&self.problems),
             };
             if let Some((knob, value)) = changed?.filter(|_| *owner != world) {
                 bail!(
@@ -169,12 +180,15 @@ impl WorldParams {
             Some(WorldName::Glossary) => {
                 Ok(Box::new(self.glossary.clone().build(self.world_seed)?))
             }
+            Some(WorldName::Problems) => {
+                Ok(Box::new(self.problems.clone().build(self.world_seed)?))
+            }
             Some(WorldName::Reviews) => {
                 Err(anyhow::anyhow!("the world `reviews` asks no questions"))
-                    .hint("say `--world sections` or `--world glossary`")
+                    .hint("say `--world sections`, `--world glossary` or `--world problems`")
             }
             None => Err(anyhow::anyhow!("no world is named"))
-                .hint("say `--world sections` or `--world glossary`"),
+                .hint("say `--world sections`, `--world glossary` or `--world problems`"),
         }
     }
 

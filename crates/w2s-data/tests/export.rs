@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -255,9 +256,10 @@ fn prompts_go_to_parquet_and_are_a_source_again() {
         answer: answer.map(str::to_owned),
         choices: choices.iter().map(ToString::to_string).collect(),
         gold,
+        tags: BTreeMap::new(),
     };
     let dialogue = vec![turn("system", "be brief"), turn("user", "“why”\n?")];
-    let rows = [
+    let mut rows = [
         prompt(0, dialogue, Some("so"), &[], None),
         prompt(
             1,
@@ -268,6 +270,7 @@ fn prompts_go_to_parquet_and_are_a_source_again() {
         ),
         prompt(2, vec![turn("user", "open")], None, &[], None),
     ];
+    rows[1].tags = BTreeMap::from([("level".to_owned(), "2".to_owned())]);
     let table = place.table(&place.records(&rows));
     assert_eq!(u64s(&table, "id"), [0, 1, 2]);
     let nullable: Vec<_> = table
@@ -276,11 +279,16 @@ fn prompts_go_to_parquet_and_are_a_source_again() {
         .iter()
         .map(|f| f.is_nullable())
         .collect();
-    assert_eq!(nullable, [false, false, false, true, false, true]);
+    assert_eq!(nullable, [false, false, false, true, false, true, false]);
 
     let objects = source::read_objects(&[place.path("rows.parquet")]).unwrap();
     assert_eq!(objects[1].values["gold"], 1);
     assert_eq!(objects[2].values["answer"], serde_json::Value::Null);
+    let tags = |row: usize| objects[row].values["tags"].clone();
+    assert_eq!(tags(1), json!([{"name": "level", "value": "2"}]));
+    assert_eq!(tags(2), json!([]));
+    // Tags are for whoever counts; rows of a source have none.
+    rows[1].tags.clear();
     let format = RowFormat {
         group: Some("group".to_owned()),
         ..RowFormat::default()

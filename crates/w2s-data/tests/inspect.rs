@@ -2,6 +2,7 @@
 #![cfg(feature = "cli")]
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -126,6 +127,7 @@ fn a_prompt_shows_what_generation_starts_from() {
         answer: None,
         choices: Vec::new(),
         gold: None,
+        tags: BTreeMap::new(),
     };
     let prompts = records(place.path(), &[prompt(1, "Übe\t1"), prompt(2, "1")]);
     let shown = lines(inspect(

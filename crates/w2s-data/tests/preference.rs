@@ -2,7 +2,7 @@
 //! accounted for, and messages for bad input.
 #![cfg(feature = "cli")]
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -79,6 +79,7 @@ impl Place {
             answer: None,
             choices: Vec::new(),
             gold: None,
+            tags: BTreeMap::new(),
         };
         let response = |prompt: u64, model: &str| Response {
             prompt,
@@ -545,6 +546,7 @@ fn bad_input_is_named() {
             answer: None,
             choices: Vec::new(),
             gold: None,
+            tags: BTreeMap::new(),
         }],
     );
     assert_eq!(

@@ -176,6 +176,7 @@ mod tests {
             answer: answer.map(Into::into),
             choices: Vec::new(),
             gold: None,
+            tags: BTreeMap::new(),
         }
     }
 

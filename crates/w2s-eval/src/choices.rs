@@ -299,6 +299,7 @@ mod tests {
             answer: None,
             choices: choices.iter().map(|&c| c.to_owned()).collect(),
             gold: None,
+            tags: BTreeMap::new(),
         };
         Question::new(&prompt, gold, log_likelihoods.to_vec())
     }

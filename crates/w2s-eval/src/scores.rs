@@ -283,6 +283,7 @@ mod tests {
             answer: answer.map(str::to_owned),
             choices: vec![],
             gold: None,
+            tags: BTreeMap::new(),
         };
         let asked = prompt_content(&prompt("why ?", Some("so")));
         assert_eq!(asked, prompt_content(&prompt(" why  ?", Some("so"))));

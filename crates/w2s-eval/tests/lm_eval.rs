@@ -1,6 +1,7 @@
 //! Multiple choice gives what lm-evaluation-harness gives. Opt-in: `W2S_PYTHON` names a Python that has lm_eval, and
 //! `W2S_MODELS` the folder that holds `smollm2-135m-instruct`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -135,6 +136,7 @@ fn lm_evaluation_harness_gives_the_same() {
                 answer: None,
                 choices: choices.into_iter().map(str::to_owned).collect(),
                 gold: Some(gold),
+                tags: BTreeMap::new(),
             })
             .collect();
         let opened = ModelFolder::open(&model).unwrap();

@@ -2,6 +2,7 @@
 //! when it is asked directly, what is dropped is counted, and bad input is told.
 #![cfg(feature = "cli")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -171,6 +172,7 @@ fn prompt(id: u64, text: &str) -> Prompt {
         answer: None,
         choices: Vec::new(),
         gold: None,
+        tags: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers of a decoder of a few thousand parameters.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use tokenizers::AddedToken;
 use tokenizers::models::wordlevel::WordLevel;
@@ -43,6 +44,7 @@ fn prompt(id: u64, text: &str) -> Prompt {
         answer: None,
         choices: Vec::new(),
         gold: None,
+        tags: BTreeMap::new(),
     }
 }
 

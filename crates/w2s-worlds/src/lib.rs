@@ -2,7 +2,7 @@
 //! needs no download and its question is known to have an answer.
 //!
 //! [`reviews`] has opinions: [`Reviews::documents`] to pretrain on, [`Reviews::pool_reviews`] and [`Reviews::test_reviews`] to
-//! classify, and [`Reviews::opinion_words`] to ask what a model knows of single words. [`sections`] and [`glossary`] ask and
+//! classify, and [`Reviews::opinion_words`] to ask what a model knows of single words. [`sections`], [`glossary`] and [`problems`] ask and
 //! answer, so each is a [`QuestionWorld`]: [`question::documents`] to pretrain on, [`question::questions`] to tune and to
 //! test with. The same seed and knobs give the same texts for ever: everything is drawn from a [`Stream`].
 //!
@@ -31,6 +31,8 @@ pub mod sections;
 
 pub mod glossary;
 
+pub mod problems;
+
 mod words;
 
 mod random;
@@ -40,7 +42,8 @@ mod hash;
 pub use crate::{
     glossary::{Glossary, GlossaryWorld},
     hash::{fnv1a, mix},
-    question::{Part, QuestionWorld},
+    problems::{Problems, ProblemsWorld},
+    question::{Half, Part, QuestionWorld},
     random::Stream,
     reviews::{Reader, Review, Reviews, ReviewsWorld},
     sections::{Sections, SectionsWorld},

@@ -5,7 +5,10 @@
 //! documents, a quarter is there to train on, an eighth to choose settings with, an eighth to test. So no question of one
 //! part is ever met in another.
 
-use std::{collections::HashSet, iter};
+use std::{
+    collections::{BTreeMap, HashSet},
+    iter,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +30,17 @@ pub enum Part {
     Test,
 }
 
+/// A half of a part's questions: for a teacher that learns from one half what a student needs on the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Half {
+    /// Questions with right answers, for a weak teacher
+    First,
+    /// Questions without, for a strong student
+    Second,
+}
+
 /// A language whose documents are questions with answers.
 pub trait QuestionWorld {
     /// What it is called.
@@ -35,7 +49,7 @@ pub trait QuestionWorld {
     /// The seed that its words come from.
     fn seed(&self) -> u64;
 
-    /// What stands between a question and its answer: a document is question, gap and answer.
+    /// What stands between a question and its answer.
     fn gap(&self) -> &'static str;
 
     /// Any question, of whichever part.
@@ -43,6 +57,27 @@ pub trait QuestionWorld {
 
     /// An answer as documents give it; `None` if this is not a question of this world.
     fn answer(&self, question: &str, stream: &mut Stream) -> Option<String>;
+
+    /// A document: a question and its answer, unless the world says otherwise. `ask` draws a question that documents may ask.
+    fn document(
+        &self,
+        ask: &mut dyn FnMut(&mut Stream) -> String,
+        stream: &mut Stream,
+    ) -> Option<String> {
+        let question = ask(stream);
+        let answer = self.answer(&question, stream)?;
+        Some(question + self.gap() + &answer)
+    }
+
+    /// What of an answer is compared with the right one: all of it, unless the world writes down how it got there.
+    fn final_answer<'a>(&self, answer: &'a str) -> &'a str {
+        answer
+    }
+
+    /// What else is known of a question, by name, so that answers can be counted apart.
+    fn tags(&self, _question: &str) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// The right answer; `None` where no single one is right, or if this is not a question of this world.
     fn right_answer(&self, question: &str) -> Option<String>;
@@ -63,18 +98,27 @@ pub fn part_of(world: &dyn QuestionWorld, question: &str) -> Part {
     }
 }
 
+/// The half of its part that a question belongs to, whatever the seed it was drawn with.
+pub fn half_of(world: &dyn QuestionWorld, question: &str) -> Half {
+    let hash = fnv1a(0, question);
+    match Stream::new("question half", world.seed(), hash).below(2) {
+        0 => Half::First,
+        _ => Half::Second,
+    }
+}
+
 /// Documents without end, always the same ones in the same order.
 pub fn documents(world: &dyn QuestionWorld) -> impl Iterator<Item = String> {
     let mut stream = Stream::new("question corpus", world.seed(), 0);
-    iter::from_fn(move || {
+    let mut ask = |stream: &mut Stream| {
         loop {
-            let question = world.draw(&mut stream);
+            let question = world.draw(stream);
             if part_of(world, &question) == Part::Corpus {
-                let answer = world.answer(&question, &mut stream)?;
-                return Some(question + world.gap() + &answer);
+                return question;
             }
         }
-    })
+    };
+    iter::from_fn(move || world.document(&mut ask, &mut stream))
 }
 
 /// Questions of a part, none twice; another seed draws others. The iterator ends when the world has hardly any left.

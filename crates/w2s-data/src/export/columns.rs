@@ -1,6 +1,6 @@
 //! Records as the columns of a table.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{
     ArrayRef, BooleanArray, Float32Array, Float64Array, ListArray, StringArray, StructArray,
@@ -139,6 +139,7 @@ impl Columns for Prompt {
             optional("answer", DataType::Utf8),
             required("choices", list_of(DataType::Utf8)),
             optional("gold", DataType::UInt32),
+            required("tags", list_of(DataType::Struct(tag()))),
         ]
     }
 
@@ -158,6 +159,7 @@ impl Columns for Prompt {
                 texts(choices.map(String::as_str)),
             ),
             Arc::new(rows.iter().map(|row| row.gold).collect::<UInt32Array>()),
+            tags(rows.iter().map(|row| &row.tags)),
         ]
     }
 }
@@ -299,6 +301,13 @@ fn turn() -> Fields {
     ])
 }
 
+fn tag() -> Fields {
+    Fields::from(vec![
+        required("name", DataType::Utf8),
+        required("value", DataType::Utf8),
+    ])
+}
+
 pub(super) fn u64s(values: impl Iterator<Item = u64>) -> ArrayRef {
     Arc::new(UInt64Array::from_iter_values(values))
 }
@@ -325,6 +334,16 @@ fn lists(lengths: impl Iterator<Item = usize>, elements: ArrayRef) -> ArrayRef {
 fn f32_lists<'a>(values: impl Iterator<Item = &'a [f32]> + Clone) -> ArrayRef {
     let elements = Float32Array::from_iter_values(values.clone().flatten().copied());
     lists(values.map(<[f32]>::len), Arc::new(elements))
+}
+
+fn tags<'a>(values: impl Iterator<Item = &'a BTreeMap<String, String>> + Clone) -> ArrayRef {
+    let all = values.clone().flatten();
+    let columns = vec![
+        texts(all.clone().map(|(name, _)| name.as_str())),
+        texts(all.map(|(_, value)| value.as_str())),
+    ];
+    let elements = StructArray::new(tag(), columns, None);
+    lists(values.map(BTreeMap::len), Arc::new(elements))
 }
 
 fn conversations<'a>(values: impl Iterator<Item = &'a [Message]> + Clone) -> ArrayRef {

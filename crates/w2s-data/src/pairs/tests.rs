@@ -20,6 +20,7 @@ fn prompt(id: u64, answer: Option<&str>) -> Prompt {
         answer: answer.map(Into::into),
         choices: Vec::new(),
         gold: None,
+        tags: BTreeMap::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::models::{WORDS, chat_base, pairs};
 use crate::support::{Bench, flag_names, flags, unparsed, weights};
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
 use w2s_artifact::{Artifact, ArtifactRef, LogProb, Pair, Prompt, ReferenceLogProbs, Response};
 use w2s_lm::{Batch, EncodingArgs, ModelFolder, Template, TooLong};
@@ -409,6 +410,7 @@ fn answers(pairs: &[Pair]) -> (Vec<Prompt>, Vec<Response>) {
         answer: None,
         choices: Vec::new(),
         gold: None,
+        tags: BTreeMap::new(),
     };
     let response = |pair: &Pair| Response {
         prompt: pair.prompt,
