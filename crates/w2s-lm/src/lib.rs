@@ -41,6 +41,7 @@ mod lora;
 mod peft;
 mod probe;
 mod respond;
+mod shots;
 
 pub use answers::{AnswerBatch, LogProbSum, answer_log_probs};
 pub use batch::{Batch, by_token_budget};
@@ -63,4 +64,5 @@ pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
 pub use peft::{save_adapter, save_classifier_adapter};
 pub use probe::{FeatureScale, FeatureTable, Probe, ProbeSettings};
 pub use respond::{Responded, Responder, SamplingArgs};
+pub use shots::{Demonstration, ShotArgs, ShotRule, demonstrations, with_shots};
 pub use w2s_text::Tokenizer;

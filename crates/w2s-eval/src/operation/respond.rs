@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use serde_json::Value;
 use w2s_artifact::{Kind, Prompt};
-use w2s_lm::{Kl, ModelFolder, Responder, SamplingArgs, Template};
+use w2s_lm::{Kl, ModelFolder, Responder, SamplingArgs, ShotArgs, Template};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, Operation, Step};
 use w2s_text::Tokenizer;
 
@@ -26,6 +26,18 @@ pub struct RespondOperation {
     /// What prompts are written in: model (the chat template of its folder), plain (their contents as they are)
     #[arg(long, default_value_t = Template::Model, value_name = "NAME")]
     pub template: Template,
+    /// Answers that are shown in front of each prompt, with --shots
+    #[arg(long, value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub demonstrations: Option<ArtifactArg>,
+    /// Prompts that the demonstrations answer [default: those of --prompts]
+    #[arg(long, requires = "demonstrations", value_name = "ARTIFACT")]
+    #[serde(skip)]
+    pub demonstration_prompts: Option<ArtifactArg>,
+    /// How demonstrations are chosen
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub shots: ShotArgs,
     /// How answers are generated
     #[command(flatten)]
     #[serde(flatten)]
@@ -78,13 +90,19 @@ impl RespondOperation {
 
 impl Operation for RespondOperation {
     const NAME: &'static str = "respond";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const KIND: Kind = Kind::Scores;
     const ABOUT: &'static str = "Lets a model answer prompts and scores the answers";
 
     fn inputs(&self, inputs: &mut Inputs) {
         inputs.artifact("model", &self.model).of(Kind::Checkpoint);
         inputs.artifact("prompts", &self.prompts).of(Kind::Prompts);
+        inputs
+            .artifact("demonstrations", &self.demonstrations)
+            .of(Kind::Responses);
+        inputs
+            .artifact("demonstration-prompts", &self.demonstration_prompts)
+            .of(Kind::Prompts);
         inputs
             .artifact("kl-reference", &self.kl_reference)
             .of(Kind::Checkpoint);
@@ -99,12 +117,25 @@ impl Operation for RespondOperation {
                 self.scoring.check_free(metric, "--kl-reference")?;
             }
         }
+        self.shots
+            .check(self.demonstrations.is_some(), &self.template)
+            .map_err(anyhow::Error::msg)?;
         self.sampling.check().map_err(anyhow::Error::msg)
     }
 
     fn run(&self, step: &Step) -> Result<Value> {
         let model = step.artifact("model")?;
-        let prompts: Vec<Prompt> = step.artifact("prompts")?.records()?;
+        let mut prompts: Vec<Prompt> = step.artifact("prompts")?.records()?;
+        if let Some(demonstrations) = step.optional_artifact("demonstrations")? {
+            let asked = match step.optional_artifact("demonstration-prompts")? {
+                Some(asked) => asked.records()?,
+                None => prompts.clone(),
+            };
+            let shown = self
+                .shots
+                .prompts(&prompts, &asked, &demonstrations.records()?);
+            prompts = shown.map_err(anyhow::Error::msg)?;
+        }
         let responder = Responder::open(
             &model.path,
             model.reference.to_string(),
@@ -121,7 +152,7 @@ impl Operation for RespondOperation {
             .respond(
                 &prompts,
                 sampling.samples,
-                &sampling.settings(),
+                &self.shots.settings(sampling.settings()),
                 &mut |done, total| watch(done as u64, total as u64, String::new()),
             )?
             .ok_or(Interrupted)?;
