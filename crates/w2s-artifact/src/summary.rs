@@ -318,7 +318,7 @@ pub struct PromptsSummary {
     pub part: Option<String>,
 }
 
-/// What `teacher respond` and `data answers` say.
+/// What `teacher respond`, `data answers`, `data responses` and `data select` say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResponsesSummary {
     /// The checkpoint that answered, or the world that did.
@@ -341,9 +341,84 @@ pub struct ResponsesSummary {
     /// Share of right answers, where a world made them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right: Option<f64>,
+    /// Rows left out, by reason, where they come from files.
+    #[serde(default, skip_serializing_if = "Dropped::is_empty")]
+    pub dropped: Dropped,
+    /// How the answers were selected, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionSummary>,
 }
 
-/// What `data pairs` says. Means of scores are over the pairs with two scores, and null where there is none.
+/// How answers were selected, and how good the selection is where right answers are known. These are told, never used, unless
+/// the rule is an oracle.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SelectionSummary {
+    /// The rule: `agree`, `confident` or `gold`.
+    pub rule: String,
+    /// The rules by which final answers were found: `corrected` or `published`.
+    pub answer_rules: String,
+    /// The side whose answers were taken: `weak`, `other` or `both`.
+    pub take: String,
+    /// Least share of samples that give the most frequent answer, where the rule has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// Whether right answers decided.
+    pub oracle: bool,
+    /// Prompts to select from.
+    pub prompts: usize,
+    /// Prompts kept.
+    pub kept: usize,
+    /// Prompts left out, by reason.
+    pub dropped: Dropped,
+    /// Answers in which no final answer was found, of both sides.
+    pub without_answer: usize,
+    /// The weak answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weak: Option<SelectionAccuracy>,
+    /// The other answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<SelectionAccuracy>,
+}
+
+/// What a selection does to the accuracy of one side, over the prompts whose right answer is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SelectionAccuracy {
+    /// Prompts with a known answer.
+    pub prompts: usize,
+    /// Of these, answered rightly.
+    pub right: usize,
+    /// Of these, kept.
+    pub kept: usize,
+    /// Of the kept, answered rightly.
+    pub kept_right: usize,
+    /// Accuracy before the selection.
+    pub accuracy: Option<f64>,
+    /// Accuracy of what was kept.
+    pub accuracy_kept: Option<f64>,
+    /// Accuracy of what was left out.
+    pub accuracy_dropped: Option<f64>,
+    /// Share of the right answers that was kept.
+    pub recall: Option<f64>,
+}
+
+impl SelectionAccuracy {
+    /// The shares from the counts.
+    pub fn new(prompts: usize, right: usize, kept: usize, kept_right: usize) -> Self {
+        let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
+        Self {
+            prompts,
+            right,
+            kept,
+            kept_right,
+            accuracy: share(right, prompts),
+            accuracy_kept: share(kept_right, kept),
+            accuracy_dropped: share(right - kept_right, prompts - kept),
+            recall: share(kept_right, right),
+        }
+    }
+}
+
+/// What `data pairs` and `data contrast` say. Means of scores are over the pairs with two scores, and null where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PairsSummary {
     /// Pairs written.
@@ -379,6 +454,41 @@ pub struct PairsSummary {
     /// Rows whose marked transcript was read as turns.
     #[serde(default)]
     pub transcripts: usize,
+    /// How the pairs were made of votes, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast: Option<ContrastSummary>,
+}
+
+/// How pairs were made of weak answers and of the votes of a student's samples. Accuracies are over the pairs or prompts
+/// whose right answer is known; they are told, never used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContrastSummary {
+    /// The rules by which final answers were found: `corrected` or `published`.
+    pub answer_rules: String,
+    /// Least confidence of a vote that the weak answer agrees with.
+    pub tau_agree: f64,
+    /// Least confidence of a vote that it disagrees with.
+    pub tau_disagree: f64,
+    /// Pairs of one prompt, at most.
+    pub pairs_per_prompt: usize,
+    /// Samples of a prompt, at most.
+    pub samples: usize,
+    /// Pairs whose chosen answer is the weak one.
+    pub weak_chosen: usize,
+    /// Pairs whose rejected answer is the weak one.
+    pub weak_rejected: usize,
+    /// Weak answers in which no final answer was found.
+    pub weak_without_answer: usize,
+    /// Samples in which no final answer was found.
+    pub samples_without_answer: usize,
+    /// Share of right answers among the chosen.
+    pub accuracy_chosen: Option<f64>,
+    /// Share of right answers among the rejected.
+    pub accuracy_rejected: Option<f64>,
+    /// Share of prompts whose weak answer is right.
+    pub accuracy_weak: Option<f64>,
+    /// Share of prompts whose vote is right.
+    pub accuracy_vote: Option<f64>,
 }
 
 /// What `student reference` says.

@@ -172,6 +172,26 @@ pub enum DataError {
         /// How many were left out for which reason.
         dropped: String,
     },
+    /// No answer was selected.
+    #[error("none of the {prompts} prompts is kept: {dropped}")]
+    NothingSelected {
+        /// How many prompts there are.
+        prompts: usize,
+        /// How many were left out for which reason.
+        dropped: String,
+    },
+    /// No row of a file became a response.
+    #[error(
+        "none of the {rows} rows answers a prompt: {unmatched} belong to no prompt, {empty} hold no answer"
+    )]
+    NothingImported {
+        /// How many rows there are.
+        rows: usize,
+        /// Rows whose question or number no prompt has.
+        unmatched: usize,
+        /// Rows with an empty answer.
+        empty: usize,
+    },
     /// A value that is neither text nor number nor true/false.
     #[error("{place}: column `{column}` holds {found}; text, a number or true/false is needed")]
     Value {
@@ -275,6 +295,12 @@ impl DataError {
             Self::UnknownScore { .. } => Some("name one of them with `--score NAME`".into()),
             Self::UnknownPrompt { .. } => {
                 Some("name the prompts that the answers were made from with `--prompts ARTIFACT`".into())
+            }
+            Self::NothingImported { unmatched, rows, .. } if unmatched == rows => {
+                Some("name the column with the question with `--prompt-column`, or that with the number of the prompt with `--id-column`".into())
+            }
+            Self::NothingSelected { .. } => {
+                Some("`w2s-eval score --scorer answer` on the responses shows what is found in them".into())
             }
             Self::UnknownLabel { value, .. } => Some(format!(
                 "add `{value}` to `[label] values` of the task description, or to `unlabelled` if it marks rows without a label"

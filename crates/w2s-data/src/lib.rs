@@ -7,6 +7,9 @@
 //! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
 //! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
 //!
+//! Worked solutions are compared by where they come to: a [`Selection`] keeps what two sources agree on, [`contrast`] makes pairs
+//! of weak answers and a student's vote, and [`responses`] reads answers from files.
+//!
 //! A [`Matrix`] is features of the user's own, one row for each row of the source, for probes on frozen models of any kind.
 //!
 //! All of it is a function of files and seeds; nothing here trains or scores a model.
@@ -44,6 +47,8 @@ mod prompts;
 
 mod pairs;
 
+mod solutions;
+
 pub mod tokenizer;
 
 #[cfg(feature = "cli")]
@@ -73,6 +78,10 @@ pub use crate::{
         ScoreColumn,
     },
     prompts::{PromptsRead, prompts},
+    solutions::{
+        ContrastRule, Imported, ResponseColumns, SelectRule, Selected, Selection, Solution,
+        Solutions, Take, Top, contrast, responses,
+    },
     split::{Normalise, Row, SplitParams, counts, cut, pre_cut, table},
     task::{Choices, FileRoles, LabelColumn, Loaded, Origin, Task},
 };
@@ -84,5 +93,6 @@ pub use crate::{
     operations::{Corpus, TaskOperation, Unit},
     preference_operations::{Pairs, Prompts},
     questions::{AnswersOperation, QuestionsOperation},
+    solutions::{Contrast, ResponsesOperation, Select},
     world_params::{WorldName, WorldParams},
 };

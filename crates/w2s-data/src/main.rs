@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use w2s_data::{
-    AnswersOperation, Corpus, Export, FeaturesOperation, Inspect, Pairs, Prompts,
-    QuestionsOperation, TaskOperation,
+    AnswersOperation, Contrast, Corpus, Export, FeaturesOperation, Inspect, Pairs, Prompts,
+    QuestionsOperation, ResponsesOperation, Select, TaskOperation,
 };
 use w2s_stage::Stage;
 
@@ -26,5 +26,9 @@ fn main() -> ExitCode {
         .operation::<QuestionsOperation>()
         .operation::<AnswersOperation>()
         .operation::<Pairs>();
+    let stage = stage
+        .operation::<ResponsesOperation>()
+        .operation::<Select>()
+        .operation::<Contrast>();
     w2s_stage::main(stage.command::<Export>().command::<Inspect>())
 }

@@ -60,6 +60,14 @@ pub enum Reason {
     LengthDifference,
     /// There are enough pairs.
     BeyondLimit,
+    /// The vote of the samples is not sure enough.
+    LowConfidence,
+    /// Most samples come to no answer.
+    NoTopAnswer,
+    /// The weak answer and all samples agree.
+    TooEasy,
+    /// The weak answer disagrees with a vote that is not sure enough.
+    Disagreement,
 }
 
 impl Reason {
@@ -79,6 +87,13 @@ impl Reason {
             Self::Inverted => ("inverted", "inverted"),
             Self::LengthDifference => ("length_difference", "too far apart in length"),
             Self::BeyondLimit => ("beyond_limit", "beyond the limit"),
+            Self::LowConfidence => ("low_confidence", "with too unsure a vote"),
+            Self::NoTopAnswer => (
+                "no_top_answer",
+                "with samples that mostly come to no answer",
+            ),
+            Self::TooEasy => ("too_easy", "too easy"),
+            Self::Disagreement => ("disagreement", "in disagreement with an unsure vote"),
         }
     }
 }
@@ -93,7 +108,7 @@ impl PairsDropped {
         self.0.values().sum()
     }
 
-    pub(super) fn add(&mut self, reason: Reason, pairs: usize) {
+    pub(crate) fn add(&mut self, reason: Reason, pairs: usize) {
         if pairs > 0 {
             *self.0.entry(reason).or_default() += pairs;
         }

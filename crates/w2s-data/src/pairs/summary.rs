@@ -35,7 +35,7 @@ pub(super) fn length(answer: &Answer, unit: LengthUnit) -> usize {
 impl Pairing {
     /// Tokens if every answer was made by a model, so that one artifact never mixes units. A model that ended its answer at
     /// once has no token to show for it, so pairs with an empty side have no say.
-    pub(super) fn length_unit(&self) -> LengthUnit {
+    pub(crate) fn length_unit(&self) -> LengthUnit {
         let pairs = self.pairs.iter().filter(|pair| !has_empty_side(pair));
         let mut sides = pairs.flat_map(|pair| [&pair.chosen, &pair.rejected]);
         if sides.all(|answer| answer.tokens.is_some()) {
@@ -75,6 +75,7 @@ impl Pairing {
             mean_rejected_length: lengths(rejected),
             longer_is_chosen: pairs.iter().filter(longer).count() as f64 / pairs.len() as f64,
             transcripts: self.transcripts,
+            contrast: None,
         }
     }
 }

@@ -111,7 +111,7 @@ impl Operation for Respond {
             mean_tokens: Some(tokens as f64 / count),
             dropped_no_room: done.no_room,
             tokens_per_second: Some(tokens as f64 / started.elapsed().as_secs_f64()),
-            right: None,
+            ..ResponsesSummary::default()
         }))
     }
 }
