@@ -37,7 +37,7 @@ mod contrast;
 mod pass;
 
 pub use crate::{
-    contrast::{Decision, Drop, Thresholds, decide},
+    contrast::{Decision, NoPair, Thresholds, decide},
     pass::pass_at_k,
     published::{PUBLISHED_KEYS, published_answer, published_form},
     rules::{Answer, Rules, RulesError},
