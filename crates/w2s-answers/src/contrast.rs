@@ -26,7 +26,7 @@ impl Default for Thresholds {
 
 /// Why a prompt makes no pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Drop {
+pub enum NoPair {
     /// There is no sample, or the vote is less sure than [`Thresholds::agree`].
     LowConfidence,
     /// Most samples come to no answer.
@@ -45,7 +45,7 @@ pub enum Decision {
     /// Any of these samples is preferred to the weak answer.
     WeakRejected(Vec<usize>),
     /// No pair is made.
-    Drop(Drop),
+    NoPair(NoPair),
 }
 
 /// Decides on a prompt by the weak answer and those of the samples; `empty` tells answers that are none.
@@ -56,19 +56,19 @@ pub fn decide<T: Eq + Hash>(
     thresholds: Thresholds,
 ) -> Decision {
     let Some(vote) = vote(samples).filter(|vote| vote.confidence() >= thresholds.agree) else {
-        return Decision::Drop(Drop::LowConfidence);
+        return Decision::NoPair(NoPair::LowConfidence);
     };
     let top = &samples[vote.first];
     if empty(top) {
-        return Decision::Drop(Drop::EmptyTop);
+        return Decision::NoPair(NoPair::EmptyTop);
     }
     let (for_top, against): (Vec<usize>, Vec<usize>) =
         (0..samples.len()).partition(|&sample| samples[sample] == *top);
     match (weak == top, against.is_empty()) {
-        (true, true) => Decision::Drop(Drop::TooEasy),
+        (true, true) => Decision::NoPair(NoPair::TooEasy),
         (true, false) => Decision::WeakChosen(against),
         (false, _) if sure(vote, thresholds.disagree) => Decision::WeakRejected(for_top),
-        (false, _) => Decision::Drop(Drop::Disagree),
+        (false, _) => Decision::NoPair(NoPair::Disagree),
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn no_samples_make_no_pair() {
         let decision = decide(&"5", &[], |a| a.is_empty(), Thresholds::default());
-        assert_eq!(decision, Decision::Drop(Drop::LowConfidence));
+        assert_eq!(decision, Decision::NoPair(NoPair::LowConfidence));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Final answers of worked solutions: found, normalised, compared, voted on and paired. Text in, decisions out: no model, no
 //! file.
 //!
-//! [`Rules`] find the final answer of a solution and bring it into one form, an [`Answer`]. There are two sets of them: what the
-//! public code of weak-to-strong reasoning (arXiv 2407.13647) does, quirks included, and a corrected form. Two answers are
+//! [`Rules`] find the final answer of a solution and bring it into one form, an [`Answer`]. There are three sets of them: what the
+//! public code of weak-to-strong reasoning (arXiv 2407.13647) does, quirks included, a corrected form, and the plain rule of GSM8K. Two answers are
 //! equal if their keys are, so they can be counted: [`vote`] finds the most frequent, [`decide`] makes a preference of what
 //! a weak model and the vote of a strong one say, and [`pass_at_k`] says how often one of several samples is right.
 //!
@@ -37,7 +37,7 @@ mod contrast;
 mod pass;
 
 pub use crate::{
-    contrast::{Decision, Drop, Thresholds, decide},
+    contrast::{Decision, NoPair, Thresholds, decide},
     pass::pass_at_k,
     published::{PUBLISHED_KEYS, published_answer, published_form},
     rules::{Answer, Rules, RulesError},

@@ -1,4 +1,4 @@
-//! The two sets of rules, and an answer as they see it.
+//! The sets of rules, and an answer as they see it.
 
 use std::{
     fmt,
@@ -22,6 +22,9 @@ pub enum Rules {
     /// Those of the public code of weak-to-strong reasoning, arXiv 2407.13647: the answer stands behind `#### ` or `The answer
     /// is: ` in the last line, and is compared as a text after the substitutions of Minerva.
     Published,
+    /// Those of openai/grade-school-math: what stands behind `#### ` or `A: ` in the last line counts, without commas, as it is
+    /// written. `20.5` and `20.50` differ.
+    Gsm8k,
 }
 
 /// There are no such rules.
@@ -32,7 +35,7 @@ impl fmt::Display for RulesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` are no rules for answers; there are corrected and published",
+            "`{}` are no rules for answers; there are corrected, published and gsm8k",
             self.0
         )
     }
@@ -41,8 +44,8 @@ impl fmt::Display for RulesError {
 impl std::error::Error for RulesError {}
 
 impl Rules {
-    /// Both, the default first.
-    pub const ALL: [Self; 2] = [Self::Corrected, Self::Published];
+    /// All of them, the default first.
+    pub const ALL: [Self; 3] = [Self::Corrected, Self::Published, Self::Gsm8k];
 
     /// The final answer of a solution; an empty one where there is none.
     pub fn find(self, solution: &str) -> Answer {
@@ -58,6 +61,13 @@ impl Rules {
                     .find(|found| !found.is_empty());
                 Answer::plain(published::published_form(&found.unwrap_or_default()))
             }
+            Self::Gsm8k => {
+                let last = last_line(solution);
+                let found = ["#### ", "A: "]
+                    .iter()
+                    .find_map(|key| last.strip_prefix(key));
+                Answer::plain(literal(found.unwrap_or_default()))
+            }
         }
     }
 
@@ -72,16 +82,22 @@ impl Rules {
                 Some(_) => found,
                 None => corrected::answer(text),
             },
-            Self::Published => Answer::plain(published::published_form(last_line_after_a(text))),
+            Self::Published => {
+                // Worked solutions of grade-school-math end with `A: N`.
+                let right = last_line(text).strip_prefix("A: ").unwrap_or(text);
+                Answer::plain(published::published_form(right))
+            }
+            Self::Gsm8k => Answer::plain(literal(text)),
         }
     }
 }
 
-/// What follows `A: ` in the last line, as worked solutions of grade-school-math end, or the whole text.
-fn last_line_after_a(text: &str) -> &str {
-    let text = text.trim();
-    let last = text.rsplit('\n').next().unwrap_or(text);
-    last.strip_prefix("A: ").unwrap_or(text)
+fn last_line(text: &str) -> &str {
+    text.trim().rsplit('\n').next().unwrap_or_default()
+}
+
+fn literal(answer: &str) -> String {
+    answer.trim().replace(',', "")
 }
 
 impl fmt::Display for Rules {
@@ -89,6 +105,7 @@ impl fmt::Display for Rules {
         f.pad(match self {
             Self::Corrected => "corrected",
             Self::Published => "published",
+            Self::Gsm8k => "gsm8k",
         })
     }
 }
@@ -158,7 +175,7 @@ mod tests {
         }
         assert_eq!(
             "minerva".parse::<Rules>().unwrap_err().to_string(),
-            "`minerva` are no rules for answers; there are corrected and published"
+            "`minerva` are no rules for answers; there are corrected, published and gsm8k"
         );
     }
 
@@ -177,6 +194,19 @@ mod tests {
             Rules::Corrected.gold(polar)
         );
         assert!(!Rules::Corrected.gold("").is_some());
+    }
+
+    #[test]
+    fn grade_school_math_compares_what_is_written() {
+        let found = |text: &str| Rules::Gsm8k.find(text);
+        assert_eq!(found("so\nA: 1,250").text(), "1250");
+        assert_eq!(found("so\n#### -3").text(), "-3");
+        assert_ne!(found("A: 20.5"), found("A: 20.50"));
+        assert!(!found("A: 3\nand more").is_some());
+        assert_eq!(
+            Rules::Corrected.find("A: 20.5"),
+            Rules::Corrected.find("A: 20.50")
+        );
     }
 
     #[test]

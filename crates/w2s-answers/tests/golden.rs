@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use w2s_answers::{
-    Decision, Drop, Thresholds, decide, pass_at_k, published_answer, published_form, vote,
+    Decision, NoPair, Thresholds, decide, pass_at_k, published_answer, published_form, vote,
 };
 
 fn cases(loss: &str) -> Vec<Value> {
@@ -78,10 +78,10 @@ fn pairs_are_decided_as_published() {
         let (decision, candidates) = match decide(&weak, &samples, String::is_empty, thresholds) {
             Decision::WeakChosen(against) => ("weak_chosen", against.len()),
             Decision::WeakRejected(others) => ("weak_rejected", others.len()),
-            Decision::Drop(Drop::LowConfidence) => ("drop:low_confidence", 0),
-            Decision::Drop(Drop::EmptyTop) => ("drop:empty_top", 0),
-            Decision::Drop(Drop::TooEasy) => ("drop:too_easy", 0),
-            Decision::Drop(Drop::Disagree) => ("drop:disagree_below_0.8", 0),
+            Decision::NoPair(NoPair::LowConfidence) => ("drop:low_confidence", 0),
+            Decision::NoPair(NoPair::EmptyTop) => ("drop:empty_top", 0),
+            Decision::NoPair(NoPair::TooEasy) => ("drop:too_easy", 0),
+            Decision::NoPair(NoPair::Disagree) => ("drop:disagree_below_0.8", 0),
         };
         assert_eq!(case["expected"]["decision"], decision, "{}", case["id"]);
         let pairs = candidates.min(number(&params["max_pairs"]));

@@ -355,7 +355,7 @@ pub struct ResponsesSummary {
 pub struct SelectionSummary {
     /// The rule: `agree`, `confident` or `gold`.
     pub rule: String,
-    /// The rules by which final answers were found: `corrected` or `published`.
+    /// The rules by which final answers were found: `corrected`, `published` or `gsm8k`.
     pub answer_rules: String,
     /// The side whose answers were taken: `weak`, `other` or `both`.
     pub take: String,
@@ -463,7 +463,7 @@ pub struct PairsSummary {
 /// whose right answer is known; they are told, never used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ContrastSummary {
-    /// The rules by which final answers were found: `corrected` or `published`.
+    /// The rules by which final answers were found: `corrected`, `published` or `gsm8k`.
     pub answer_rules: String,
     /// Least confidence of a vote that the weak answer agrees with.
     pub tau_agree: f64,

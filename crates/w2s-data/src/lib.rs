@@ -77,7 +77,7 @@ pub use crate::{
         Answers, Given, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason,
         ScoreColumn,
     },
-    prompts::{PromptsRead, prompts},
+    prompts::{Half, PromptsRead, prompts, take_out},
     solutions::{
         ContrastRule, Imported, ResponseColumns, SelectRule, Selected, Selection, Solution,
         Solutions, Take, Top, contrast, responses,

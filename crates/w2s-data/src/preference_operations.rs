@@ -11,10 +11,11 @@ use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
 use w2s_worlds::Stream;
 
 use crate::{
-    conversation::RowFormat,
+    conversation::{RowFormat, text},
     operations::{check_paths, hinted},
     pairs::{Answers, Given, PairFilters, PairRule, Pairing, ScoreColumn},
-    prompts::{PromptsRead, prompts},
+    prompts::{Half, PromptsRead, prompts, take_out},
+    solutions::value,
     source,
 };
 
@@ -29,6 +30,19 @@ pub struct Prompts {
     #[command(flatten)]
     #[serde(flatten)]
     pub format: RowFormat,
+    /// Column with the right answer, or with a solution that ends in it; `a.b` is the column `b` of the object in the column `a`
+    /// [default: answer]
+    #[arg(long, value_name = "COLUMN")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_column: Option<String>,
+    /// Keep one half of the prompts; questions that are repeated and groups are in one half only
+    #[arg(long, value_enum, value_name = "HALF")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Half>,
+    /// Leave out what these prompts ask; more than one by repeating the flag
+    #[arg(long, value_name = "PROMPTS")]
+    #[serde(skip)]
+    pub apart_from: Vec<ArtifactArg>,
     /// Keep so many prompts, the first ones
     #[arg(long, value_name = "N")]
     pub rows: Option<usize>,
@@ -49,6 +63,9 @@ impl Operation for Prompts {
 
     fn inputs(&self, inputs: &mut Inputs) {
         inputs.file("source", &self.source);
+        inputs
+            .artifact("apart-from", &self.apart_from)
+            .of(Kind::Prompts);
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -65,8 +82,31 @@ impl Operation for Prompts {
         if read.prompts.is_empty() {
             bail!("none of the {} rows asks anything", rows.len());
         }
+        if let Some(column) = &self.answer_column {
+            for prompt in &mut read.prompts {
+                let row = &rows[prompt.id as usize];
+                let answer = hinted(value(row, column).and_then(|v| text(row, column, v)))?;
+                prompt.answer = Some(answer).filter(|answer| !answer.trim().is_empty());
+            }
+        }
         if self.shuffle {
             Stream::new("prompts", self.seed, 0).shuffle(&mut read.prompts);
+        }
+        if let Some(half) = self.part {
+            let all = read.prompts.len();
+            read.prompts = half.of(read.prompts);
+            let others = all - read.prompts.len();
+            read.dropped.insert("other_half".to_owned(), others);
+        }
+        for other in step.artifacts("apart-from")? {
+            let out = take_out(&mut read.prompts, &other.records::<Prompt>()?);
+            *read
+                .dropped
+                .entry("in_other_prompts".to_owned())
+                .or_default() += out;
+        }
+        if read.prompts.is_empty() {
+            bail!("no prompt is left: all are in the other half, or asked by --apart-from");
         }
         let limit = self.rows.unwrap_or(usize::MAX);
         let PromptsRead {

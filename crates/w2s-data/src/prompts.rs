@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde::Serialize;
 use serde_json::Value;
 use w2s_artifact::{Message, Prompt, prompt_fingerprint, summary::Dropped};
 
@@ -69,6 +70,44 @@ pub fn prompts(rows: &[Object], format: &RowFormat) -> Result<PromptsRead, DataE
         });
     }
     Ok(read)
+}
+
+/// One half of the prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Half {
+    /// The first half, of an odd number the larger one
+    First,
+    /// The second half
+    Second,
+}
+
+impl Half {
+    /// The prompts of this half. A group is in the half of its first prompt, so that no question is in both.
+    pub fn of(self, prompts: Vec<Prompt>) -> Vec<Prompt> {
+        let middle = prompts.len().div_ceil(2);
+        let mut first_places: HashMap<u64, usize> = HashMap::new();
+        for (place, prompt) in prompts.iter().enumerate() {
+            first_places.entry(prompt.group).or_insert(place);
+        }
+        let is_first = |prompt: &Prompt| first_places[&prompt.group] < middle;
+        let prompts = prompts.into_iter();
+        prompts
+            .filter(|prompt| is_first(prompt) == (self == Self::First))
+            .collect()
+    }
+}
+
+/// Takes out the prompts that ask what one of `others` asks, and says how many there were.
+pub fn take_out(prompts: &mut Vec<Prompt>, others: &[Prompt]) -> usize {
+    let others = others
+        .iter()
+        .map(|other| prompt_fingerprint(&other.messages));
+    let others: HashSet<u64> = others.collect();
+    let before = prompts.len();
+    prompts.retain(|prompt| !others.contains(&prompt_fingerprint(&prompt.messages)));
+    before - prompts.len()
 }
 
 /// Whether a conversation says nothing.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use w2s_answers::{Answer, Decision, Drop, Rules, Thresholds, decide};
+use w2s_answers::{Answer, Decision, NoPair, Rules, Thresholds, decide};
 use w2s_artifact::{self as artifact, Pair, Prompt, summary::ContrastSummary};
 use w2s_worlds::Stream;
 
@@ -82,7 +82,7 @@ pub fn contrast(
             match decide(&&weak.answer, &answers, empty, rule.thresholds) {
                 Decision::WeakChosen(against) => (against, true),
                 Decision::WeakRejected(for_top) => (for_top, false),
-                Decision::Drop(reason) => {
+                Decision::NoPair(reason) => {
                     pairing.dropped.add(reason.into(), 1);
                     continue;
                 }
@@ -137,13 +137,13 @@ fn draw<'a>(
     new.take(rule.pairs_per_prompt).collect()
 }
 
-impl From<Drop> for Reason {
-    fn from(drop: Drop) -> Self {
-        match drop {
-            Drop::LowConfidence => Self::LowConfidence,
-            Drop::EmptyTop => Self::NoTopAnswer,
-            Drop::TooEasy => Self::TooEasy,
-            Drop::Disagree => Self::Disagreement,
+impl From<NoPair> for Reason {
+    fn from(reason: NoPair) -> Self {
+        match reason {
+            NoPair::LowConfidence => Self::LowConfidence,
+            NoPair::EmptyTop => Self::NoTopAnswer,
+            NoPair::TooEasy => Self::TooEasy,
+            NoPair::Disagree => Self::Disagreement,
         }
     }
 }

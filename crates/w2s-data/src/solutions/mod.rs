@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 use w2s_answers::{Answer, Rules, Vote, vote};
 use w2s_artifact::{Prompt, Response};
 
+pub(crate) use self::import::value;
 #[cfg(feature = "cli")]
 pub use self::operations::{Contrast, ResponsesOperation, Select};
 pub use self::{
