@@ -38,9 +38,12 @@ pub mod generate;
 mod kl;
 mod labelled;
 mod lora;
+mod names;
 mod peft;
 mod probe;
 mod respond;
+mod save;
+mod weights;
 
 pub use answers::{AnswerBatch, LogProbSum, answer_log_probs};
 pub use batch::{Batch, by_token_budget};
@@ -56,11 +59,12 @@ pub use decoder::{
 pub use device::device;
 pub use error::LmError;
 pub use examples::{ClassifiedExamples, classify_examples};
-pub use folder::{ModelFolder, save_classifier, save_language_model};
+pub use folder::ModelFolder;
 pub use kl::{Kl, kl_divergence};
 pub use labelled::{ClassModel, LabelledRows};
 pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
-pub use peft::{save_adapter, save_classifier_adapter};
+pub use peft::{adapter_base, save_adapter, save_classifier_adapter};
 pub use probe::{FeatureScale, FeatureTable, Probe, ProbeSettings};
 pub use respond::{Responded, Responder, SamplingArgs};
+pub use save::{save_classifier, save_language_model};
 pub use w2s_text::Tokenizer;

@@ -35,7 +35,9 @@ pub fn kto_kl(policy: &[f32], reference: &[f32]) -> Result<f64, LossError> {
     }
     let ratio = |(p, r): (&f32, &f32)| f64::from(*p) - f64::from(*r);
     let sum: f64 = policy.iter().zip(reference).map(ratio).sum();
-    Ok((sum / count as f64).max(0.0))
+    let mean = sum / count as f64;
+    // What is no number stays none: the larger of it and zero would be zero.
+    Ok(if mean < 0.0 { 0.0 } else { mean })
 }
 
 /// Of pairs, whose two responses count the same; the weights are those of desirable and undesirable ones.
