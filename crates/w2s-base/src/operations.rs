@@ -299,6 +299,16 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_counted_before_there_are_any() {
+        for preset in PRESETS {
+            let config = DecoderConfig::preset(preset, 100).unwrap();
+            let model = LanguageModel::init(&config, 0, &w2s_lm::device("flex").unwrap());
+            let made = burn::module::Module::num_params(&model) as u64;
+            assert_eq!(config.parameters(), Some(made), "{preset}");
+        }
+    }
+
+    #[test]
     fn sizes_that_no_machine_holds_are_refused() {
         assert!(sizes().config(100).is_ok());
         let huge = Some(1usize << 62);

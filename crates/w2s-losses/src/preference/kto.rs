@@ -67,6 +67,7 @@ mod tests {
         // Mean of -1 - -3 and -5 - -4: (2 - 1) / 2. The other way round it is negative, and clamped.
         assert_eq!(kto_kl(&[-1.0, -5.0], &[-3.0, -4.0]), Ok(0.5));
         assert_eq!(kto_kl(&[-3.0, -4.0], &[-1.0, -5.0]), Ok(0.0));
+        assert!(kto_kl(&[f32::NAN, -4.0], &[-1.0, -5.0]).is_ok_and(f64::is_nan));
         assert!(kto_kl(&[-1.0], &[-1.0]).is_err());
     }
 }
