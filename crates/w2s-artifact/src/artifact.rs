@@ -1,6 +1,6 @@
 //! A whole artifact, opened for reading.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -10,6 +10,7 @@ use crate::manifest::Manifest;
 use crate::preference::{Pair, Prompt, ReferenceLogProbs, Response, Score};
 use crate::record::{Document, Example, Features, Label, Prediction, Record, Split, Tokens};
 use crate::reference::{ArtifactRef, Kind};
+use crate::store::require;
 use crate::summary::{SplitSummary, Summary, TRAINING_LOG};
 
 /// An artifact whose files were hashed when it was opened.
@@ -24,6 +25,16 @@ pub struct Artifact {
 }
 
 impl Artifact {
+    /// Opens the artifact `reference` in the folder `path` after hashing each of its files, as
+    /// [`Store::require`](crate::Store::require) does: for artifacts that name each other by their folders.
+    ///
+    /// # Errors
+    ///
+    /// A folder that holds another artifact or none, and files that are not what was written.
+    pub fn open(path: &Path, reference: &ArtifactRef) -> Result<Self, StoreError> {
+        require(path, reference, path)
+    }
+
     /// The path of a file of the artifact.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)

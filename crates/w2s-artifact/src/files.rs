@@ -96,28 +96,65 @@ pub(crate) fn list_files(
     links: Links,
     skip: &[&str],
 ) -> Result<Vec<String>, StoreError> {
-    let mut names = Vec::new();
-    walk(root, "", links, skip, &mut names)?;
-    names.sort_unstable();
-    Ok(names)
+    let mut walk = Walk {
+        links,
+        skip,
+        folders: 0,
+        above: Vec::new(),
+        names: Vec::new(),
+    };
+    walk.folder(root, "")?;
+    walk.names.sort_unstable();
+    Ok(walk.names)
 }
 
-fn walk(
-    folder: &Path,
-    prefix: &str,
+/// Folders that a listing enters at most: links can make many of few.
+const MOST_FOLDERS: usize = 10_000;
+/// Files that it lists at most.
+const MOST_FILES: usize = 1_000_000;
+
+/// A listing on its way.
+struct Walk<'a> {
     links: Links,
-    skip: &[&str],
-    names: &mut Vec<String>,
-) -> Result<(), StoreError> {
-    // Links may form a loop, which no real model folder is deep enough to be mistaken for.
-    if prefix.matches('/').count() > 32 {
-        return Err(StoreError::Unstorable {
+    skip: &'a [&'a str],
+    /// How many folders were entered.
+    folders: usize,
+    /// The folders that the present one lies in, links resolved.
+    above: Vec<PathBuf>,
+    names: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, folder: &Path, prefix: &str) -> Result<(), StoreError> {
+        let refused = |reason: String| StoreError::Unstorable {
             path: folder.to_owned(),
-            reason: "it lies too deep".to_owned(),
-        });
+            reason,
+        };
+        let itself = folder
+            .canonicalize()
+            .map_err(StoreError::io("read the folder", folder))?;
+        if self.above.contains(&itself) {
+            return Err(refused(format!(
+                "it is a link to `{}`, in which it lies",
+                itself.display()
+            )));
+        }
+        self.folders += 1;
+        if self.folders > MOST_FOLDERS || self.names.len() > MOST_FILES {
+            return Err(refused(format!(
+                "more than {MOST_FOLDERS} folders or {MOST_FILES} files were met on the way to it"
+            )));
+        }
+        self.above.push(itself);
+        for entry in fs::read_dir(folder).map_err(StoreError::io("read the folder", folder))? {
+            let entry = entry.map_err(StoreError::io("read the folder", folder))?;
+            self.entry(&entry, prefix)?;
+        }
+        self.above.pop();
+        Ok(())
     }
-    for entry in fs::read_dir(folder).map_err(StoreError::io("read the folder", folder))? {
-        let entry = entry.map_err(StoreError::io("read the folder", folder))?;
+
+    fn entry(&mut self, entry: &fs::DirEntry, prefix: &str) -> Result<(), StoreError> {
         let path = entry.path();
         let Ok(name) = entry.file_name().into_string() else {
             return Err(StoreError::Unstorable {
@@ -125,12 +162,12 @@ fn walk(
                 reason: "its name is not UTF-8".to_owned(),
             });
         };
-        if is_hidden(&name) || (prefix.is_empty() && skip.contains(&name.as_str())) {
-            continue;
+        if is_hidden(&name) || (prefix.is_empty() && self.skip.contains(&name.as_str())) {
+            return Ok(());
         }
         let mut file_type = entry.file_type().map_err(StoreError::io("read", &path))?;
         if file_type.is_symlink() {
-            if links == Links::Refuse {
+            if self.links == Links::Refuse {
                 return Err(StoreError::Unstorable {
                     path,
                     reason: "it is a symbolic link".to_owned(),
@@ -142,17 +179,17 @@ fn walk(
         }
         let name = format!("{prefix}{name}");
         if file_type.is_dir() {
-            walk(&path, &format!("{name}/"), links, skip, names)?;
-        } else if file_type.is_file() {
-            names.push(name);
-        } else {
+            return self.folder(&path, &format!("{name}/"));
+        }
+        if !file_type.is_file() {
             return Err(StoreError::Unstorable {
                 path,
                 reason: "it is neither a file nor a folder".to_owned(),
             });
         }
+        self.names.push(name);
+        Ok(())
     }
-    Ok(())
 }
 
 /// Size and blake3 of a file.
@@ -291,6 +328,50 @@ mod tests {
             error
                 .to_string()
                 .ends_with("b cannot be part of an artifact: it is a symbolic link")
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_links_to_itself_is_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        // Two links in each of many levels would be walked for ever.
+        for name in ["one", "two"] {
+            std::os::unix::fs::symlink(folder.path(), inner.join(name)).unwrap();
+        }
+        let error = list_files(folder.path(), Links::Follow, &[]).unwrap_err();
+        assert!(error.to_string().contains("it is a link to"), "{error}");
+        // A link to a folder beside it is none to itself.
+        for name in ["one", "two"] {
+            fs::remove_file(inner.join(name)).unwrap();
+        }
+        fs::write(inner.join("file"), "x").unwrap();
+        std::os::unix::fs::symlink(&inner, folder.path().join("other")).unwrap();
+        assert_eq!(
+            list_files(folder.path(), Links::Follow, &[]).unwrap(),
+            ["inner/file", "other/file"]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_make_many_folders_of_few_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        for level in 0..24 {
+            let here = folder.path().join(level.to_string());
+            fs::create_dir(&here).unwrap();
+            for name in ["a", "b"] {
+                let below = folder.path().join((level + 1).to_string());
+                std::os::unix::fs::symlink(below, here.join(name)).unwrap();
+            }
+        }
+        fs::create_dir(folder.path().join("24")).unwrap();
+        let error = list_files(&folder.path().join("0"), Links::Follow, &[]).unwrap_err();
+        assert!(
+            error.to_string().contains("more than 10000 folders"),
+            "{error}"
         );
     }
 

@@ -202,7 +202,7 @@ impl Store {
     /// were last hashed are not hashed again.
     pub fn status(&self, reference: &ArtifactRef) -> Result<Status, StoreError> {
         let path = self.artifact_dir(reference);
-        let manifest = match self.read_manifest(reference)? {
+        let manifest = match read_manifest(&path, reference)? {
             Ok(manifest) => manifest,
             Err(status) => return Ok(status),
         };
@@ -236,65 +236,6 @@ impl Store {
             let _ = write_verified(&path, &manifest);
         }
         Ok(Status::Complete(Box::new(manifest)))
-    }
-
-    /// The manifest of an artifact, or why there is none.
-    fn read_manifest(
-        &self,
-        reference: &ArtifactRef,
-    ) -> Result<Result<Manifest, Status>, StoreError> {
-        let path = self.artifact_dir(reference);
-        let manifest = match Manifest::read(&path) {
-            Ok(manifest) => manifest,
-            Err(StoreError::Io { source, .. })
-                if matches!(
-                    source.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                let status = if fs::symlink_metadata(&path).is_ok() {
-                    Status::Damaged(format!("{MANIFEST_FILE} is missing"))
-                } else {
-                    Status::Missing
-                };
-                return Ok(Err(status));
-            }
-            Err(StoreError::Corrupt { reason, .. }) => {
-                return Ok(Err(Status::Damaged(format!(
-                    "{MANIFEST_FILE} is corrupt: {reason}"
-                ))));
-            }
-            // What another version made is of no use here, and the step can be run again.
-            Err(error @ (StoreError::TooOld { .. } | StoreError::TooNew { .. })) => {
-                return Ok(Err(Status::Damaged(error.to_string())));
-            }
-            // Such as a folder that is a link to itself.
-            Err(StoreError::Io { source, .. })
-                if source.kind() != io::ErrorKind::PermissionDenied
-                    && path.join(MANIFEST_FILE).canonicalize().is_err() =>
-            {
-                return Ok(Err(Status::Damaged(format!(
-                    "{MANIFEST_FILE} cannot be opened: {source}"
-                ))));
-            }
-            Err(error) => return Err(error),
-        };
-        if manifest.reference() != *reference {
-            return Ok(Err(Status::Damaged(format!(
-                "its manifest is that of {}",
-                manifest.reference().short()
-            ))));
-        }
-        let outside = |name: &str| {
-            name.split('/').any(|part| matches!(part, "" | "." | "..")) || name.contains('\\')
-        };
-        if let Some(entry) = manifest.files.iter().find(|entry| outside(&entry.name)) {
-            return Ok(Err(Status::Damaged(format!(
-                "`{}` is not a name of a file in it",
-                entry.name
-            ))));
-        }
-        Ok(Ok(manifest))
     }
 
     /// Whether the artifact can be used; a damaged one cannot, and is warned about.
@@ -331,35 +272,7 @@ impl Store {
 
     /// Opens an artifact after hashing each of its files, or says why that cannot be.
     pub fn require(&self, reference: &ArtifactRef) -> Result<Artifact, StoreError> {
-        let path = self.artifact_dir(reference);
-        let status = match self.read_manifest(reference)? {
-            Err(status) => status,
-            Ok(manifest) => match verify_all(&path, &manifest)? {
-                None => {
-                    return Ok(Artifact {
-                        reference: *reference,
-                        manifest,
-                        path,
-                    });
-                }
-                Some(status) => status,
-            },
-        };
-        match status {
-            Status::Damaged(reason) => {
-                // Without the stamps the next quick check hashes too, finds the damage and has the step run again.
-                let _ = fs::remove_file(path.join(VERIFIED_FILE));
-                Err(StoreError::Damaged {
-                    reference: *reference,
-                    path,
-                    reason,
-                })
-            }
-            _ => Err(StoreError::Missing {
-                name: reference.short(),
-                root: self.root.clone(),
-            }),
-        }
+        require(&self.artifact_dir(reference), reference, &self.root)
     }
 
     /// Waits until no other process makes this artifact, and keeps others from it until the lock is dropped. A process
@@ -501,6 +414,100 @@ fn seen(path: &Path) -> Result<Option<Seen>, StoreError> {
         path: canonical,
         files,
     }))
+}
+
+/// Opens the artifact in the folder `path` after hashing each of its files; `root` is named where there is none.
+pub(crate) fn require(
+    path: &Path,
+    reference: &ArtifactRef,
+    root: &Path,
+) -> Result<Artifact, StoreError> {
+    let status = match read_manifest(path, reference)? {
+        Err(status) => status,
+        Ok(manifest) => match verify_all(path, &manifest)? {
+            None => {
+                return Ok(Artifact {
+                    reference: *reference,
+                    manifest,
+                    path: path.to_owned(),
+                });
+            }
+            Some(status) => status,
+        },
+    };
+    match status {
+        Status::Damaged(reason) => {
+            // Without the stamps the next quick check hashes too, finds the damage and has the step run again.
+            let _ = fs::remove_file(path.join(VERIFIED_FILE));
+            Err(StoreError::Damaged {
+                reference: *reference,
+                path: path.to_owned(),
+                reason,
+            })
+        }
+        _ => Err(StoreError::Missing {
+            name: reference.short(),
+            root: root.to_owned(),
+        }),
+    }
+}
+
+/// The manifest of the artifact in the folder `path`, or why there is none.
+fn read_manifest(
+    path: &Path,
+    reference: &ArtifactRef,
+) -> Result<Result<Manifest, Status>, StoreError> {
+    let manifest = match Manifest::read(path) {
+        Ok(manifest) => manifest,
+        Err(StoreError::Io { source, .. })
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            let status = if fs::symlink_metadata(path).is_ok() {
+                Status::Damaged(format!("{MANIFEST_FILE} is missing"))
+            } else {
+                Status::Missing
+            };
+            return Ok(Err(status));
+        }
+        Err(StoreError::Corrupt { reason, .. }) => {
+            return Ok(Err(Status::Damaged(format!(
+                "{MANIFEST_FILE} is corrupt: {reason}"
+            ))));
+        }
+        // What another version made is of no use here, and the step can be run again.
+        Err(error @ (StoreError::TooOld { .. } | StoreError::TooNew { .. })) => {
+            return Ok(Err(Status::Damaged(error.to_string())));
+        }
+        // Such as a folder that is a link to itself.
+        Err(StoreError::Io { source, .. })
+            if source.kind() != io::ErrorKind::PermissionDenied
+                && path.join(MANIFEST_FILE).canonicalize().is_err() =>
+        {
+            return Ok(Err(Status::Damaged(format!(
+                "{MANIFEST_FILE} cannot be opened: {source}"
+            ))));
+        }
+        Err(error) => return Err(error),
+    };
+    if manifest.reference() != *reference {
+        return Ok(Err(Status::Damaged(format!(
+            "its manifest is that of {}",
+            manifest.reference().short()
+        ))));
+    }
+    let outside = |name: &str| {
+        name.split('/').any(|part| matches!(part, "" | "." | "..")) || name.contains('\\')
+    };
+    if let Some(entry) = manifest.files.iter().find(|entry| outside(&entry.name)) {
+        return Ok(Err(Status::Damaged(format!(
+            "`{}` is not a name of a file in it",
+            entry.name
+        ))));
+    }
+    Ok(Ok(manifest))
 }
 
 /// Whether the folder holds the files of the manifest and no others, and then whether each is what was written.

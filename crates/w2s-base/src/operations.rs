@@ -9,6 +9,9 @@ use w2s_lm::{DecoderConfig, LanguageModel, PRESETS, Tokenizer, save_language_mod
 use w2s_stage::{ArtifactArg, Inputs, Operation, Step};
 use w2s_train::{TrainArgs, progress_line};
 
+/// More parameters than anybody trains from scratch here: with gradients and moments they would need 160 GB.
+const MOST_PARAMETERS: u64 = 10_000_000_000;
+
 /// The sizes of a decoder that starts from random weights.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
 pub struct Sizes {
@@ -50,7 +53,8 @@ impl Sizes {
         config.kv_heads = self.kv_heads.unwrap_or(config.heads);
         config.ffn = self.ffn.unwrap_or(config.ffn);
         config.positions = self.positions;
-        if config.heads == 0 || !config.dim.is_multiple_of(2 * config.heads) {
+        let twice = config.heads.checked_mul(2).filter(|&twice| twice > 0);
+        if !twice.is_some_and(|twice| config.dim.is_multiple_of(twice)) {
             bail!(
                 "--dim {} is not an even number for each of {} heads",
                 config.dim,
@@ -58,6 +62,16 @@ impl Sizes {
             );
         }
         config.head_dim = config.dim / config.heads;
+        for (flag, size) in [
+            ("layers", config.layers),
+            ("dim", config.dim),
+            ("ffn", config.ffn),
+            ("positions", config.positions),
+        ] {
+            if size == 0 {
+                bail!("--{flag} is 0; it must be above zero");
+            }
+        }
         if config.kv_heads == 0 || !config.heads.is_multiple_of(config.kv_heads) {
             bail!(
                 "--kv-heads {} does not divide {} heads",
@@ -65,7 +79,16 @@ impl Sizes {
                 config.heads
             );
         }
-        Ok(config)
+        match config.parameters() {
+            Some(parameters) if parameters <= MOST_PARAMETERS => Ok(config),
+            _ => bail!(
+                "a decoder of {} layers, dim {} and ffn {} has more than {MOST_PARAMETERS} parameters\n\
+                 hint: import one that was trained elsewhere with `w2s-base import`",
+                config.layers,
+                config.dim,
+                config.ffn
+            ),
+        }
     }
 }
 
@@ -196,12 +219,17 @@ pub struct Import {
 
 impl Operation for Import {
     const NAME: &'static str = "import";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const KIND: Kind = Kind::Checkpoint;
     const ABOUT: &'static str = "Checks a Hugging Face model folder and takes it over";
 
     fn inputs(&self, inputs: &mut Inputs) {
-        inputs.file("model", &self.model);
+        // What an adapter is merged into shapes the result as much as the adapter does.
+        let read: Vec<PathBuf> = [self.model.clone()]
+            .into_iter()
+            .chain(w2s_lm::adapter_base(&self.model))
+            .collect();
+        inputs.file("model", &read);
     }
 
     fn check(&self) -> Result<()> {
@@ -213,5 +241,125 @@ impl Operation for Import {
 
     fn run(&self, step: &Step) -> Result<Value> {
         crate::import(&self.model, &self.drop_layers, step.dir())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use w2s_stage::{RunOptions, run};
+
+    fn copy_folder(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_base_of_an_adapter_is_part_of_the_key() {
+        let strangers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../w2s-lm/tests/strangers");
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("adapters/one");
+        let base = folder.path().join("model-folders/plain");
+        copy_folder(&strangers.join("adapters/no-tokenizer"), &model);
+        copy_folder(&strangers.join("model-folders/plain"), &base);
+        let import = Import {
+            model,
+            drop_layers: vec![],
+        };
+        let options = RunOptions::new(folder.path().join("store"));
+        let made = || run("base", &import, &options).unwrap();
+        let first = made();
+        assert!(!first.cached && made().cached);
+        let weights = base.join("model.safetensors");
+        let mut bytes = std::fs::read(&weights).unwrap();
+        // The last value of the last norm, as another finite number.
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&0.25f32.to_le_bytes());
+        std::fs::write(&weights, bytes).unwrap();
+        let second = made();
+        assert!(!second.cached);
+        let read = |path: &Path| std::fs::read(path.join("model.safetensors")).unwrap();
+        assert_ne!(read(&first.artifact.path), read(&second.artifact.path));
+    }
+
+    fn sizes() -> Sizes {
+        Sizes {
+            preset: "nano".into(),
+            layers: None,
+            dim: None,
+            heads: None,
+            kv_heads: None,
+            ffn: None,
+            positions: 64,
+        }
+    }
+
+    #[test]
+    fn parameters_are_counted_before_there_are_any() {
+        for preset in PRESETS {
+            let config = DecoderConfig::preset(preset, 100).unwrap();
+            let model = LanguageModel::init(&config, 0, &w2s_lm::device("flex").unwrap());
+            let made = burn::module::Module::num_params(&model) as u64;
+            assert_eq!(config.parameters(), Some(made), "{preset}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_no_machine_holds_are_refused() {
+        assert!(sizes().config(100).is_ok());
+        let huge = Some(1usize << 62);
+        let dims = [1 << 62, 1 << 40].map(|dim| Sizes {
+            dim: Some(dim),
+            ..sizes()
+        });
+        let others = [
+            Sizes {
+                layers: Some(0),
+                ..sizes()
+            },
+            Sizes {
+                layers: Some(1_000_000_000),
+                ..sizes()
+            },
+            Sizes {
+                dim: Some(0),
+                ..sizes()
+            },
+            Sizes {
+                ffn: Some(0),
+                ..sizes()
+            },
+            Sizes {
+                ffn: huge,
+                ..sizes()
+            },
+            Sizes {
+                heads: Some(0),
+                ..sizes()
+            },
+            Sizes {
+                heads: Some(usize::MAX),
+                ..sizes()
+            },
+            Sizes {
+                heads: Some(1 << 63),
+                ..sizes()
+            },
+            Sizes {
+                kv_heads: Some(0),
+                ..sizes()
+            },
+            Sizes {
+                positions: 0,
+                ..sizes()
+            },
+        ];
+        for sizes in dims.iter().chain(&others) {
+            assert!(sizes.config(100).is_err(), "{sizes:?}");
+        }
     }
 }

@@ -157,7 +157,7 @@ struct Asked<'a> {
 ///
 /// # Errors
 ///
-/// A conversation that does not render, or a text that does not tokenise.
+/// A conversation that does not render, a text that does not tokenise, or a log-probability that is no number.
 pub fn choices(
     model: &LanguageModel,
     tokenizer: &Tokenizer,
@@ -174,7 +174,7 @@ pub fn choices(
     }
     let groups: Vec<&[Encoded]> = asked.iter().map(|a| &a.encoded[..]).collect();
     let total = groups.len();
-    let Some(sums) = answer_log_probs(model, &groups, &mut |done| each(done, total)) else {
+    let Some(sums) = answer_log_probs(model, &groups, &mut |done| each(done, total))? else {
         return Ok(None);
     };
     let questions = asked.iter().zip(sums).map(|(asked, sums)| {

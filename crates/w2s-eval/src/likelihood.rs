@@ -140,7 +140,7 @@ pub struct Likelihoods {
 ///
 /// # Errors
 ///
-/// A conversation that does not render, or a text that does not tokenise.
+/// A conversation that does not render, a text that does not tokenise, or a log-probability that is no number.
 pub fn likelihoods(
     model: &LanguageModel,
     encoder: &Encoder,
@@ -160,7 +160,7 @@ pub fn likelihoods(
     }
     let truncated = groups.iter().flatten().filter(|e| e.cut > 0).count();
     let total = groups.len();
-    let Some(sums) = answer_log_probs(model, &groups, &mut |done| each(done, total)) else {
+    let Some(sums) = answer_log_probs(model, &groups, &mut |done| each(done, total))? else {
         return Ok(None);
     };
     let mut totals: BTreeMap<_, Totals> = BTreeMap::new();

@@ -3,7 +3,7 @@
 //! Answers come in groups that begin alike, such as both answers of a pair behind their prompt. The common beginning of a
 //! group is computed once, and only the rows that predict an answer's token pass the last norm and the output projection.
 
-use crate::{Decoder, LanguageModel, by_token_budget};
+use crate::{Decoder, LanguageModel, LmError, by_token_budget};
 use burn::module::Module;
 use burn::tensor::{IndexingUpdateOp, Tensor, TensorData};
 use std::sync::Arc;
@@ -180,17 +180,37 @@ pub struct LogProbSum {
     pub tokens: usize,
 }
 
+impl LogProbSum {
+    fn new(sum: f32, tokens: usize) -> Result<Self, LmError> {
+        if !sum.is_finite() {
+            return Err(LmError::NotFinite(format!(
+                "the log-probability of an answer of {tokens} tokens is {sum}\n\
+                 hint: look at the weights of the model, and at the loss of the training that left it"
+            )));
+        }
+        // A certain token may come out above zero by rounding.
+        Ok(Self {
+            sum: sum.min(0.0),
+            tokens,
+        })
+    }
+}
+
 /// Tokens that [`answer_log_probs`] computes at once.
 const TOKEN_BUDGET: usize = 4096;
 
 /// Log-probability of each answer under a model, without gradients, in batches of similar lengths; a group holds answers
 /// that begin alike, such as both sides of a pair, or one. `each` hears how many groups are done at a time, and stops the
 /// work by returning `false`, upon which the result is `None`.
+///
+/// # Errors
+///
+/// [`LmError::NotFinite`] if a log-probability is no number: nothing may be computed from it.
 pub fn answer_log_probs<G: AsRef<[Encoded]>>(
     model: &LanguageModel,
     groups: &[G],
     each: &mut dyn FnMut(usize) -> bool,
-) -> Option<Vec<Vec<LogProbSum>>> {
+) -> Result<Option<Vec<Vec<LogProbSum>>>, LmError> {
     // Gradients would keep every batch alive.
     let model = model.valid();
     let length = |group: &G| group.as_ref().iter().map(|s| s.ids.len()).sum();
@@ -206,26 +226,29 @@ pub fn answer_log_probs<G: AsRef<[Encoded]>>(
         let mut answers = sums.into_iter().zip(batch.lengths());
         for &row in &rows {
             let count = groups[row].as_ref().len();
-            let sums = answers
-                .by_ref()
-                .take(count)
-                .map(|(sum, &tokens)| LogProbSum {
-                    // A certain token may come out above zero by rounding.
-                    sum: sum.min(0.0),
-                    tokens,
-                });
-            out[row] = sums.collect();
+            let sums = answers.by_ref().take(count);
+            let sums = sums.map(|(sum, &tokens)| LogProbSum::new(sum, tokens));
+            out[row] = sums.collect::<Result<_, _>>()?;
         }
         if !each(rows.len()) {
-            return None;
+            return Ok(None);
         }
     }
-    Some(out)
+    Ok(Some(out))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_that_is_no_number_is_not_zero() {
+        assert_eq!(LogProbSum::new(1e-7, 1).unwrap().sum, 0.0);
+        for sum in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let error = LogProbSum::new(sum, 3).unwrap_err().to_string();
+            assert!(error.starts_with("the log-probability of an answer of 3 tokens is "));
+        }
+    }
 
     fn encoded(ids: &[u32], prompt: usize) -> Encoded {
         Encoded {

@@ -78,6 +78,9 @@ pub struct DecoderConfig {
     pub pad: Option<u32>,
 }
 
+/// No size of a published decoder is larger; the product of two of them fits 64 bits with room to spare.
+pub(crate) const LARGEST: usize = 1 << 30;
+
 /// The names of the presets, smallest first.
 pub const PRESETS: [&str; 4] = ["nano", "micro", "mini", "small"];
 
@@ -159,15 +162,48 @@ impl DecoderConfig {
         })
     }
 
-    /// Reads what `config.json` says.
+    /// Reads what `config.json` says. Sizes and ids are in range: no product of two sizes overflows, and each id is a row of
+    /// the embedding. That the weights have these sizes is not known yet.
     pub fn from_json(config: &Value, path: &Path) -> Result<Self, LmError> {
         let fields = Fields { config, path };
-        match fields.text("model_type")? {
+        fields.refuse_quantised()?;
+        let config = match fields.text("model_type")? {
             "llama" => fields.llama(),
             "gpt2" => fields.gpt2(),
             "qwen2" => fields.qwen2(),
             other => Err(fields.unsupported(format!("model_type `{other}`"))),
-        }
+        }?;
+        fields.check_heads(&config)?;
+        Ok(config)
+    }
+
+    /// Numbers in all its parameters, biases left out, or `None` where they are more than can be counted.
+    pub fn parameters(&self) -> Option<u64> {
+        let [vocabulary, dim, layers, positions, ffn] = [
+            self.vocabulary,
+            self.dim,
+            self.layers,
+            self.positions,
+            self.ffn,
+        ]
+        .map(|n| n as u64);
+        let [queries, keys] = [self.heads, self.kv_heads]
+            .map(|heads| (heads as u64).checked_mul(self.head_dim as u64));
+        let learned = if self.rope.is_none() { positions } else { 0 };
+        let tables = (if self.tied {
+            vocabulary
+        } else {
+            vocabulary.checked_mul(2)?
+        })
+        .checked_add(learned)?;
+        // Rows of `dim` numbers in a block: queries, keys, values and output; two or three in the feed-forward part; norms.
+        let wide = if self.family == Family::Gpt2 { 2 } else { 3 };
+        let attention = queries?.checked_add(keys?)?.checked_mul(2)?;
+        let rows = attention
+            .checked_add(ffn.checked_mul(wide)?)?
+            .checked_add(2)?;
+        let rows = layers.checked_mul(rows)?.checked_add(tables)?;
+        rows.checked_add(1)?.checked_mul(dim)
     }
 
     /// The fields of `config.json` that transformers needs, without the architecture.
@@ -276,11 +312,15 @@ impl Fields<'_> {
     }
 
     pub(crate) fn size(&self, key: &str) -> Result<usize, LmError> {
-        self.present(key)
+        let size = self
+            .present(key)
             .and_then(Value::as_u64)
             .filter(|&n| n > 0)
-            .map(|n| n as usize)
-            .ok_or_else(|| self.wrong(key, "a positive integer"))
+            .ok_or_else(|| self.wrong(key, "a positive integer"))?;
+        match usize::try_from(size) {
+            Ok(size) if size <= LARGEST => Ok(size),
+            _ => Err(self.wrong(key, &format!("a size of at most {LARGEST}"))),
+        }
     }
 
     fn size_or(&self, key: &str, default: usize) -> Result<usize, LmError> {
@@ -297,6 +337,22 @@ impl Fields<'_> {
         }
     }
 
+    /// A number above zero.
+    fn positive_or(&self, key: &str, default: f64) -> Result<f64, LmError> {
+        match self.number_or(key, default)? {
+            number if number > 0.0 && number.is_finite() => Ok(number),
+            _ => Err(self.wrong(key, "a number above zero")),
+        }
+    }
+
+    /// A number that must be there, above zero.
+    fn positive(&self, key: &str) -> Result<f64, LmError> {
+        match self.present(key) {
+            None => Err(self.wrong(key, "a number above zero")),
+            Some(_) => self.positive_or(key, 1.0),
+        }
+    }
+
     fn flag_or(&self, key: &str, default: bool) -> Result<bool, LmError> {
         match self.present(key) {
             None => Ok(default),
@@ -304,55 +360,112 @@ impl Fields<'_> {
         }
     }
 
-    /// A token id; of a list of ids the first.
-    fn token(&self, key: &str) -> Option<u32> {
-        let value = self.present(key)?;
-        let value = value.get(0).unwrap_or(value);
-        value.as_u64().map(|id| id as u32)
+    /// A token id below `vocabulary`; of a list of ids the first. Some old folders write -1 for no token.
+    fn token(&self, key: &str, vocabulary: usize) -> Result<Option<u32>, LmError> {
+        let Some(value) = self.present(key) else {
+            return Ok(None);
+        };
+        let ids = match value {
+            Value::Array(ids) => &ids[..],
+            one => std::slice::from_ref(one),
+        };
+        let mut first = None;
+        for id in ids.iter().filter(|id| id.as_i64() != Some(-1)) {
+            let id = id
+                .as_u64()
+                .and_then(|id| u32::try_from(id).ok())
+                .filter(|&id| (id as usize) < vocabulary)
+                .ok_or_else(|| self.wrong(key, &format!("the id of one of {vocabulary} tokens")))?;
+            first.get_or_insert(id);
+        }
+        Ok(first)
     }
 
     pub(crate) fn must_be(&self, key: &str, allowed: &[&str]) -> Result<(), LmError> {
-        match self.present(key).and_then(Value::as_str) {
-            Some(value) if !allowed.contains(&value) => {
-                Err(self.unsupported(format!("{key} `{value}`")))
-            }
-            _ => Ok(()),
+        match self.present(key).map(Value::as_str) {
+            None => Ok(()),
+            Some(None) => Err(self.wrong(key, "a string")),
+            Some(Some(value)) if allowed.contains(&value) => Ok(()),
+            Some(Some(value)) => Err(self.unsupported(format!("{key} `{value}`"))),
         }
+    }
+
+    /// Refuses weights that are stored as codes of few bits, by what the folder says of them.
+    fn refuse_quantised(&self) -> Result<(), LmError> {
+        let keys = ["quantization_config", "compression_config"];
+        let Some((key, config)) = keys
+            .into_iter()
+            .find_map(|key| Some((key, self.present(key)?)))
+        else {
+            return Ok(());
+        };
+        let method = config["quant_method"].as_str().unwrap_or("no method named");
+        Err(LmError::malformed(
+            self.path,
+            format!(
+                "`{key}` says that the weights are quantised ({method}), and w2s reads weights in f32, f16 or bf16 only\n\
+                 hint: take the folder that they were quantised from, or in Python `model.dequantize()` and save it anew"
+            ),
+        ))
+    }
+
+    /// Refuses heads that do not divide what they share.
+    fn check_heads(&self, config: &DecoderConfig) -> Result<(), LmError> {
+        let rotary = config.rope.is_some();
+        let even = !rotary || config.head_dim.is_multiple_of(2);
+        let whole = rotary || config.heads * config.head_dim == config.dim;
+        let shared = config.heads.is_multiple_of(config.kv_heads);
+        if config.head_dim > 0 && even && whole && shared {
+            return Ok(());
+        }
+        Err(LmError::malformed(
+            self.path,
+            format!(
+                "{} heads of {} values do not fit {} key/value heads and {} values of a hidden state",
+                config.heads, config.head_dim, config.kv_heads, config.dim
+            ),
+        ))
     }
 
     fn rope(&self) -> Result<Rope, LmError> {
         // transformers 5 keeps theta and scaling together in `rope_parameters`.
-        let nested = self
-            .present("rope_parameters")
-            .or(self.present("rope_scaling"));
-        let theta = match nested
-            .and_then(|n| n.get("rope_theta"))
-            .and_then(Value::as_f64)
-        {
-            Some(theta) => theta,
-            None => self.number_or("rope_theta", 10_000.0)?,
+        let nested = ["rope_parameters", "rope_scaling"]
+            .into_iter()
+            .find_map(|key| Some((key, self.present(key)?)));
+        let Some((key, nested)) = nested else {
+            return Ok(Rope {
+                theta: self.positive_or("rope_theta", 10_000.0)?,
+                scaling: None,
+            });
         };
-        let kind = nested
-            .and_then(|n| n.get("rope_type").or(n.get("type")))
-            .and_then(Value::as_str);
-        let scaling = match kind {
+        if !nested.is_object() {
+            return Err(self.wrong(key, "an object"));
+        }
+        let fields = Fields {
+            config: nested,
+            path: self.path,
+        };
+        let theta = match fields.present("rope_theta") {
+            Some(_) => fields.positive("rope_theta")?,
+            None => self.positive_or("rope_theta", 10_000.0)?,
+        };
+        let named = ["rope_type", "type"];
+        let kind = named.into_iter().find(|key| fields.present(key).is_some());
+        let scaling = match kind.map(|key| fields.text(key)).transpose()? {
             None | Some("default") => None,
             Some("llama3") => {
-                let fields = Fields {
-                    config: nested.expect("the kind was read from it"),
-                    path: self.path,
-                };
-                let number = |key| {
-                    fields
-                        .present(key)
-                        .and_then(Value::as_f64)
-                        .ok_or_else(|| fields.wrong(key, "a number"))
-                };
+                let (low, high) = (
+                    fields.positive("low_freq_factor")?,
+                    fields.positive("high_freq_factor")?,
+                );
+                if low >= high {
+                    return Err(fields.wrong("low_freq_factor", "below `high_freq_factor`"));
+                }
                 Some(Llama3Scaling {
-                    factor: number("factor")?,
-                    low_frequency_factor: number("low_freq_factor")?,
-                    high_frequency_factor: number("high_freq_factor")?,
-                    original_positions: number("original_max_position_embeddings")?,
+                    factor: fields.positive("factor")?,
+                    low_frequency_factor: low,
+                    high_frequency_factor: high,
+                    original_positions: fields.size("original_max_position_embeddings")? as f64,
                 })
             }
             Some(other) => return Err(self.unsupported(format!("rope scaling `{other}`"))),
@@ -364,9 +477,10 @@ impl Fields<'_> {
         self.must_be("hidden_act", &["silu", "swish"])?;
         let (dim, heads) = (self.size("hidden_size")?, self.size("num_attention_heads")?);
         let attention_bias = self.flag_or("attention_bias", false)?;
-        let config = DecoderConfig {
+        let vocabulary = self.size("vocab_size")?;
+        Ok(DecoderConfig {
             family: Family::Llama,
-            vocabulary: self.size("vocab_size")?,
+            vocabulary,
             dim,
             layers: self.size("num_hidden_layers")?,
             heads,
@@ -374,26 +488,16 @@ impl Fields<'_> {
             head_dim: self.size_or("head_dim", dim / heads)?,
             ffn: self.size("intermediate_size")?,
             positions: self.size_or("max_position_embeddings", 2048)?,
-            eps: self.number_or("rms_norm_eps", 1e-6)?,
+            eps: self.positive_or("rms_norm_eps", 1e-6)?,
             rope: Some(self.rope()?),
             tied: self.flag_or("tie_word_embeddings", false)?,
             attention_bias,
             output_bias: attention_bias,
             mlp_bias: self.flag_or("mlp_bias", false)?,
-            bos: self.token("bos_token_id"),
-            eos: self.token("eos_token_id"),
-            pad: self.token("pad_token_id"),
-        };
-        if !config.heads.is_multiple_of(config.kv_heads) || !config.head_dim.is_multiple_of(2) {
-            return Err(LmError::malformed(
-                self.path,
-                format!(
-                    "{} heads of {} values do not fit {} key/value heads",
-                    config.heads, config.head_dim, config.kv_heads
-                ),
-            ));
-        }
-        Ok(config)
+            bos: self.token("bos_token_id", vocabulary)?,
+            eos: self.token("eos_token_id", vocabulary)?,
+            pad: self.token("pad_token_id", vocabulary)?,
+        })
     }
 
     fn qwen2(&self) -> Result<DecoderConfig, LmError> {
@@ -423,10 +527,11 @@ impl Fields<'_> {
         if !self.flag_or("scale_attn_weights", true)? {
             return Err(self.unsupported("`scale_attn_weights: false`"));
         }
+        let vocabulary = self.size("vocab_size")?;
         let (dim, heads) = (self.size("n_embd")?, self.size("n_head")?);
         Ok(DecoderConfig {
             family: Family::Gpt2,
-            vocabulary: self.size("vocab_size")?,
+            vocabulary,
             dim,
             layers: self.size("n_layer")?,
             heads,
@@ -434,15 +539,15 @@ impl Fields<'_> {
             head_dim: dim / heads,
             ffn: self.size_or("n_inner", 4 * dim)?,
             positions: self.size_or("n_positions", 1024)?,
-            eps: self.number_or("layer_norm_epsilon", 1e-5)?,
+            eps: self.positive_or("layer_norm_epsilon", 1e-5)?,
             rope: None,
             tied: self.flag_or("tie_word_embeddings", true)?,
             attention_bias: true,
             output_bias: true,
             mlp_bias: true,
-            bos: self.token("bos_token_id"),
-            eos: self.token("eos_token_id"),
-            pad: self.token("pad_token_id"),
+            bos: self.token("bos_token_id", vocabulary)?,
+            eos: self.token("eos_token_id", vocabulary)?,
+            pad: self.token("pad_token_id", vocabulary)?,
         })
     }
 }

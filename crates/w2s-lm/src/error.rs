@@ -61,6 +61,22 @@ pub enum LmError {
         /// Its shape by the configuration.
         expected: Vec<usize>,
     },
+    /// Tensors that are there and have no place in what the configuration describes.
+    #[error(
+        "`{}` has tensors that its config.json does not call for, and a model that read them would compute something else: {names}\n\
+         hint: say in config.json what they are for, or write the folder again without them; `base import --drop-layers` \
+         leaves layers out",
+        path.display()
+    )]
+    Unread {
+        /// The folder.
+        path: PathBuf,
+        /// Their names, those that differ in a number alone told once.
+        names: String,
+    },
+    /// The model computes what is no number.
+    #[error("{0}")]
+    NotFinite(String),
     /// A tokenizer or a chat template is not usable, or a text does not encode.
     #[error(transparent)]
     Text(#[from] TextError),

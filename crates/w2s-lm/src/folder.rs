@@ -1,17 +1,24 @@
 //! Hugging Face model folders: what they publish opens here, what is trained here opens in transformers.
+//!
+//! A folder is read in three steps, and each sees no more than the one before has let pass: what `config.json` says must be
+//! implemented and in range, the headers of the weights must have its sizes and nothing more, and then values are read.
 
 use crate::decoder::{Classifier, LanguageModel};
-use crate::{ClassifierSettings, Decoder, DecoderConfig, Family, LmError, peft, probe};
+use crate::names::{Names, Place, listed};
+use crate::weights::{INDEX, Stored, WeightFiles, Weights, read_json};
+use crate::{ClassifierSettings, Decoder, DecoderConfig, LmError, peft, probe, save};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use half::{bf16, f16};
-use memmap2::Mmap;
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize_to_file};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::fs::File;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// The file with what transformers generates by; it is passed on and not read.
+const GENERATION: &str = "generation_config.json";
+/// The output projection.
+const LM_HEAD: &str = "lm_head.weight";
+/// The classification head.
+const SCORE: &str = "score.weight";
 
 /// A model folder whose `config.json` has been read.
 #[derive(Clone, Debug)]
@@ -23,33 +30,44 @@ pub struct ModelFolder {
     adapter: Option<PathBuf>,
 }
 
+/// The parameters of a model and their places in the files, all of them checked against the headers.
+struct Plan {
+    weights: Weights,
+    names: Names,
+    /// Tensors that are not read and change nothing.
+    unread: Vec<String>,
+}
+
 impl ModelFolder {
     /// Reads `config.json`, and refuses a folder without readable weights. Of a PEFT folder the base is opened, the
-    /// adapter to be merged into it.
+    /// adapter to be merged into it. The base of an adapter that was trained here is an artifact: its files are hashed
+    /// before they are read, and must be those that the adapter's manifest names.
     pub fn open(path: &Path) -> Result<Self, LmError> {
-        let file = path.join("config.json");
-        if !file.exists() && path.join(peft::CONFIG).exists() {
-            let base = Self::open(&peft::base_folder(path)?)?;
+        if peft::is_adapter(path) {
+            let base = Self::open_base(&peft::base_folder(path)?)?;
             return Ok(Self {
                 adapter: Some(path.into()),
                 ..base
             });
         }
-        let text = std::fs::read_to_string(&file).map_err(|e| LmError::read(&file, e))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| LmError::malformed(&file, e))?;
+        Self::open_base(path)
+    }
+
+    fn open_base(path: &Path) -> Result<Self, LmError> {
+        let file = path.join("config.json");
+        let json = read_json(&file)?;
         if json["model_type"] == probe::MODEL_TYPE {
             let reason = "it is a linear probe, which has no decoder\n\
                           hint: a probe is read with --features by `w2s-eval predict` and `w2s-teacher label`";
             return Err(LmError::malformed(path, reason));
         }
-        let config = DecoderConfig::from_json(&json, &file)?;
         let folder = Self {
             path: path.into(),
+            config: DecoderConfig::from_json(&json, &file)?,
             json,
-            config,
             adapter: None,
         };
-        folder.weight_files()?;
+        WeightFiles::find(path)?;
         Ok(folder)
     }
 
@@ -92,48 +110,78 @@ impl ModelFolder {
         })
     }
 
-    fn weight_files(&self) -> Result<Vec<PathBuf>, LmError> {
-        let single = self.path.join("model.safetensors");
-        if single.exists() {
-            return Ok(vec![single]);
+    /// The folder with the weights: of an adapter the base's.
+    pub fn weights_folder(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the files that say what the weights are and hold them, in [`weights_folder`](Self::weights_folder).
+    ///
+    /// # Errors
+    ///
+    /// An index that cannot be read, or names what is no file of the folder.
+    pub fn weight_files(&self) -> Result<Vec<String>, LmError> {
+        let mut names = WeightFiles::find(&self.path)?.names;
+        names.push("config.json".into());
+        if names[..] != ["model.safetensors", "config.json"] {
+            names.push(INDEX.into());
         }
-        let index = self.path.join("model.safetensors.index.json");
-        if !index.exists() {
-            let pickle = [
-                "pytorch_model.bin",
-                "pytorch_model.bin.index.json",
-                "model.pt",
-            ];
-            return Err(LmError::NoWeights {
-                path: self.path.clone(),
-                pickle: pickle.iter().any(|name| self.path.join(name).exists()),
-            });
+        Ok(names)
+    }
+
+    /// The folder with the tokenizer: of an adapter that has none the base's.
+    pub fn tokenizer_folder(&self) -> &Path {
+        let has_one = |folder: &&PathBuf| folder.join("tokenizer.json").exists();
+        self.adapter.as_ref().filter(has_one).unwrap_or(&self.path)
+    }
+
+    /// Copies `generation_config.json` into another model folder, if there is one: an adapter's own, or else its base's.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    pub fn copy_generation_config(&self, to: &Path) -> Result<bool, LmError> {
+        let places = self.adapter.iter().chain([&self.path]);
+        let mut places = places.map(|folder| folder.join(GENERATION));
+        let Some(from) = places.find(|file| file.exists()) else {
+            return Ok(false);
+        };
+        let json = read_json(&from)?;
+        save::write_json(&to.join(GENERATION), &json)?;
+        Ok(true)
+    }
+
+    /// The tensors of the weights that [`language_model`](Self::language_model) does not read, because they change nothing
+    /// of what it computes.
+    ///
+    /// # Errors
+    ///
+    /// Weights whose headers are not what `config.json` says.
+    pub fn unread(&self, device: &Device) -> Result<Vec<String>, LmError> {
+        let config = self.language_config();
+        Ok(self.plan(&config, self.unwanted(), device)?.unread)
+    }
+
+    /// What is read as a language model: a classifier has no output projection of its own.
+    fn language_config(&self) -> DecoderConfig {
+        let mut config = self.config.clone();
+        config.tied |= self.has_head();
+        config
+    }
+
+    /// The heads that are not read for a language model.
+    fn unwanted(&self) -> &'static [&'static str] {
+        match self.has_head() {
+            true => &[SCORE, LM_HEAD],
+            false => &[],
         }
-        let text = std::fs::read_to_string(&index).map_err(|e| LmError::read(&index, e))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| LmError::malformed(&index, e))?;
-        let map = json["weight_map"]
-            .as_object()
-            .ok_or_else(|| LmError::malformed(&index, "it has no `weight_map`"))?;
-        let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-            .into_iter()
-            .map(|name| {
-                let plain = Path::new(name).file_name() == Some(name.as_ref());
-                plain.then(|| self.path.join(name)).ok_or_else(|| {
-                    LmError::malformed(&index, format!("shard `{name}` is not a file name"))
-                })
-            })
-            .collect()
     }
 
     /// The weights with an output projection. A classifier's decoder is read as one, its head left out.
     pub fn language_model(&self, device: &Device) -> Result<LanguageModel, LmError> {
-        let mut config = self.config.clone();
-        // A classifier has no output projection of its own to read.
-        config.tied |= self.has_head();
-        let model = self.fill(LanguageModel::unfilled(&config, device), device)?;
+        let config = self.language_config();
+        let plan = self.plan(&config, self.unwanted(), device)?;
+        let model = self.fill(&plan, LanguageModel::unfilled(&config, device), device)?;
         match &self.adapter {
             None => Ok(model),
             Some(folder) => Ok(model.with_adapter(folder)?.merge_lora()),
@@ -143,42 +191,152 @@ impl ModelFolder {
     /// The weights with their classification head.
     pub fn classifier(&self, device: &Device) -> Result<Classifier, LmError> {
         let classes = self.classifier_settings()?.classes.len();
-        let Some(folder) = &self.adapter else {
-            let decoder = Decoder::unfilled(&self.config, device);
-            return self.fill(Classifier::zero_head(decoder, classes, device), device);
-        };
-        // The head is the adapter's, and what stands above the decoder in the base is not read.
+        // What stands above the decoder is the head, or an adapter's, and no output projection is read.
         let config = DecoderConfig {
             tied: true,
             ..self.config.clone()
         };
-        let base = self.fill(LanguageModel::unfilled(&config, device), device)?;
+        let plan = self.plan(&config, &[SCORE, LM_HEAD], device)?;
+        let Some(folder) = &self.adapter else {
+            let decoder = Decoder::unfilled(&config, device);
+            return self.fill(
+                &plan,
+                Classifier::zero_head(decoder, classes, device),
+                device,
+            );
+        };
+        let base = self.fill(&plan, LanguageModel::unfilled(&config, device), device)?;
         let classifier = Classifier::zero_head(base.model, classes, device);
         Ok(classifier.with_adapter(folder)?.merge_lora())
     }
 
-    fn fill<M: Module>(&self, model: M, device: &Device) -> Result<M, LmError> {
-        let maps = self
-            .weight_files()?
-            .into_iter()
-            .map(|path| {
-                let file = File::open(&path).map_err(|e| LmError::read(&path, e))?;
-                // SAFETY: the file is not changed while it is mapped; a program that did so would break any reader.
-                let map = unsafe { Mmap::map(&file) }.map_err(|e| LmError::read(&path, e))?;
-                Ok((path, map))
-            })
-            .collect::<Result<Vec<_>, LmError>>()?;
-        let mut tensors = BTreeMap::new();
-        for (path, map) in &maps {
-            let file = SafeTensors::deserialize(map).map_err(|e| LmError::malformed(path, e))?;
-            for (name, view) in file.tensors() {
-                tensors.insert(name, view);
+    /// Holds the headers of the weights against `config`: every parameter is there and has its shape, and no tensor is left
+    /// that would change what is computed, but for the heads in `unwanted`. Nothing is allocated before the sizes are known
+    /// to be those of the files.
+    fn plan(
+        &self,
+        config: &DecoderConfig,
+        unwanted: &[&str],
+        device: &Device,
+    ) -> Result<Plan, LmError> {
+        let weights = Weights::open(&self.path)?;
+        let names = Names::of(config.family, weights.tensors.keys())
+            .map_err(|reason| LmError::malformed(&self.path, reason))?;
+        self.check_sizes(config, &weights, &names)?;
+        let mut lookup = Lookup {
+            path: Vec::new(),
+            find: |path: &str, shape: &[usize]| {
+                let place = names.place(path);
+                self.find(&weights, &place, shape)?;
+                Ok(place.name)
+            },
+            used: BTreeSet::new(),
+            error: None,
+        };
+        LanguageModel::unfilled(config, device).visit(&mut lookup);
+        if let Some(error) = lookup.error {
+            return Err(error);
+        }
+        let used = lookup.used;
+        let left = |name: &&String| !used.contains(*name);
+        let unread: Vec<String> = weights.tensors.keys().filter(left).cloned().collect();
+        let unwanted: Vec<String> = unwanted.iter().map(|name| names.beside(name)).collect();
+        let mut changing = Vec::new();
+        for name in unread.iter().filter(|name| !unwanted.contains(name)) {
+            if *name == names.beside(LM_HEAD) {
+                self.check_head(&weights, &names, name)?;
+            } else if !names.is_idle(name) {
+                changing.push(name.as_str());
             }
         }
+        if !changing.is_empty() {
+            return Err(LmError::Unread {
+                path: self.path.clone(),
+                names: listed(changing),
+            });
+        }
+        Ok(Plan {
+            weights,
+            names,
+            unread,
+        })
+    }
+
+    /// Holds every size of a configuration against the headers.
+    fn check_sizes(
+        &self,
+        config: &DecoderConfig,
+        weights: &Weights,
+        names: &Names,
+    ) -> Result<(), LmError> {
+        let dim = config.dim;
+        let has =
+            |path: &str, shape: &[usize]| self.find(weights, &names.place(path), shape).map(|_| ());
+        has("model.embed_tokens.weight", &[config.vocabulary, dim])?;
+        if config.rope.is_none() {
+            has("model.embed_positions.weight", &[config.positions, dim])?;
+        }
+        for layer in 0..config.layers {
+            let part = |name: &str| format!("model.layers.{layer}.{name}.weight");
+            has(&part("input_layernorm"), &[dim])?;
+            let [queries, keys] = [config.heads, config.kv_heads].map(|n| n * config.head_dim);
+            has(&part("self_attn.q_proj"), &[queries, dim])?;
+            has(&part("self_attn.k_proj"), &[keys, dim])?;
+            has(&part("mlp.up_proj"), &[config.ffn, dim])?;
+        }
+        Ok(())
+    }
+
+    /// A parameter of the shape `expected` in the headers.
+    fn find<'a>(
+        &self,
+        weights: &'a Weights,
+        place: &Place,
+        expected: &[usize],
+    ) -> Result<&'a Stored, LmError> {
+        let Some(found) = weights.tensors.get(&place.name) else {
+            return Err(LmError::MissingTensor {
+                path: self.path.clone(),
+                name: place.name.clone(),
+            });
+        };
+        let expected = place.stored(expected);
+        if found.shape != expected {
+            return Err(LmError::Misshapen {
+                path: self.path.clone(),
+                name: place.name.clone(),
+                found: found.shape.clone(),
+                expected,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Refuses an output projection that is not the embedding, where `config.json` says that it is.
+    fn check_head(&self, weights: &Weights, names: &Names, name: &str) -> Result<(), LmError> {
+        let embedding = names.place("model.embed_tokens.weight").name;
+        let [head, table] = [name, &embedding].map(|name| &weights.tensors[name]);
+        let same = head.shape == table.shape
+            && (weights.bytes(head) == weights.bytes(table)
+                || weights.values(name, head)? == weights.values(&embedding, table)?);
+        if same {
+            return Ok(());
+        }
+        Err(LmError::malformed(
+            &self.path.join("config.json"),
+            format!(
+                "`tie_word_embeddings` makes the embedding the output projection, but the weights have another one, `{name}`\n\
+                 hint: to read it, put `\"tie_word_embeddings\": false` there; to leave it out, write the weights without it"
+            ),
+        ))
+    }
+
+    /// Reads the values of a model whose parameters are planned, or are a head beside the plan.
+    fn fill<M: Module>(&self, plan: &Plan, model: M, device: &Device) -> Result<M, LmError> {
         let mut loader = Loader {
-            names: Vec::new(),
+            path: Vec::new(),
             folder: self,
-            tensors: &tensors,
+            plan,
             device,
             error: None,
         };
@@ -190,107 +348,51 @@ impl ModelFolder {
     }
 }
 
-/// Where a parameter lies in a file: a tensor, perhaps transposed, perhaps one of three parts of it.
-struct Place {
-    name: String,
-    transposed: bool,
-    /// Which third of the output columns, of GPT-2's fused query, key and value projection.
-    third: Option<usize>,
+/// Finds the parameters of a model in the headers, without touching their values.
+struct Lookup<F> {
+    path: Vec<String>,
+    /// The name in the files of a parameter by its path and its shape.
+    find: F,
+    used: BTreeSet<String>,
+    error: Option<LmError>,
 }
 
-/// The place of a parameter, by its path in the module tree.
-fn place(family: Family, path: &str) -> Place {
-    let plain = |name: String| Place {
-        name,
-        transposed: false,
-        third: None,
-    };
-    if family != Family::Gpt2 {
-        return plain(path.into());
+impl<F: FnMut(&str, &[usize]) -> Result<String, LmError>> ModuleVisitor for Lookup<F> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
     }
-    let Some(rest) = path.strip_prefix("model.") else {
-        return plain(path.into());
-    };
-    let Some(rest) = rest.strip_prefix("layers.") else {
-        return plain(match rest {
-            "embed_tokens.weight" => "transformer.wte.weight".into(),
-            "embed_positions.weight" => "transformer.wpe.weight".into(),
-            other => format!("transformer.{}", other.replace("norm.", "ln_f.")),
-        });
-    };
-    let (layer, rest) = rest.split_once('.').expect("a layer has parts");
-    let (part, kind) = rest
-        .rsplit_once('.')
-        .expect("a part has a weight or a bias");
-    let (name, transposed, third) = match part {
-        "input_layernorm" => ("ln_1", false, None),
-        "post_attention_layernorm" => ("ln_2", false, None),
-        "self_attn.q_proj" => ("attn.c_attn", true, Some(0)),
-        "self_attn.k_proj" => ("attn.c_attn", true, Some(1)),
-        "self_attn.v_proj" => ("attn.c_attn", true, Some(2)),
-        "self_attn.o_proj" => ("attn.c_proj", true, None),
-        "mlp.up_proj" => ("mlp.c_fc", true, None),
-        "mlp.down_proj" => ("mlp.c_proj", true, None),
-        other => unreachable!("GPT-2 has no `{other}`"),
-    };
-    Place {
-        name: format!("transformer.h.{layer}.{name}.{kind}"),
-        transposed: transposed && kind == "weight",
-        third,
-    }
-}
 
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(values.len());
-    for c in 0..columns {
-        out.extend((0..rows).map(|r| values[r * columns + c]));
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
     }
-    out
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.error.is_some() {
+            return;
+        }
+        match (self.find)(&self.path.join("."), &param.lazy_shape()) {
+            Ok(name) => drop(self.used.insert(name)),
+            Err(error) => self.error = Some(error),
+        }
+    }
 }
 
 struct Loader<'a> {
-    names: Vec<String>,
+    path: Vec<String>,
     folder: &'a ModelFolder,
-    tensors: &'a BTreeMap<String, TensorView<'a>>,
+    plan: &'a Plan,
     device: &'a Device,
     error: Option<LmError>,
 }
 
 impl Loader<'_> {
     fn read(&self, expected: &[usize]) -> Result<Vec<f32>, LmError> {
-        let folder = &self.folder.path;
-        let place = place(self.folder.config.family, &self.names.join("."));
-        // GPT-2 files of the hub leave out the prefix that transformers writes today.
-        let short = place.name.strip_prefix("transformer.");
-        let view = self
-            .tensors
-            .get(&place.name)
-            .or_else(|| self.tensors.get(short?))
-            .ok_or_else(|| LmError::MissingTensor {
-                path: folder.clone(),
-                name: place.name.clone(),
-            })?;
-        let mut stored = expected.to_vec();
-        if place.third.is_some() {
-            stored[0] *= 3;
-        }
+        let place = self.plan.names.place(&self.path.join("."));
+        let weights = &self.plan.weights;
+        let stored = self.folder.find(weights, &place, expected)?;
+        let mut values = weights.values(&place.name, stored)?;
         if place.transposed {
-            stored.reverse();
-        }
-        if view.shape() != stored {
-            return Err(LmError::Misshapen {
-                path: folder.clone(),
-                name: place.name,
-                found: view.shape().to_vec(),
-                expected: stored,
-            });
-        }
-        let mut values = floats(view).ok_or_else(|| LmError::Unsupported {
-            path: folder.clone(),
-            what: format!("tensor `{}` of type {:?}", place.name, view.dtype()),
-        })?;
-        if place.transposed {
-            values = transpose(&values, stored[0], stored[1]);
+            values = save::transpose(&values, stored.shape[0], stored.shape[1]);
         }
         if let Some(third) = place.third {
             let size = values.len() / 3;
@@ -300,36 +402,19 @@ impl Loader<'_> {
     }
 }
 
-/// The values of a tensor as `f32`; `None` for a type that is not a float.
-pub(crate) fn floats(view: &TensorView) -> Option<Vec<f32>> {
-    let bytes = view.data();
-    Some(match view.dtype() {
-        Dtype::F32 => bytes
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect(),
-        Dtype::F16 => bytes
-            .chunks_exact(2)
-            .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
-            .collect(),
-        Dtype::BF16 => bytes
-            .chunks_exact(2)
-            .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
-            .collect(),
-        _ => return None,
-    })
-}
-
 impl ModuleMapper for Loader<'_> {
     fn enter_module(&mut self, name: &str, _: &str) {
-        self.names.push(name.into());
+        self.path.push(name.into());
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
-        self.names.pop();
+        self.path.pop();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
         let shape = param.lazy_shape();
         match self.read(&shape) {
             Ok(values) => {
@@ -337,158 +422,9 @@ impl ModuleMapper for Loader<'_> {
                 Param::from_tensor(tensor)
             }
             Err(error) => {
-                self.error.get_or_insert(error);
+                self.error = Some(error);
                 param
             }
         }
     }
-}
-
-#[derive(Default)]
-struct Collector {
-    names: Vec<String>,
-    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
-}
-
-impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.names.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.names.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = param.val().into_data();
-        let shape = data.shape().to_vec();
-        let values = data.try_to_vec().expect("parameters are f32");
-        self.tensors.push((self.names.join("."), shape, values));
-    }
-}
-
-/// Shapes and values of tensors by their names in a file.
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
-
-/// Names, shapes and values as a family's files have them.
-fn stored(family: Family, model: &impl Module) -> Tensors {
-    let mut collector = Collector::default();
-    model.visit(&mut collector);
-    let mut stored = Tensors::new();
-    for (path, mut shape, values) in collector.tensors {
-        let place = place(family, &path);
-        let Some(_) = place.third else {
-            let values = if place.transposed {
-                shape.reverse();
-                transpose(&values, shape[1], shape[0])
-            } else {
-                values
-            };
-            stored.insert(place.name, (shape, values));
-            continue;
-        };
-        // Query, key and value come in this order, so that appending rows fuses them; the last one transposes.
-        let fused = stored.entry(place.name).or_insert_with(|| {
-            let mut empty = shape.clone();
-            empty[0] = 0;
-            (empty, Vec::new())
-        });
-        fused.0[0] += shape[0];
-        fused.1.extend(values);
-        if place.third == Some(2) && place.transposed {
-            fused.1 = transpose(&fused.1, fused.0[0], fused.0[1]);
-            fused.0.reverse();
-        }
-    }
-    stored
-}
-
-fn write(
-    folder: &Path,
-    config: &DecoderConfig,
-    architecture: &str,
-    extra: Vec<(&str, Value)>,
-    model: &impl Module,
-) -> Result<(), LmError> {
-    let mut json = config.to_json();
-    json.insert("architectures".into(), json!([architecture]));
-    for (key, value) in extra {
-        json.insert(key.into(), value);
-    }
-    write_json(&folder.join("config.json"), &Value::Object(json))?;
-    let tensors = stored(config.family, model);
-    write_tensors(&folder.join("model.safetensors"), &tensors)
-}
-
-pub(crate) fn write_json(file: &Path, json: &Value) -> Result<(), LmError> {
-    let text = serde_json::to_string_pretty(json).expect("JSON values serialize");
-    std::fs::write(file, text + "\n").map_err(|e| LmError::write(file, e))
-}
-
-pub(crate) fn write_tensors(file: &Path, tensors: &Tensors) -> Result<(), LmError> {
-    let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, (shape, values))| {
-            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            (name, shape, bytes)
-        })
-        .collect();
-    let views = bytes.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
-        (name, view.expect("shape and bytes agree"))
-    });
-    // transformers asks for this entry.
-    let metadata = [("format".to_string(), "pt".to_string())].into();
-    serialize_to_file(views, Some(metadata), file).map_err(|e| LmError::malformed(file, e))
-}
-
-fn architecture(family: Family, task: &str) -> String {
-    let name = match family {
-        Family::Llama => "Llama",
-        Family::Gpt2 => "GPT2",
-        Family::Qwen2 => "Qwen2",
-    };
-    format!("{name}{task}")
-}
-
-/// Writes `config.json` and `model.safetensors` of a language model, an adapter merged into the weights.
-pub fn save_language_model(model: &LanguageModel, folder: &Path) -> Result<(), LmError> {
-    let model = &model.clone().merge_lora();
-    let config = model.model.config();
-    let task = match config.family {
-        Family::Llama | Family::Qwen2 => "ForCausalLM",
-        Family::Gpt2 => "LMHeadModel",
-    };
-    write(
-        folder,
-        config,
-        &architecture(config.family, task),
-        vec![],
-        model,
-    )
-}
-
-/// Writes `config.json` and `model.safetensors` of a classifier, its head as `score.weight`, an adapter merged into the
-/// weights.
-pub fn save_classifier(
-    model: &Classifier,
-    settings: &ClassifierSettings,
-    folder: &Path,
-) -> Result<(), LmError> {
-    let model = model.clone().merge_lora();
-    let config = model.model.config();
-    let numbered = settings.classes.iter().enumerate();
-    let id2label: serde_json::Map<_, _> = numbered
-        .clone()
-        .map(|(i, c)| (i.to_string(), json!(c)))
-        .collect();
-    let label2id: serde_json::Map<_, _> = numbered.map(|(i, c)| (c.clone(), json!(i))).collect();
-    let extra = vec![
-        ("num_labels", json!(settings.classes.len())),
-        ("id2label", Value::Object(id2label)),
-        ("label2id", Value::Object(label2id)),
-        ("w2s", json!(settings)),
-    ];
-    let name = architecture(config.family, "ForSequenceClassification");
-    write(folder, config, &name, extra, &model)
 }

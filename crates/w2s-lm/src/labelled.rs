@@ -108,11 +108,15 @@ impl<M: ClassModel> LabelledRows<M> {
         Tensor::from_data(TensorData::new(values, [rows.len(), classes]), device)
     }
 
-    /// How often a model's most probable class is the most probable target, over all rows.
+    /// How often a model's most probable class is the most probable target, over all rows; no number where a probability is
+    /// none.
     pub fn agreement(&self, model: &M) -> f64 {
         let scores = model
             .probabilities(&self.rows, &mut |_| true)
             .expect("nothing stops it");
+        if scores.iter().flatten().any(|p| !p.is_finite()) {
+            return f64::NAN;
+        }
         let agreeing = scores
             .iter()
             .zip(&self.targets)

@@ -356,17 +356,19 @@ impl LoraArgs {
         model.with_lora(&settings, seed)
     }
 
-    /// Writes the trained model into `folder`, in the form that is asked for. `base` is the folder of the model that the
-    /// adapter is for.
+    /// Writes the trained model into `folder`, in the form that is asked for, and the `generation_config.json` of its base.
+    /// `base` is the folder of the model that it was trained from.
     ///
     /// # Errors
     ///
     /// See [`save_adapter`].
     pub fn save(&self, model: &LanguageModel, base: &Path, folder: &Path) -> Result<(), LmError> {
         match self.lora_save {
-            LoraSave::Merged => save_language_model(model, folder),
-            LoraSave::Adapter => save_adapter(model, base, folder),
+            LoraSave::Merged => save_language_model(model, folder)?,
+            LoraSave::Adapter => save_adapter(model, base, folder)?,
         }
+        ModelFolder::open(base)?.copy_generation_config(folder)?;
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Adapters as PEFT's folders hold them: `adapter_config.json` and `adapter_model.safetensors`.
 
 use crate::config::Fields;
-use crate::folder::{floats, write_json, write_tensors};
+use crate::save::{write_json, write_tensors};
+use crate::weights::{WeightFiles, read_json, values};
 use crate::{
     Classifier, ClassifierSettings, Decoder, Family, LanguageModel, LmError, LoraSettings,
     ModelFolder,
@@ -12,10 +13,14 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use w2s_artifact::{Artifact, ArtifactRef, Kind, MANIFEST_FILE, Manifest};
+use w2s_text::lfs_pointer;
 
 /// The file that makes a folder an adapter's.
 pub(crate) const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+/// The same as PEFT wrote it once.
+const PICKLE: &str = "adapter_model.bin";
 /// What PEFT has no place for of a classifier: its prompt and its classes.
 pub(crate) const CLASSIFIER: &str = "classifier.json";
 /// PEFT's name of a classifier's head, which is saved whole beside the adapter.
@@ -128,51 +133,106 @@ fn write_adapter(
 /// The settings of a classifier whose adapter lies in a folder.
 pub(crate) fn classifier_settings(folder: &Path) -> Result<ClassifierSettings, LmError> {
     let file = folder.join(CLASSIFIER);
-    let text = std::fs::read_to_string(&file).map_err(|e| LmError::read(&file, e))?;
-    serde_json::from_str(&text).map_err(|e| LmError::malformed(&file, e))
+    serde_json::from_value(read_json(&file)?).map_err(|e| LmError::malformed(&file, e))
+}
+
+/// Whether a folder holds an adapter and no weights that it could be put on.
+pub(crate) fn is_adapter(folder: &Path) -> bool {
+    folder.join(CONFIG).exists() && !WeightFiles::are_in(folder)
+}
+
+/// The folder of the base that the adapter in `folder` names, for callers that hash what will be read; `None` for any other
+/// folder. Whether a base can be read at all is for [`ModelFolder::open`] to say.
+pub fn adapter_base(folder: &Path) -> Option<PathBuf> {
+    is_adapter(folder).then(|| base_folder(folder).ok())?
 }
 
 /// The base that an adapter's folder names: a path, or one relative to the folder. Where there is nothing at an absolute
 /// path, a folder of the same name beside the adapter's is the base: the store was moved, or copied to another machine.
+///
+/// An adapter that is an artifact was trained on another one, which its manifest names. That one it is, with the very bytes
+/// that its own manifest lists, or none.
 pub(crate) fn base_folder(folder: &Path) -> Result<PathBuf, LmError> {
-    let (file, json) = read_config(folder)?;
+    let file = folder.join(CONFIG);
+    let json = read_json(&file)?;
     let fields = Fields {
         config: &json,
         path: &file,
     };
     let name = fields.text("base_model_name_or_path")?;
     let name = Path::new(name);
+    let trained_on = trained_on(folder)?;
+    let key = trained_on.map(|base| PathBuf::from(base.key.to_string()));
     let beside = name.file_name().filter(|_| name.is_absolute());
     let places = [
+        key.map(|key| folder.with_file_name(key)),
         Some(folder.join(name)),
         beside.map(|name| folder.with_file_name(name)),
     ];
-    places
-        .into_iter()
-        .flatten()
-        .find(|base| base.join("config.json").exists())
-        .ok_or_else(|| {
-            LmError::malformed(
-                &file,
-                format!(
-                    "its base `{}` is not a model folder\n\
-                     hint: put the path of the base's folder under `base_model_name_or_path`",
-                    name.display()
-                ),
-            )
-        })
+    let mut places = places.into_iter().flatten();
+    let Some(base) = places.find(|base| base.join("config.json").exists()) else {
+        let reason = format!(
+            "its base `{}` is not a model folder\n\
+             hint: put the path of the base's folder under `base_model_name_or_path`",
+            name.display()
+        );
+        return Err(LmError::malformed(&file, reason));
+    };
+    if is_adapter(&base) {
+        let reason = format!(
+            "its base `{}` is an adapter's folder itself\n\
+             hint: put the path of a folder with whole weights under `base_model_name_or_path`",
+            name.display()
+        );
+        return Err(LmError::malformed(&file, reason));
+    }
+    match trained_on {
+        None => Ok(base),
+        Some(reference) => Ok(Artifact::open(&base, &reference)?.path),
+    }
 }
 
-fn read_config(folder: &Path) -> Result<(PathBuf, Value), LmError> {
-    let file = folder.join(CONFIG);
-    let text = std::fs::read_to_string(&file).map_err(|e| LmError::read(&file, e))?;
-    let json = serde_json::from_str(&text).map_err(|e| LmError::malformed(&file, e))?;
-    Ok((file, json))
+/// The artifact that an adapter was trained on, where the adapter is an artifact.
+fn trained_on(folder: &Path) -> Result<Option<ArtifactRef>, LmError> {
+    if !folder.join(MANIFEST_FILE).exists() {
+        return Ok(None);
+    }
+    let base = Manifest::read(folder)?.input("base");
+    Ok(base.filter(|base| base.kind == Kind::Checkpoint))
 }
 
-/// What `adapter_config.json` says; whatever changes the computation and is not implemented is refused.
+/// Keys of `adapter_config.json` that change nothing of what a saved adapter computes, or that are read by name below.
+const READ: [&str; 19] = [
+    "auto_mapping",
+    "base_model_name_or_path",
+    "bias",
+    "ensure_weight_tying",
+    "eva_config",
+    "inference_mode",
+    "init_lora_weights",
+    "layers_pattern",
+    "lora_alpha",
+    "lora_dropout",
+    "megatron_core",
+    "modules_to_save",
+    "peft_type",
+    "peft_version",
+    "qalora_group_size",
+    "r",
+    "revision",
+    "target_modules",
+    "task_type",
+];
+
+/// Ways to draw an adapter that leave the base as it is. Others, such as `pissa`, take a part out of the base's weights, and
+/// PEFT does so again whenever it opens the adapter.
+const INITIAL: [&str; 3] = ["gaussian", "eva", "orthogonal"];
+
+/// What `adapter_config.json` says; whatever changes the computation and is not implemented is refused, and so is every key
+/// that says something and is not known.
 fn read_settings(folder: &Path) -> Result<LoraSettings, LmError> {
-    let (file, json) = read_config(folder)?;
+    let file = folder.join(CONFIG);
+    let json = read_json(&file)?;
     let fields = Fields {
         config: &json,
         path: &file,
@@ -181,31 +241,25 @@ fn read_settings(folder: &Path) -> Result<LoraSettings, LmError> {
         return Err(fields.unsupported(format!("peft_type {}", json["peft_type"])));
     }
     fields.must_be("bias", &["none"])?;
-    for key in [
-        "use_dora",
-        "use_rslora",
-        "use_qalora",
-        "use_bdlora",
-        "lora_bias",
-        "fan_in_fan_out",
-        "rank_pattern",
-        "alpha_pattern",
-        "layers_to_transform",
-        "layer_replication",
-        "exclude_modules",
-        "target_parameters",
-        "trainable_token_indices",
-        "alora_invocation_tokens",
-    ] {
-        let empty = match &json[key] {
-            Value::Null | Value::Bool(false) => true,
-            Value::Array(items) => items.is_empty(),
-            Value::Object(items) => items.is_empty(),
-            _ => false,
-        };
-        if !empty {
-            return Err(fields.unsupported(format!("`{key}: {}`", json[key])));
+    match &json["init_lora_weights"] {
+        Value::Null | Value::Bool(_) => {}
+        Value::String(name) if INITIAL.contains(&name.as_str()) => {}
+        other => {
+            return Err(fields.unsupported(format!(
+                "`init_lora_weights: {other}`, an adapter for other weights than its base's,"
+            )));
         }
+    }
+    let says_nothing = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(items) => items.is_empty(),
+        _ => false,
+    };
+    let others = json.as_object().into_iter().flatten();
+    let mut others = others.filter(|(key, _)| !READ.contains(&key.as_str()));
+    if let Some((key, value)) = others.find(|(_, value)| !says_nothing(value)) {
+        return Err(fields.unsupported(format!("`{key}: {value}`")));
     }
     let saved: Option<Vec<String>> = serde_json::from_value(json["modules_to_save"].clone())
         .map_err(|_| fields.wrong("modules_to_save", "a list of module names"))?;
@@ -238,24 +292,29 @@ fn read_adapter(decoder: Decoder, folder: &Path) -> Result<(Decoder, Option<Head
     refuse_gpt2(decoder.config().family)?;
     let settings = read_settings(folder)?;
     let file = folder.join(WEIGHTS);
+    let pickle = folder.join(PICKLE);
+    if !file.exists() && pickle.exists() {
+        let reason = "it is a pickle, which is not read: it can run code\n\
+                      hint: open the adapter with PEFT and save it again, which writes `adapter_model.safetensors`";
+        return Err(LmError::malformed(&pickle, reason));
+    }
     let bytes = std::fs::read(&file).map_err(|e| LmError::read(&file, e))?;
+    if let Some(reason) = lfs_pointer(&bytes) {
+        return Err(LmError::malformed(&file, reason));
+    }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| LmError::malformed(&file, e))?;
     let mut unread: Vec<&str> = tensors.names().into_iter().collect();
     unread.sort_unstable();
-    let values = |name: &str| {
+    let read_values = |name: &str| {
         let view = tensors
             .tensor(name)
             .map_err(|_| LmError::malformed(&file, format!("it has no tensor `{name}`")))?;
-        let values = floats(&view).ok_or_else(|| LmError::Unsupported {
-            path: file.clone(),
-            what: format!("tensor `{name}` of type {:?}", view.dtype()),
-        })?;
-        Ok::<_, LmError>((view.shape().to_vec(), values))
+        Ok::<_, LmError>((view.shape().to_vec(), values(&file, name, &view)?))
     };
     let head = match tensors.tensor(HEAD) {
         Err(_) => None,
         Ok(_) => {
-            let (shape, values) = values(HEAD)?;
+            let (shape, values) = read_values(HEAD)?;
             unread.retain(|name| *name != HEAD);
             let dim = decoder.config().dim;
             match shape[..] {
@@ -269,7 +328,7 @@ fn read_adapter(decoder: Decoder, folder: &Path) -> Result<(Decoder, Option<Head
         }
     };
     let mut read = |name: &str, expected: [usize; 2]| {
-        let (shape, values) = values(name)?;
+        let (shape, values) = read_values(name)?;
         if shape != expected {
             let reason = format!(
                 "tensor `{name}` is {shape:?}, but the base and rank {} make it {expected:?}",

@@ -3,14 +3,15 @@
 
 use crate::classify::rows_of;
 use crate::decoder::Linear;
-use crate::folder::{floats, write_json, write_tensors};
+use crate::save::{write_json, write_tensors};
+use crate::weights::{read_json, values};
 use crate::{ClassModel, LmError};
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
 use w2s_artifact::{Artifact, FeatureOrigin, Features};
@@ -153,8 +154,7 @@ pub struct ProbeSettings {
 impl ProbeSettings {
     /// Whether a folder holds a probe.
     pub fn are_in(folder: &Path) -> bool {
-        let text = std::fs::read_to_string(folder.join(CONFIG)).unwrap_or_default();
-        let json: Value = serde_json::from_str(&text).unwrap_or_default();
+        let json = read_json(&folder.join(CONFIG)).unwrap_or_default();
         json["model_type"] == MODEL_TYPE
     }
 
@@ -183,9 +183,8 @@ impl ProbeSettings {
     /// A file that cannot be read, or a head of other sizes than its settings say.
     pub fn load(folder: &Path, device: &Device) -> Result<(Self, Probe), LmError> {
         let file = folder.join(CONFIG);
-        let text = std::fs::read_to_string(&file).map_err(|e| LmError::read(&file, e))?;
         let settings: Self =
-            serde_json::from_str(&text).map_err(|e| LmError::malformed(&file, e))?;
+            serde_json::from_value(read_json(&file)?).map_err(|e| LmError::malformed(&file, e))?;
         let file = folder.join(HEAD);
         let bytes = std::fs::read(&file).map_err(|e| LmError::read(&file, e))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| LmError::malformed(&file, e))?;
@@ -201,10 +200,7 @@ impl ProbeSettings {
                     expected: expected.into(),
                 });
             }
-            floats(&view).ok_or_else(|| LmError::Unsupported {
-                path: file.clone(),
-                what: format!("tensor `{name}` of type {:?}", view.dtype()),
-            })
+            values(&file, name, &view)
         };
         let classes = settings.classes.len();
         let weight = read(WEIGHT, &[classes, settings.width])?;

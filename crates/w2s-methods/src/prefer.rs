@@ -158,18 +158,19 @@ impl Prefer {
     }
 
     /// KTO's KL estimate of a whole batch.
-    fn kl(&self, model: &LanguageModel, batch: &[usize]) -> Result<f64, LossError> {
+    fn kl(&self, model: &LanguageModel, batch: &[usize]) -> Result<f64, TrainError> {
         let (sequences, reference): (Vec<_>, Vec<f32>) = self
             .mismatched(batch)
             .map(|(sequence, known)| (std::slice::from_ref(sequence), known.sum))
             .unzip();
         let policy: Vec<f32> = answer_log_probs(model, &sequences, &mut |_| true)
+            .map_err(|error| TrainError::Objective(error.to_string()))?
             .expect("nothing stops it")
             .concat()
             .iter()
             .map(|p| p.sum)
             .collect();
-        kto_kl(&policy, &reference)
+        kto_kl(&policy, &reference).map_err(told)
     }
 
     /// What the reference makes of some rows.
@@ -227,7 +228,7 @@ impl Objective<LanguageModel> for Prefer {
     /// KTO's baseline is taken on answers to other prompts, which no pass of the batch reads.
     fn begin(&mut self, model: &LanguageModel, info: StepInfo) -> Result<(), TrainError> {
         if self.what.loss.needs_kl() {
-            self.kl = Some(self.kl(model, info.batch).map_err(told)?);
+            self.kl = Some(self.kl(model, info.batch)?);
         }
         Ok(())
     }

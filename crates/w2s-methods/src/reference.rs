@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 use std::path::Path;
 use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
-use w2s_lm::{EncodingArgs, LanguageModel, LogProbSum, answer_log_probs};
+use w2s_lm::{EncodingArgs, LanguageModel, LmError, LogProbSum, answer_log_probs};
 use w2s_text::Encoded;
 
 /// A reference with its counts.
@@ -42,7 +42,7 @@ pub fn reference(
     let rows = score(&model, &pairs, &mut |pairs| {
         done += pairs;
         each(done, total)
-    });
+    })?;
     Ok(rows.map(|rows| Referenced { rows, counts }))
 }
 
@@ -51,7 +51,7 @@ fn score(
     model: &LanguageModel,
     pairs: &[EncodedPair],
     each: &mut dyn FnMut(usize) -> bool,
-) -> Option<Vec<ReferenceLogProbs>> {
+) -> Result<Option<Vec<ReferenceLogProbs>>, LmError> {
     // All sequences of a pair begin with its prompt.
     let groups: Vec<Vec<Encoded>> = pairs
         .iter()
@@ -61,7 +61,9 @@ fn score(
         sum: p.sum,
         tokens: p.tokens as u32,
     };
-    let sums = answer_log_probs(model, &groups, each)?;
+    let Some(sums) = answer_log_probs(model, &groups, each)? else {
+        return Ok(None);
+    };
     let rows = pairs
         .iter()
         .zip(sums)
@@ -71,7 +73,7 @@ fn score(
             rejected: known(&sums[1]),
             mismatched: sums.get(2).map(known),
         });
-    Some(rows.collect())
+    Ok(Some(rows.collect()))
 }
 
 /// The stored rows of `pairs`, in the order of the pairs.
@@ -156,7 +158,7 @@ pub(crate) fn check_rows(
 ) -> Result<()> {
     let drawn = drawn(pairs.len(), seed);
     let again: Vec<EncodedPair> = drawn.iter().map(|&row| pairs[row].clone()).collect();
-    let again = score(model, &again, &mut |_| true).expect("nothing stops it");
+    let again = score(model, &again, &mut |_| true)?.expect("nothing stops it");
     for (&row, again) in drawn.iter().zip(again) {
         let sides = [
             (Some(again.chosen), Some(rows[row].chosen)),

@@ -1,6 +1,6 @@
 //! What a model folder says about its tokens beside `tokenizer.json`: special tokens and the chat template.
 
-use crate::TextError;
+use crate::{TextError, lfs_pointer};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -87,8 +87,11 @@ impl Settings {
 
 /// The content of a JSON file; `null` where there is none.
 fn json(path: &Path) -> Result<Value, TextError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text).map_err(|e| TextError::malformed(path, e)),
+    match std::fs::read(path) {
+        Ok(bytes) => match lfs_pointer(&bytes) {
+            Some(reason) => Err(TextError::malformed(path, reason)),
+            None => serde_json::from_slice(&bytes).map_err(|e| TextError::malformed(path, e)),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Value::Null),
         Err(error) => Err(TextError::read(path, error)),
     }

@@ -28,6 +28,8 @@
 
 mod error;
 
+mod pointer;
+
 mod folder;
 
 mod tokenizer;
@@ -39,6 +41,7 @@ mod encoder;
 pub use crate::{
     encoder::{Encoded, Encoder, Fit},
     error::TextError,
+    pointer::lfs_pointer,
     template::{ChatTemplate, Turn},
     tokenizer::Tokenizer,
 };

@@ -1,7 +1,7 @@
 //! Text to token ids with a model folder's own tokenizer.
 
-use crate::TextError;
 use crate::folder::{FILES, Settings};
+use crate::{TextError, lfs_pointer};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,15 @@ impl Tokenizer {
     /// Reads `tokenizer.json` of a folder.
     pub fn load(folder: &Path) -> Result<Self, TextError> {
         let path = folder.join("tokenizer.json");
-        if !path.exists() {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(TextError::read(&path, missing));
+        let bytes = std::fs::read(&path).map_err(|error| match other_tokenizer(folder) {
+            Some(other) if error.kind() == std::io::ErrorKind::NotFound => other,
+            _ => TextError::read(&path, error),
+        })?;
+        if let Some(reason) = lfs_pointer(&bytes) {
+            return Err(TextError::malformed(&path, reason));
         }
-        let mut inner =
-            tokenizers::Tokenizer::from_file(&path).map_err(|e| TextError::malformed(&path, e))?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
+            .map_err(|e| TextError::malformed(&path, e))?;
         // A stored truncation or padding would change texts behind our back.
         inner
             .with_truncation(None)
@@ -173,6 +176,24 @@ impl Tokenizer {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a folder whose tokenizer is of a kind that is not read.
+fn other_tokenizer(folder: &Path) -> Option<TextError> {
+    let (name, kind) = [
+        ("tokenizer.model", "a sentencepiece model"),
+        ("spiece.model", "a sentencepiece model"),
+        ("vocab.json", "a vocabulary without its rules"),
+    ]
+    .into_iter()
+    .find(|(name, _)| folder.join(name).exists())?;
+    Some(TextError::malformed(
+        &folder.join(name),
+        format!(
+            "it is {kind}, which is not read, and there is no `tokenizer.json` beside it\n\
+             hint: make one in Python: `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`"
+        ),
+    ))
 }
 
 /// The first token of a text, with the special tokens that the tokenizer itself would add or without.

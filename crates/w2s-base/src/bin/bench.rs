@@ -208,8 +208,9 @@ fn measure(args: &Args) -> Result<()> {
 /// Greedy generation of all prompts together.
 fn generation(args: &Args, model: &Path, prompts: &Path) -> Result<Value> {
     let device = w2s_lm::device(&args.device)?;
-    let tokenizer = Tokenizer::load(model)?;
-    let model = ModelFolder::open(model)?.language_model(&device)?;
+    let folder = ModelFolder::open(model)?;
+    let tokenizer = Tokenizer::load(folder.tokenizer_folder())?;
+    let model = folder.language_model(&device)?;
     let file = std::fs::File::open(prompts)
         .with_context(|| format!("cannot read {}", prompts.display()))?;
     let mut file: Value = serde_json::from_reader(file)?;

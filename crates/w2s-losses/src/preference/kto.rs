@@ -35,7 +35,9 @@ pub fn kto_kl(policy: &[f32], reference: &[f32]) -> Result<f64, LossError> {
     }
     let ratio = |(p, r): (&f32, &f32)| f64::from(*p) - f64::from(*r);
     let sum: f64 = policy.iter().zip(reference).map(ratio).sum();
-    Ok((sum / count as f64).max(0.0))
+    let mean = sum / count as f64;
+    // What is no number stays none: the larger of it and zero would be zero.
+    Ok(if mean < 0.0 { 0.0 } else { mean })
 }
 
 /// Of pairs, whose two responses count the same; the weights are those of desirable and undesirable ones.
@@ -65,6 +67,7 @@ mod tests {
         // Mean of -1 - -3 and -5 - -4: (2 - 1) / 2. The other way round it is negative, and clamped.
         assert_eq!(kto_kl(&[-1.0, -5.0], &[-3.0, -4.0]), Ok(0.5));
         assert_eq!(kto_kl(&[-3.0, -4.0], &[-1.0, -5.0]), Ok(0.0));
+        assert!(kto_kl(&[f32::NAN, -4.0], &[-1.0, -5.0]).is_ok_and(f64::is_nan));
         assert!(kto_kl(&[-1.0], &[-1.0]).is_err());
     }
 }

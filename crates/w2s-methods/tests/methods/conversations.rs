@@ -413,8 +413,10 @@ fn what_pairs_share_is_computed_once_and_changes_nothing() {
     let together: Vec<_> = pairs.iter().map(|pair| pair.sides.clone()).collect();
     let alone = answer_log_probs(&model, &alone, &mut |_| true)
         .unwrap()
+        .unwrap()
         .concat();
     let together = answer_log_probs(&model, &together, &mut |_| true)
+        .unwrap()
         .unwrap()
         .concat();
     for (alone, together) in alone.iter().zip(&together) {
