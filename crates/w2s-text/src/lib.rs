@@ -28,9 +28,15 @@
 
 mod error;
 
+mod guard;
+
 mod folder;
 
 mod tokenizer;
+
+mod source;
+
+mod methods;
 
 mod template;
 
