@@ -32,6 +32,8 @@ mod guard;
 
 mod folder;
 
+mod limits;
+
 mod tokenizer;
 
 mod source;

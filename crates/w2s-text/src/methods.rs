@@ -1,6 +1,6 @@
 //! Python's methods of texts, lists and dictionaries in chat templates, each paid for before it is done.
 
-use minijinja::value::{Value, ValueKind, from_args};
+use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
@@ -99,7 +99,18 @@ fn join(state: &State, separator: &str, args: &[Value]) -> Result<Value, Error> 
 fn pay_for_format(state: &State, text: &str, args: &[Value]) -> Result<(), Error> {
     let refuse = |message: String| Err(Error::new(ErrorKind::InvalidOperation, message));
     let mut longest = MAX_NUMBER;
+    let mut values = Vec::with_capacity(args.len());
     for arg in args {
+        match Kwargs::try_from(arg.clone()) {
+            Ok(named) if arg.is_kwargs() => {
+                for name in named.args() {
+                    values.push(named.peek::<Value>(name)?);
+                }
+            }
+            _ => values.push(arg.clone()),
+        }
+    }
+    for arg in &values {
         match arg.kind() {
             ValueKind::String => longest = longest.max(arg.as_str().map_or(0, str::len)),
             ValueKind::Number | ValueKind::Bool | ValueKind::None | ValueKind::Undefined => {}

@@ -157,8 +157,16 @@ impl ChatTemplate {
         let special = jinja.special.clone();
         // No value of the template leaves the thread: to drop a deep one takes its stack.
         let render = move |(messages, add): (Vec<Value>, bool)| -> Result<String, Complaint> {
-            let template = environment.get_template(NAME)?;
-            Ok(template.render(variables(messages, add, &special))?)
+            let variables = variables(messages, add, &special);
+            let strict = environment.get_template(NAME)?.render(&variables);
+            match strict {
+                Err(error) if is_comparison(&error) => {
+                    let mut lenient = environment.clone();
+                    lenient.set_undefined_behavior(UndefinedBehavior::Lenient);
+                    Ok(lenient.get_template(NAME)?.render(&variables)?)
+                }
+                strict => Ok(strict?),
+            }
         };
         let render_all = move || {
             let mut texts = [const { String::new() }; N];
@@ -252,6 +260,19 @@ fn environment(source: &str) -> Result<Environment<'static>, Complaint> {
     });
     environment.add_template_owned(NAME, source.to_owned())?;
     Ok(environment)
+}
+
+/// Whether an undefined value was only compared with another. It is unequal to all in Jinja, and the engine has no
+/// setting that allows this and forbids to print one.
+fn is_comparison(error: &Error) -> bool {
+    let place = error.template_source().zip(error.range());
+    let failed = place.and_then(|(source, range)| source.get(range));
+    error.kind() == ErrorKind::UndefinedError
+        && failed.is_some_and(|code| {
+            [" == ", " != ", " in "]
+                .iter()
+                .any(|sign| code.contains(sign))
+        })
 }
 
 /// What the engine has to say, without the values that its errors carry.
