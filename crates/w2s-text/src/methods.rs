@@ -1,6 +1,6 @@
 //! Python's methods of texts, lists and dictionaries in chat templates, each paid for before it is done.
 
-use minijinja::value::{Kwargs, Value, ValueKind, from_args};
+use minijinja::value::{Kwargs, Tuple, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
@@ -93,6 +93,16 @@ fn join(state: &State, separator: &str, args: &[Value]) -> Result<Value, Error> 
         joined.push_str(text);
     }
     Ok(joined.into())
+}
+
+/// `text % right`, where a tuple on the right has an entry for each field.
+pub(crate) fn percent(state: &mut State, text: Value, right: Value) -> Result<Value, Error> {
+    let mut args = vec![text];
+    match right.downcast_object_ref::<Tuple>() {
+        Some(entries) => args.extend(entries.iter().cloned()),
+        None => args.push(right),
+    }
+    state.apply_filter("format", &args)
 }
 
 /// Pays for the longest text that `str.format` can make, and refuses what has no length to be known beforehand.

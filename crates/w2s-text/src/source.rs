@@ -27,7 +27,8 @@ pub(crate) fn prepared(source: &str) -> String {
                 rest = behind;
                 continue;
             }
-            _ => out.push_str(tag),
+            _ if tag.starts_with("{#") => out.push_str(tag),
+            _ => out.push_str(&without_percent(tag)),
         }
         rest = after;
     }
@@ -40,6 +41,85 @@ fn word(tag: &str) -> &str {
     let inside = inside.unwrap_or_default();
     let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside);
     inside.strip_suffix(['-', '+']).unwrap_or(inside).trim()
+}
+
+/// Code with `'…' % right` of a literal text as `('…'|percent(right))`: the engine has no such operator for texts.
+fn without_percent(code: &str) -> String {
+    let mut out = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(open) = rest.find(['"', '\'']) {
+        let (before, literal) = rest.split_at(open);
+        let (literal, after) = literal.split_at(end_of_literal(literal));
+        out.push_str(before);
+        rest = after;
+        let right = after.trim_start().strip_prefix('%').map(str::trim_start);
+        match right.map(|right| right.split_at(end_of_operand(right))) {
+            Some((right, behind)) if !right.is_empty() => {
+                let right = without_percent(right);
+                out.push_str(&format!("({literal}|{PERCENT}({right}))"));
+                rest = behind;
+            }
+            _ => out.push_str(literal),
+        }
+    }
+    out + rest
+}
+
+/// The name of the filter that does what `%` does in Python.
+pub(crate) const PERCENT: &str = "percent";
+
+/// Behind the quotation mark that ends the literal which begins here.
+fn end_of_literal(text: &str) -> usize {
+    let quote = text.as_bytes().first().copied();
+    let mut bytes = text.bytes().enumerate().skip(1);
+    while let Some((place, byte)) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            _ if Some(byte) == quote => return place + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Behind the value that begins here, with its attributes, subscripts and calls; 0 where none begins.
+fn end_of_operand(text: &str) -> usize {
+    let word = |text: &str| {
+        text.find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap_or(text.len())
+    };
+    let mut end = match text.as_bytes().first() {
+        Some(b'"' | b'\'') => end_of_literal(text),
+        Some(b'(' | b'[') => end_of_brackets(text),
+        _ => word(text),
+    };
+    while end > 0 {
+        let more = match text.as_bytes().get(end) {
+            Some(b'.') => 1 + word(&text[end + 1..]),
+            Some(b'(' | b'[') => end_of_brackets(&text[end..]),
+            _ => break,
+        };
+        end += more;
+    }
+    end
+}
+
+/// Behind the bracket that closes the one which begins here.
+fn end_of_brackets(text: &str) -> usize {
+    let (mut place, mut depth) = (0, 0_usize);
+    while let Some(byte) = text.as_bytes().get(place) {
+        match byte {
+            b'"' | b'\'' => place += end_of_literal(&text[place..]) - 1,
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        place += 1;
+        if depth == 0 {
+            return place;
+        }
+    }
+    text.len()
 }
 
 /// Behind the first `end`, or the end of the text.
@@ -83,6 +163,33 @@ fn end_of_raw(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::prepared;
+
+    #[test]
+    fn texts_are_formatted_by_a_filter() {
+        for (source, expected) in [
+            ("{{ '%s' % a }}", "{{ ('%s'|percent(a)) }}"),
+            (
+                "{{ \"%s%s\"%(a.b, ')') ~ 'c' }}",
+                "{{ (\"%s%s\"|percent((a.b, ')'))) ~ 'c' }}",
+            ),
+            (
+                "{% set x = '%s' % a.b[0].c(1) + 'd' -%}",
+                "{% set x = ('%s'|percent(a.b[0].c(1))) + 'd' -%}",
+            ),
+            (
+                "{{ '%s' % ('%d' % 1, 2) }}",
+                "{{ ('%s'|percent((('%d'|percent(1)), 2))) }}",
+            ),
+            (
+                "{{ 7 % 2 }}{% set x = 'a' %}{% set y = 'a'%}",
+                "{{ 7 % 2 }}{% set x = 'a' %}{% set y = 'a'%}",
+            ),
+            ("'%s' % a {# '%s' % a #}", "'%s' % a {# '%s' % a #}"),
+            ("{{ '%s' % (", "{{ ('%s'|percent(())"),
+        ] {
+            assert_eq!(prepared(source), expected);
+        }
+    }
 
     #[test]
     fn generation_blocks_are_found_in_all_spellings_and_nowhere_else() {

@@ -2,7 +2,7 @@
 
 use crate::folder::Settings;
 use crate::guard::{PATIENCE, guarded};
-use crate::source::prepared;
+use crate::source::{PERCENT, prepared};
 use crate::{TextError, methods};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Enumerator, Kwargs, Object, Value};
@@ -255,6 +255,7 @@ fn environment(source: &str) -> Result<Environment<'static>, Complaint> {
     environment.remove_filter("pprint");
     environment.remove_global("debug");
     environment.add_filter("tojson", to_json);
+    environment.add_filter(PERCENT, methods::percent);
     environment.add_function("raise_exception", |message: String| {
         Err::<Value, _>(Error::new(ErrorKind::InvalidOperation, message))
     });
