@@ -76,8 +76,8 @@ impl ChatTemplate {
                 format!("its chat template has {found} bytes, and {most} are read at most");
             return Err(TextError::malformed(&path, reason));
         }
-        let text = prepared(&source);
-        let compiled = guarded(STACK, PATIENCE, move || environment(&text));
+        let text = source.clone();
+        let compiled = guarded(STACK, PATIENCE, move || environment(&prepared(&text)));
         Ok(Self(Some(Jinja {
             environment: compiled
                 .map_err(|reason| unusable(&path, &reason))?
