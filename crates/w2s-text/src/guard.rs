@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// No chat template and no tokenizer needs a hundredth of this.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Does `work` on a thread with `stack` bytes of stack. If it has no end within `patience` the thread is left to itself,
 /// since none can be stopped from outside, and ends with the process.
