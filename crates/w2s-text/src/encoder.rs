@@ -18,9 +18,11 @@ const SHOWN: usize = 40;
 /// - The template renders prompt and answer together, and the text is tokenised once. Which tokens are the answer's is read
 ///   off their places in the text: the answer begins where the prompt with its generation prompt ends, and a token that
 ///   reaches over that boundary belongs to the answer.
-/// - A finished answer ends with the token that generation stops at, and nothing after it: the first special token that the
-///   template puts after the answer, or else the `eos_token`. An unfinished answer ends with its last word and has neither.
+/// - A finished answer ends with the token that generation stops at, and nothing after it: the first added token that the
+///   template puts after the answer, special or not, or else the `eos_token`. An unfinished answer ends with its last word and has neither.
 /// - A model whose tokenizer begins texts with a `bos_token` gets one, and one only, whether the template writes it or not.
+/// - The answer is what was said: a template that leaves out or rewrites part of it, such as the reasoning before
+///   `</think>`, is an error. White space around it is the template's.
 /// - Nothing is cut unless [`truncate`](Self::truncate) asks for it.
 #[derive(Clone)]
 pub struct Encoder {
@@ -125,7 +127,7 @@ impl Encoder {
         let layout = encoder.layout(&[question], "!")?;
         let after = &layout.text[layout.end..];
         let tokens = encoder.tokenizer.encode_spans(after)?;
-        let ending = encoder.tokenizer.first_special(after, &tokens);
+        let ending = encoder.tokenizer.first_added(after, &tokens);
         encoder.end_of_turn = ending.map(|place| tokens[place].0);
         Ok(encoder)
     }
@@ -223,7 +225,12 @@ impl Encoder {
         if let Some(token) = said.find(|id| stops.contains(id)) {
             return Ok(Fit::EndsInside { token });
         }
-        let ending = self.tokenizer.first_special(text, &tokens[beyond..]);
+        let ending = self.tokenizer.first_added(text, &tokens[beyond..]);
+        if let Some(place) = ending
+            && !stops.contains(&tokens[beyond + place].0)
+        {
+            return Err(self.other_end(tokens[beyond + place].0));
+        }
         let mut ids: Vec<u32> = tokens.iter().map(|(id, _)| *id).collect();
         ids.truncate(ending.map_or(beyond, |place| beyond + place + 1));
         if finished && ending.is_none() {
@@ -264,27 +271,41 @@ impl Encoder {
 
     /// Where the answer stands in what the template renders.
     fn layout(&self, turns: &[Turn], answer: &str) -> Result<Layout, TextError> {
-        let prompt = self.template.render(turns, true)?;
-        if self.template.is_plain() {
-            let (start, text) = (prompt.len(), prompt + answer);
-            let end = text.len();
-            return Ok(Layout { text, start, end });
-        }
         let with = |content| {
             let answer = Turn {
                 role: "assistant",
                 content,
             };
-            self.template.render(&[turns, &[answer]].concat(), false)
+            [turns, &[answer]].concat()
         };
-        let text = with(answer)?;
-        let frame = with(SENTINEL)?;
+        if self.template.is_plain() {
+            let prompt = self.template.render(turns, true)?;
+            let (start, text) = (prompt.len(), prompt + answer);
+            let end = text.len();
+            return Ok(Layout { text, start, end });
+        }
+        let (whole, frame) = (with(answer), with(SENTINEL));
+        let [prompt, text, frame] =
+            self.template
+                .render_all([(turns, true), (&whole, false), (&frame, false)])?;
         let (before, after) = frame.split_once(SENTINEL).unwrap_or((&frame, ""));
-        let inside = text
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after));
-        let Some(inside) = inside.filter(|_| frame.contains(SENTINEL)) else {
-            return Err(self.boundary(&frame, &text));
+        let between = |before: &str| text.strip_prefix(before)?.strip_suffix(after);
+        // A template that writes down the reasoning of an answer, and the place for it where there is none, has two
+        // beginnings; both follow the prompt.
+        let said = |before: &str| {
+            let inside = between(before).filter(|inside| inside.trim() == answer.trim())?;
+            Some(before.len() + inside.len())
+        };
+        let framed = frame.contains(SENTINEL);
+        let found = [before, &prompt].into_iter().filter(|_| framed);
+        let found = found
+            .filter_map(|before| Some((before, said(before)?)))
+            .next();
+        let Some((before, end)) = found else {
+            return Err(match between(before).filter(|_| framed) {
+                Some(inside) => self.changed(answer, inside),
+                None => self.boundary(&frame, &text),
+            });
         };
         Ok(Layout {
             start: if before.starts_with(&prompt) {
@@ -292,26 +313,48 @@ impl Encoder {
             } else {
                 before.len()
             },
-            end: before.len() + inside.len(),
+            end,
             text,
         })
     }
 
-    /// Both texts from a little before the place where they part.
-    fn boundary(&self, frame: &str, text: &str) -> TextError {
-        let same = frame.chars().zip(text.chars()).take_while(|(a, b)| a == b);
-        let from = same.count().saturating_sub(SHOWN);
-        let shown = |text: &str| {
-            let text = text.replace(SENTINEL, "(answer)");
-            let shown: String = text.chars().skip(from).take(2 * SHOWN).collect();
-            format!("{shown:?}")
-        };
-        TextError::Boundary {
+    /// What stands for the end of this answer and is not what generation stops at.
+    fn other_end(&self, found: u32) -> TextError {
+        let spelt = |id: Option<u32>| id.and_then(|id| self.tokenizer.token_text(id));
+        TextError::OtherEnd {
             path: self.template.path().into(),
-            expected: shown(frame),
-            rendered: shown(text),
+            expected: spelt(self.end_of_turn).unwrap_or_default(),
+            found: spelt(Some(found)).unwrap_or_default(),
         }
     }
+
+    /// The answer and what the template makes of it, from a little before the place where they part.
+    fn changed(&self, answer: &str, rendered: &str) -> TextError {
+        let (answer, rendered) = (answer.trim(), rendered.trim());
+        TextError::Changed {
+            path: self.template.path().into(),
+            answer: parting(answer, rendered),
+            rendered: parting(rendered, answer),
+        }
+    }
+
+    /// Both texts from a little before the place where they part.
+    fn boundary(&self, frame: &str, text: &str) -> TextError {
+        let named = |shown: String| shown.replace(&SENTINEL.escape_debug().to_string(), "(answer)");
+        TextError::Boundary {
+            path: self.template.path().into(),
+            expected: named(parting(frame, text)),
+            rendered: named(parting(text, frame)),
+        }
+    }
+}
+
+/// A text from a little before the place where it parts from another.
+fn parting(text: &str, other: &str) -> String {
+    let same = text.chars().zip(other.chars()).take_while(|(a, b)| a == b);
+    let from = same.count().saturating_sub(SHOWN);
+    let shown: String = text.chars().skip(from).take(2 * SHOWN).collect();
+    format!("{shown:?}")
 }
 
 /// A rendered conversation with its answer at `start..end`, in bytes.

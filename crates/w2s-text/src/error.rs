@@ -72,6 +72,35 @@ pub enum TextError {
         /// What stands there with this answer.
         rendered: String,
     },
+    /// The template does not write down what was said.
+    #[error(
+        "the chat template of `{}` changes an answer:\n\
+         said: {answer}\n\
+         rendered: {rendered}\n\
+         hint: leave out the rows that it changes, or write the template without the cut (`chat_template.jinja` comes first)",
+        path.display()
+    )]
+    Changed {
+        /// The file it stands in.
+        path: PathBuf,
+        /// The answer, where the two first differ.
+        answer: String,
+        /// What the template makes of it.
+        rendered: String,
+    },
+    /// The template ends this answer by a token that generation does not stop at.
+    #[error(
+        "the chat template of `{}` ends an answer with `{found}` and others with `{expected}`, so it is not known where to stop",
+        path.display()
+    )]
+    OtherEnd {
+        /// The file it stands in.
+        path: PathBuf,
+        /// What ends the answer to a plain question.
+        expected: String,
+        /// What ends this one.
+        found: String,
+    },
     /// An answer that came to its end, and no token to say so.
     #[error(
         "the model folder names no token that ends an answer\n\

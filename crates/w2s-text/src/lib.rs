@@ -28,11 +28,18 @@
 
 mod error;
 
+mod guard;
 mod pointer;
 
 mod folder;
 
+mod limits;
+
 mod tokenizer;
+
+mod source;
+
+mod methods;
 
 mod template;
 
