@@ -69,6 +69,8 @@ mod error;
 
 mod files;
 
+mod look;
+
 mod time;
 
 pub use crate::{
@@ -76,6 +78,7 @@ pub use crate::{
     error::StoreError,
     features::FeatureOrigin,
     key::{Input, KeySpec, hash_path},
+    look::Look,
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
     preference::{

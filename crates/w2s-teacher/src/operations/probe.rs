@@ -32,7 +32,7 @@ pub struct TrainProbe {
     #[arg(long)]
     pub standardize: bool,
     /// Rows in a batch
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), default_value_t = 32, value_name = "N")]
     pub batch: usize,
     #[command(flatten)]
     #[serde(flatten)]
