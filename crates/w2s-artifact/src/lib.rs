@@ -73,6 +73,8 @@ mod look;
 
 mod time;
 
+mod plain;
+
 pub use crate::{
     artifact::Artifact,
     error::StoreError,
@@ -81,6 +83,7 @@ pub use crate::{
     look::Look,
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
+    plain::plain,
     preference::{
         ANSWERS_FILE, Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score,
         ScoredAnswer, prompt_fingerprint,

@@ -501,11 +501,16 @@ fn foreign(path: &Path, manifest: &Manifest) -> Result<Option<Status>, StoreErro
     }))
 }
 
-/// Hashes every file of the manifest; the first that differs is the damage.
+/// Hashes every file of the manifest; the first that differs is the damage. One of another size is not even opened.
 fn verify(path: &Path, manifest: &Manifest) -> Result<Option<Status>, StoreError> {
     for entry in &manifest.files {
-        match files::hash_file(&path.join(&entry.name)) {
-            Ok((_, hash)) if hash.to_hex().as_str() == entry.blake3 => {}
+        let file = path.join(&entry.name);
+        let hashed = files::stamp(&file).and_then(|(bytes, _)| match bytes == entry.bytes {
+            true => files::hash_file(&file).map(|(bytes, hash)| (bytes, Some(hash))),
+            false => Ok((bytes, None)),
+        });
+        match hashed {
+            Ok((_, Some(hash))) if hash.to_hex().as_str() == entry.blake3 => {}
             Ok((bytes, _)) if bytes != entry.bytes => {
                 return Ok(Some(Status::Damaged(format!(
                     "{} has {bytes} bytes, {} were written",
@@ -513,10 +518,10 @@ fn verify(path: &Path, manifest: &Manifest) -> Result<Option<Status>, StoreError
                 ))));
             }
             Ok((_, hash)) => {
+                let found = hash.map_or_else(String::new, |hash| hash.to_hex()[..8].to_owned());
                 return Ok(Some(Status::Damaged(format!(
-                    "{} hashes to {}, not to {}",
+                    "{} hashes to {found}, not to {}",
                     entry.name,
-                    &hash.to_hex()[..8],
                     entry.blake3.get(..8).unwrap_or(&entry.blake3)
                 ))));
             }
@@ -536,6 +541,7 @@ fn unreadable(name: &str, error: StoreError) -> Result<Status, StoreError> {
             }
             _ => Err(error),
         },
+        StoreError::NoFile { .. } => Ok(Status::Damaged(format!("{name} is not a file"))),
         _ => Err(error),
     }
 }
