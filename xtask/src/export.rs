@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_spreadsheet_shows_formulas_where_that_is_asked_for() {
-        let rows = || vec![json!({"id": -1, "text": "=1+1", "list": ["@a", "b", "-2"]})].into_iter();
+        let rows =
+            || vec![json!({"id": -1, "text": "=1+1", "list": ["@a", "b", "-2"]})].into_iter();
         let written = |safe| {
             let mut out = Vec::new();
             write(rows(), Format::Csv, safe, &mut out).expect("memory takes everything");

@@ -202,7 +202,10 @@ fn byte_pairs<S: AsRef<str> + Sync>(
     texts: &[S],
     vocabulary: usize,
 ) -> tokenizers::Result<Tokenizer> {
-    if let Some(text) = texts.iter().find(|text| longest_word(text.as_ref()) > MOST_WORD) {
+    if let Some(text) = texts
+        .iter()
+        .find(|text| longest_word(text.as_ref()) > MOST_WORD)
+    {
         let beginning: String = text.as_ref().chars().take(40).collect();
         return Err(format!(
             "a text has a word of {} bytes, and byte pairs are learnt of words of at most {MOST_WORD}; the text begins \
@@ -265,6 +268,21 @@ mod tests {
         "So kirin! The lobe was not tasvel.",
         "the moru.",
     ];
+
+    #[test]
+    fn a_word_that_takes_minutes_to_learn_is_refused() {
+        let text = |length: usize| format!("a text {} of words", "x".repeat(length));
+        let error = train(TokenizerKind::Bpe, &[text(640_000)], 300).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("a word of 640000 bytes"), "{error}");
+        assert!(error.contains("begins \"a text xxx"), "{error}");
+        for spaces in [" ", "\n", "7", "é", "="] {
+            assert!(longest_word(&format!("a {}b", spaces.repeat(100))) >= 100);
+        }
+        assert_eq!(longest_word(&"word 12 ".repeat(1000)), 4);
+        train(TokenizerKind::Bpe, &[text(MOST_WORD)], 300).unwrap();
+        train(TokenizerKind::Word, &[text(640_000)], 300).unwrap();
+    }
 
     #[test]
     fn words_are_ranked_by_frequency_then_spelling() {

@@ -149,7 +149,9 @@ impl Read for QuoteWatch {
             self.start = 3;
             let ends_field = byte == self.delimiter || byte == b'\n' || byte == b'\r';
             self.state = match self.state {
-                Quotes::FieldStart if byte == b'"' && self.quoting => Quotes::Quoted { line: self.line },
+                Quotes::FieldStart if byte == b'"' && self.quoting => {
+                    Quotes::Quoted { line: self.line }
+                }
                 Quotes::Quoted { line } if byte == b'"' => Quotes::Closing { line },
                 Quotes::Quoted { line } => Quotes::Quoted { line },
                 Quotes::Closing { line } if byte == b'"' => Quotes::Quoted { line },

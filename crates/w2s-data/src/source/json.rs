@@ -22,29 +22,34 @@ pub(super) fn read(path: &Path, mut file: File, each: Each) -> Result<(), DataEr
     // The first line waits for a second: an object by itself may be a document.
     let mut waiting: Option<(Place, Map<String, Value>)> = None;
     let (mut lines, mut is_document) = (0, false);
-    for_each_line(path, file.try_clone().map_err(io)?, MOST_DOCUMENT, |place, line| {
-        lines += 1;
-        let value = serde_json::from_str(line);
-        if lines == 1 && !matches!(value, Ok(Value::Object(_))) {
-            is_document = true;
-            return Ok(false);
-        }
-        let object = match value {
-            Ok(Value::Object(object)) => object,
-            Ok(other) => return Err(no_object(place, &other)),
-            Err(error) => return Err(malformed(place, &error)),
-        };
-        if lines == 1 {
-            waiting = Some((place, object));
-            return Ok(true);
-        }
-        if let Some((place, object)) = waiting.take()
-            && !each(place, object)?
-        {
-            return Ok(false);
-        }
-        each(place, object)
-    })?;
+    for_each_line(
+        path,
+        file.try_clone().map_err(io)?,
+        MOST_DOCUMENT,
+        |place, line| {
+            lines += 1;
+            let value = serde_json::from_str(line);
+            if lines == 1 && !matches!(value, Ok(Value::Object(_))) {
+                is_document = true;
+                return Ok(false);
+            }
+            let object = match value {
+                Ok(Value::Object(object)) => object,
+                Ok(other) => return Err(no_object(place, &other)),
+                Err(error) => return Err(malformed(place, &error)),
+            };
+            if lines == 1 {
+                waiting = Some((place, object));
+                return Ok(true);
+            }
+            if let Some((place, object)) = waiting.take()
+                && !each(place, object)?
+            {
+                return Ok(false);
+            }
+            each(place, object)
+        },
+    )?;
     if is_document {
         file.rewind().map_err(io)?;
         return read_document(path, file, each);
@@ -65,7 +70,10 @@ fn read_document(path: &Path, file: File, each: Each) -> Result<(), DataError> {
         number,
         is_row: false,
     };
-    if file.metadata().is_ok_and(|file| file.len() > MOST_DOCUMENT as u64) {
+    if file
+        .metadata()
+        .is_ok_and(|file| file.len() > MOST_DOCUMENT as u64)
+    {
         return Err(too_long(place(1), "a document", MOST_DOCUMENT));
     }
     let text = std::io::read_to_string(file).map_err(|source| DataError::Io {

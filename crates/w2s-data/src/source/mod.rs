@@ -19,6 +19,8 @@ mod delimited;
 
 mod parquet;
 
+mod pages;
+
 mod text;
 
 /// The most bytes of text in a record. A book has one or two million; to cut a text into tokens takes 60 times its size.
@@ -211,7 +213,10 @@ fn bytes_of(value: &Value) -> usize {
 
 /// An error about `what`, which is longer than `most` bytes.
 fn too_long(place: Place, what: &str, most: usize) -> DataError {
-    let problem = format!("{what} is longer than {} MiB, the most that is read", most >> 20);
+    let problem = format!(
+        "{what} is longer than {} MiB, the most that is read",
+        most >> 20
+    );
     DataError::Malformed { place, problem }
 }
 
