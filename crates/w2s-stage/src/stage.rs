@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
-use w2s_artifact::{Kind, Store};
+use w2s_artifact::{Kind, Store, plain};
 
 use crate::command::{self, AnyCommand};
 use crate::describe::describe;
@@ -353,7 +353,8 @@ fn clap_error(error: &clap::Error) -> u8 {
 
 /// Prints the one line of a run. A reader that went away is no failure of the step.
 fn print_line(value: &Value) -> u8 {
-    let _ = writeln!(io::stdout(), "{value}");
+    // Written out, a character of a text in JSON is the same character.
+    let _ = writeln!(io::stdout(), "{}", plain(&value.to_string()));
     0
 }
 
