@@ -11,7 +11,7 @@ use w2s_artifact::summary::TRAINING_LOG;
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TrainArgs {
     /// Passes over the rows
-    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000), default_value_t = 2, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000), default_value_t = 2, value_name = "N"))]
     pub epochs: usize,
     /// Steps after which training ends, the schedule with it, if the passes have more [default: all]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
