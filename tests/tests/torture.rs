@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use w2s_artifact::{ArtifactRef, Input, Kind, Manifest, Store};
+use w2s_artifact::{ArtifactRef, Input, Kind, Store};
 
 /// Longer than any step of the recipes takes, on any machine.
 const HANGS: Duration = Duration::from_secs(120);
@@ -68,7 +68,7 @@ fn binaries() -> PathBuf {
 struct Step {
     reference: ArtifactRef,
     command: String,
-    files: BTreeMap<String, String>,
+    files: Files,
     reads: Vec<ArtifactRef>,
 }
 
@@ -132,10 +132,11 @@ impl Bench {
         self.store.artifact_dir(&step.reference)
     }
 
-    /// Whether the artifact is what it was at first, in all that a reader looks at.
+    /// Whether the artifact is whole, and what it was at first.
     fn is_whole(&self, step: &Step) -> bool {
-        let artifact = self.store.require(&step.reference);
-        artifact.is_ok_and(|artifact| files(&artifact.manifest) == step.files)
+        // The bytes first: opening it would have the store forget what it trusts.
+        timeless(files(&self.dir(step)), step) == step.files
+            && self.store.require(&step.reference).is_ok()
     }
 }
 
@@ -148,23 +149,53 @@ impl Step {
             Input::Artifact { artifact, .. } => Some(*artifact),
             Input::File { .. } => None,
         });
-        Self {
+        let mut step = Self {
             reference,
             command,
-            files: files(&manifest),
+            files: Files::new(),
             reads: reads.collect(),
-        }
+        };
+        step.files = timeless(files(&store.artifact_dir(&reference)), &step);
+        step
     }
 }
 
-fn files(manifest: &Manifest) -> BTreeMap<String, String> {
-    let files = manifest.files.iter().filter(|file| {
-        // Seconds stand in a training's log and in what a report says of the steps.
-        file.name != LOG && manifest.kind != Kind::Report
+/// What is in a folder, hidden files left out: names, and contents of regular files.
+type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+fn files(dir: &Path) -> Files {
+    let mut found = Files::new();
+    let mut paths = vec![dir.to_owned()];
+    while let Some(path) = paths.pop() {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                let entries = fs::read_dir(&path).unwrap();
+                paths.extend(entries.map(|entry| entry.unwrap().path()));
+            }
+            Ok(_) if hidden => {}
+            Ok(metadata) => {
+                let bytes = metadata.is_file().then(|| fs::read(&path).unwrap());
+                found.insert(path.strip_prefix(dir).unwrap().to_owned(), bytes);
+            }
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+/// The files without those that differ from run to run: seconds stand in manifests, training logs and reports.
+fn timeless(mut files: Files, step: &Step) -> Files {
+    let is_report = step.reference.kind == Kind::Report;
+    files.retain(|name, _| {
+        !is_report
+            && ![LOG, "manifest.json"]
+                .iter()
+                .any(|log| name == Path::new(log))
     });
     files
-        .map(|file| (file.name.clone(), file.blake3.clone()))
-        .collect()
 }
 
 fn texts(output: &Output) -> (String, String) {
@@ -359,20 +390,17 @@ enum Fate {
     Rebuilt,
     /// The step stopped with an error, and the next run made it again.
     Refused,
+    /// The step took it for whole, by its size and time; whoever reads it is told, and the next run made it again.
+    Late,
     /// What was damaged is read by nobody.
     Harmless,
 }
 
 /// Runs what reads or makes the artifact, and says how the store stood it; an error is what must not be.
-fn outcome(dice: &mut Dice, bench: &Bench, step: &Step) -> Result<Fate, String> {
-    let readers: Vec<&Step> = bench
-        .steps
-        .iter()
-        .filter(|reader| reader.reads.contains(&step.reference))
-        .collect();
+fn outcome(dice: &mut Dice, bench: &Bench, step: &Step, harmed: bool) -> Result<Fate, String> {
+    let reads = |reader: &&Step| reader.reads.contains(&step.reference);
+    let readers: Vec<&Step> = bench.steps.iter().filter(reads).collect();
     let mut refused = false;
-    let harmed = !bench.is_whole(step);
-    // A look at size and time cannot see what a disk did, so half of the time it is a reader that finds out.
     if !readers.is_empty() && dice.below(2) == 0 {
         let reader = *dice.of(&readers);
         let output = run(&format!("{} --force", reader.command)).ok_or("a reader hangs")?;
@@ -387,18 +415,18 @@ fn outcome(dice: &mut Dice, bench: &Bench, step: &Step) -> Result<Fate, String> 
             }
         }
     }
-    let output = run(&step.command).ok_or("the step hangs")?;
-    match output.status.code() {
-        Some(0) => {}
-        Some(1 | 2) => {
-            refused = true;
-            let again = run(&step.command).ok_or("the second run hangs")?;
-            if !again.status.success() {
-                return Err(format!("not healed: {}", texts(&again).1));
-            }
-        }
-        code => return Err(format!("it ended with {code:?}: {}", texts(&output).1)),
+    let mut output = run(&step.command).ok_or("the step hangs")?;
+    if matches!(output.status.code(), Some(1 | 2)) {
+        refused = true;
+        output = run(&step.command).ok_or("the second run hangs")?;
     }
+    let Some(line) = line(&output) else {
+        return Err(format!(
+            "it ended with {}: {}",
+            output.status,
+            texts(&output).1
+        ));
+    };
     if bench.is_whole(step) {
         return Ok(match (refused, harmed) {
             (true, _) => Fate::Refused,
@@ -406,17 +434,16 @@ fn outcome(dice: &mut Dice, bench: &Bench, step: &Step) -> Result<Fate, String> 
             (false, false) => Fate::Harmless,
         });
     }
-    let cached = line(&output).is_some_and(|line| line["cached"] == true);
-    // `require` above has hashed the files and taken back what the quick look trusted: nothing was read, and now it shows.
-    match run(&step.command) {
-        Some(again) if cached && again.status.success() && bench.is_whole(step) => {
-            Ok(Fate::Refused)
+    if line["cached"] == true && bench.store.require(&step.reference).is_err() {
+        let again = run(&step.command).ok_or("the run after it hangs")?;
+        if again.status.success() && bench.is_whole(step) {
+            return Ok(Fate::Late);
         }
-        _ => Err(format!(
-            "used or left damaged (cached: {cached}): {}",
-            texts(&output).1
-        )),
     }
+    Err(format!(
+        "used or left damaged: {line}: {}",
+        texts(&output).1
+    ))
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -450,13 +477,15 @@ fn no_damage_is_used_and_every_one_is_mended() {
         } else {
             dice.of(&bench.steps)
         };
+        let before = files(&bench.dir(step));
         let what = match of_state {
             true => damage_state(&mut dice, &bench, step),
             false => Some(damage(&mut dice, &bench.dir(step), bench.folder.path())),
         };
         states += usize::from(of_state && what.is_some());
         let what = what.unwrap_or_else(|| "no state was saved in time".to_owned());
-        match outcome(&mut dice, &bench, step) {
+        let harmed = files(&bench.dir(step)) != before;
+        match outcome(&mut dice, &bench, step, harmed) {
             Ok(fate) => *fates.entry(fate).or_default() += 1,
             Err(problem) => {
                 wrong.push(format!(

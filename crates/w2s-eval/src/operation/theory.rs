@@ -17,7 +17,7 @@ pub struct TheoryOperation {
     #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), value_name = "N", default_value_t = 200)]
     pub draws: usize,
     /// Steps of training in expectation
-    #[arg(long, value_parser = w2s_stage::count(1..=10_000_000), value_name = "N", default_value_t = Flow::default().steps)]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), value_name = "N", default_value_t = Flow::default().steps)]
     pub steps: usize,
     /// Learning rate, in expectation and on batches
     #[arg(long, value_name = "RATE", default_value_t = Flow::default().lr)]
@@ -29,7 +29,7 @@ pub struct TheoryOperation {
     #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), value_name = "N", default_value_t = Sgd::default().batch)]
     pub batch: usize,
     /// Steps of training on batches
-    #[arg(long, value_parser = w2s_stage::count(1..=10_000_000), value_name = "N", default_value_t = Sgd::default().steps)]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), value_name = "N", default_value_t = Sgd::default().steps)]
     pub batch_steps: usize,
     /// Dimension of training on batches
     #[arg(long, value_parser = w2s_stage::count(1..=100_000), value_name = "N", default_value_t = Sgd::default().dimension)]
