@@ -159,6 +159,11 @@ pub struct Export {
     #[arg(long, short, value_name = "FILE", required_if_eq("format", "parquet"))]
     pub output: Option<PathBuf>,
 
+    /// In CSV, put an apostrophe before texts that a spreadsheet would run as a formula: those that begin with `=`, `+`,
+    /// `-`, `@`, a tab or a carriage return. Numbers stay numbers.
+    #[arg(long)]
+    pub excel_safe: bool,
+
     /// The folder that keeps artifacts, logs and reports.
     #[arg(long, env = "W2S_STORE", default_value = ".w2s", value_name = "FOLDER")]
     pub store: PathBuf,

@@ -30,6 +30,9 @@ pub fn export(arguments: &Export) -> Result<()> {
                 .hint("name one of them, by its step or by `kind/hex`"));
         }
     };
+    if arguments.excel_safe && arguments.format != Format::Csv {
+        return Err(Complaint::usage("--excel-safe is about CSV").hint("add --format csv"));
+    }
     if arguments.format == Format::Parquet {
         return parquet(arguments, &artifact.reference.to_string());
     }
@@ -38,11 +41,17 @@ pub fn export(arguments: &Export) -> Result<()> {
         Some(path) => {
             let file =
                 File::create(path).or_complain(|| format!("cannot write {}", path.display()))?;
-            write(rows, arguments.format, BufWriter::new(file))
+            write(
+                rows,
+                arguments.format,
+                arguments.excel_safe,
+                BufWriter::new(file),
+            )
         }
         None => quiet_pipe(write(
             rows,
             arguments.format,
+            arguments.excel_safe,
             BufWriter::new(io::stdout().lock()),
         )),
     };
@@ -52,9 +61,14 @@ pub fn export(arguments: &Export) -> Result<()> {
     })
 }
 
-fn write(rows: impl Iterator<Item = Value>, format: Format, mut out: impl Write) -> io::Result<()> {
+fn write(
+    rows: impl Iterator<Item = Value>,
+    format: Format,
+    excel_safe: bool,
+    mut out: impl Write,
+) -> io::Result<()> {
     match format {
-        Format::Csv => csv(rows, &mut out)?,
+        Format::Csv => csv(rows, excel_safe, &mut out)?,
         Format::Jsonl | Format::Parquet => {
             for row in rows {
                 serde_json::to_writer(&mut out, &row)?;
@@ -67,8 +81,12 @@ fn write(rows: impl Iterator<Item = Value>, format: Format, mut out: impl Write)
 
 /// A list of numbers becomes one column a number: `probabilities` becomes `probabilities_0`, `probabilities_1`. A row
 /// that lacks a column, as lines of a training log do, has an empty cell there.
-fn csv(rows: impl Iterator<Item = Value>, out: &mut impl Write) -> io::Result<()> {
-    let rows: Vec<Vec<(String, String)>> = rows.map(|row| columns(&row)).collect();
+fn csv(
+    rows: impl Iterator<Item = Value>,
+    excel_safe: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let rows: Vec<Vec<(String, String)>> = rows.map(|row| columns(&row, excel_safe)).collect();
     let mut header: Vec<&str> = Vec::new();
     for (name, _) in rows.iter().flatten() {
         if !header.contains(&name.as_str()) {
@@ -99,8 +117,9 @@ fn csv_error(error: csv::Error) -> io::Error {
     }
 }
 
-fn columns(row: &Value) -> Vec<(String, String)> {
+fn columns(row: &Value, excel_safe: bool) -> Vec<(String, String)> {
     let plain = |value: &Value| match value {
+        Value::String(text) if excel_safe && is_formula(text) => format!("'{text}"),
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
@@ -116,6 +135,11 @@ fn columns(row: &Value) -> Vec<(String, String)> {
         }
     }
     columns
+}
+
+/// Whether a spreadsheet would run a text instead of showing it.
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
 }
 
 fn parquet(arguments: &Export, reference: &str) -> Result<()> {
@@ -159,7 +183,7 @@ mod tests {
 
     fn written(format: Format, rows: Vec<Value>) -> String {
         let mut out = Vec::new();
-        write(rows.into_iter(), format, &mut out).expect("memory takes everything");
+        write(rows.into_iter(), format, false, &mut out).expect("memory takes everything");
         String::from_utf8(out).expect("text")
     }
 
@@ -193,7 +217,7 @@ mod tests {
         for format in [Format::Csv, Format::Jsonl] {
             // More than csv's own buffer holds, so that writing fails and not only the last flush.
             let rows = (0..4).map(|id| json!({"id": id, "text": "x".repeat(10_000)}));
-            let error = write(rows, format, Closed).expect_err("nobody reads");
+            let error = write(rows, format, false, Closed).expect_err("nobody reads");
             assert_eq!(error.kind(), ErrorKind::BrokenPipe, "{format:?}: {error}");
             assert!(quiet_pipe(Err(error)).is_ok());
         }
@@ -209,5 +233,19 @@ mod tests {
             written(Format::Csv, rows),
             "id,probabilities_0,probabilities_1,text,late\n1,0.25,0.75,\"a, b\",\n2,1.0,0.0,,true\n"
         );
+    }
+
+    #[test]
+    fn a_spreadsheet_shows_formulas_where_that_is_asked_for() {
+        let rows =
+            || vec![json!({"id": -1, "text": "=1+1", "list": ["@a", "b", "-2"]})].into_iter();
+        let written = |safe| {
+            let mut out = Vec::new();
+            write(rows(), Format::Csv, safe, &mut out).expect("memory takes everything");
+            String::from_utf8(out).expect("text")
+        };
+        let head = "id,text,list_0,list_1,list_2\n";
+        assert_eq!(written(false), format!("{head}-1,=1+1,@a,b,-2\n"));
+        assert_eq!(written(true), format!("{head}-1,'=1+1,'@a,b,'-2\n"));
     }
 }

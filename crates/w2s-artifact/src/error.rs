@@ -20,6 +20,12 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A pipe, a device or a socket where a file is needed.
+    #[error("{} is neither a regular file nor a folder", path.display())]
+    NoFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// A text does not have the form of a reference.
     #[error("`{text}` does not name an artifact: {reason}")]
     BadReference {
@@ -164,6 +170,7 @@ impl StoreError {
             Self::TooNew { .. } => Some("update w2s, or name another store with `--store PATH`".into()),
             Self::Corrupt { .. } | Self::Summary { .. } => Some("run the step that made it again with `--force`".into()),
             Self::EmptySplit { .. } => Some("look at the split plan with `cargo xtask show`, and make the examples with other sizes".into()),
+            Self::NoFile { .. } => Some("write its content to a file, and name that".into()),
             Self::WrongKind { .. } | Self::InvalidRecord { .. } | Self::Unstorable { .. } => None,
         }
     }

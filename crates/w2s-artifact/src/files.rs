@@ -1,6 +1,6 @@
 //! Small file-system moves the store is made of: atomic writes, flushed folders, listings and hashes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -224,14 +224,35 @@ pub(crate) fn hash_file(path: &Path) -> Result<(u64, blake3::Hash), StoreError> 
     hash().map_err(StoreError::io("read", path))
 }
 
-/// Size and last change of a file in nanoseconds since 1970: together they show that a file was touched.
-pub(crate) fn stamp(path: &Path) -> Result<(u64, u64), StoreError> {
+/// What the system says of a file or folder. Pipes and devices are refused: opening one may wait for ever, and what it gives
+/// cannot be read twice.
+pub(crate) fn metadata(path: &Path) -> Result<Metadata, StoreError> {
     let metadata = fs::metadata(path).map_err(StoreError::io("read", path))?;
+    if metadata.is_file() || metadata.is_dir() {
+        Ok(metadata)
+    } else {
+        Err(StoreError::NoFile { path: path.into() })
+    }
+}
+
+/// The content of a regular file.
+pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>, StoreError> {
+    metadata(path)?;
+    fs::read(path).map_err(StoreError::io("read", path))
+}
+
+/// The last change of a file's content in nanoseconds since 1970.
+pub(crate) fn modified(metadata: &Metadata, path: &Path) -> Result<u64, StoreError> {
     let changed = metadata.modified().map_err(StoreError::io("read", path))?;
-    let changed = changed
+    Ok(changed
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos() as u64);
-    Ok((metadata.len(), changed))
+        .map_or(0, |since| since.as_nanos() as u64))
+}
+
+/// Size and last change of a file: together they show that a file was touched.
+pub(crate) fn stamp(path: &Path) -> Result<(u64, u64), StoreError> {
+    let metadata = metadata(path)?;
+    Ok((metadata.len(), modified(&metadata, path)?))
 }
 
 /// Flushes every file in `names` under `root`, and the folders that name them.

@@ -110,8 +110,7 @@ fn canonical(value: &Value) -> Value {
 
 /// The content hash of a file (its blake3), or of a folder (names and contents of its files; hidden ones are left out).
 pub fn hash_path(path: &Path) -> Result<String, StoreError> {
-    let metadata = std::fs::metadata(path).map_err(StoreError::io("read", path))?;
-    if !metadata.is_dir() {
+    if !files::metadata(path)?.is_dir() {
         return Ok(files::hash_file(path)?.1.to_hex().to_string());
     }
     let mut hasher = blake3::Hasher::new_derive_key("w2s folder 1");

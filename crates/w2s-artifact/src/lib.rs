@@ -69,15 +69,21 @@ mod error;
 
 mod files;
 
+mod look;
+
 mod time;
+
+mod plain;
 
 pub use crate::{
     artifact::Artifact,
     error::StoreError,
     features::FeatureOrigin,
     key::{Input, KeySpec, hash_path},
+    look::Look,
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},
     pending::{Pending, SCRATCH},
+    plain::plain,
     preference::{
         ANSWERS_FILE, Answer, LogProb, Message, Pair, Prompt, ReferenceLogProbs, Response, Score,
         ScoredAnswer, prompt_fingerprint,

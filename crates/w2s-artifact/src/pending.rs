@@ -31,7 +31,8 @@ impl Pending {
         let path = lock.store.partial_dir(&lock.reference.key);
         let owner = path.join(OWNER_FILE);
         // A folder that does not say whose it is was not made here, and its files would end up in the artifact.
-        let ours = fs::read_to_string(&owner).is_ok_and(|text| text == lock.reference.to_string());
+        let ours = files::read_regular(&owner)
+            .is_ok_and(|text| text == lock.reference.to_string().as_bytes());
         let resumed = ours && !anew;
         if !resumed {
             files::remove(&path)?;

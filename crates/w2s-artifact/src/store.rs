@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +11,7 @@ use crate::artifact::Artifact;
 use crate::error::StoreError;
 use crate::files::{self, Links};
 use crate::key::hash_path;
+use crate::look::Look;
 use crate::manifest::{MANIFEST_FILE, Manifest};
 use crate::pending::{Pending, SCRATCH};
 use crate::reference::{ArtifactRef, Key, Kind, is_hex};
@@ -209,7 +209,7 @@ impl Store {
         if let Some(status) = foreign(&path, &manifest)? {
             return Ok(status);
         }
-        let verified: BTreeMap<String, u64> = fs::read(path.join(VERIFIED_FILE))
+        let verified: BTreeMap<String, u64> = files::read_regular(&path.join(VERIFIED_FILE))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
@@ -335,85 +335,53 @@ impl Store {
         self.lock(reference)?.begin()
     }
 
-    /// [`hash_path`], except that large files and folders whose names, sizes and times did not change are not read again.
+    /// [`hash_path`], except that large files and folders that look as they did when they were last hashed are not read
+    /// again. [`hash_path_anew`](Self::hash_path_anew) always reads.
     pub fn hash_path(&self, path: &Path) -> Result<String, StoreError> {
-        let Some(seen) = seen(path)? else {
+        let look = Look::at(path)?;
+        if look.bytes() < REMEMBERED_HASH_BYTES {
             return hash_path(path);
-        };
-        let name = blake3::hash(seen.path.as_os_str().as_encoded_bytes()).to_hex();
-        let memory = self
-            .root
-            .join("hashes")
-            .join(format!("{}.json", &name[..32]));
-        let known: Option<KnownHash> = fs::read(&memory)
+        }
+        let memory = self.hash_memory(&look);
+        let known: Option<KnownHash> = files::read_regular(&memory)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         if let Some(known) = known
-            && known.seen == seen
+            && known.look == look
         {
             return Ok(known.blake3);
         }
         let blake3 = hash_path(path)?;
-        // A file written within the tick of the clock could change again unseen, so only settled ones are remembered.
-        let newest = seen
-            .files
-            .iter()
-            .map(|(_, _, changed)| *changed)
-            .max()
-            .unwrap_or(0);
-        let settled =
-            UNIX_EPOCH + Duration::from_nanos(newest) + Duration::from_secs(2) < SystemTime::now();
-        if settled && self::seen(path)?.as_ref() == Some(&seen) {
+        if look.is_settled() && Look::at(path)? == look {
             let known = KnownHash {
-                seen,
+                look,
                 blake3: blake3.clone(),
             };
             let _ = files::write_atomic(&memory, serde_json::json!(known).to_string().as_bytes());
         }
         Ok(blake3)
     }
+
+    /// [`hash_path`], and forgets what was remembered of it.
+    pub fn hash_path_anew(&self, path: &Path) -> Result<String, StoreError> {
+        let _ = fs::remove_file(self.hash_memory(&Look::at(path)?));
+        hash_path(path)
+    }
+
+    /// Where the hash of what was looked at is remembered.
+    fn hash_memory(&self, look: &Look) -> PathBuf {
+        let name = blake3::hash(look.path().as_os_str().as_encoded_bytes()).to_hex();
+        self.root
+            .join("hashes")
+            .join(format!("{}.json", &name[..32]))
+    }
 }
 
-/// What can be seen of a file or folder without reading it: names, sizes and last changes.
-#[derive(PartialEq, Serialize, Deserialize)]
-struct Seen {
-    path: PathBuf,
-    files: Vec<(String, u64, u64)>,
-}
-
-/// A hash and what was seen when it was made.
+/// A hash and how the files looked when it was made.
 #[derive(Serialize, Deserialize)]
 struct KnownHash {
-    #[serde(flatten)]
-    seen: Seen,
+    look: Look,
     blake3: String,
-}
-
-/// A look at `path`, or `None` where it is small or cannot be looked at.
-fn seen(path: &Path) -> Result<Option<Seen>, StoreError> {
-    let Ok(canonical) = path.canonicalize() else {
-        return Ok(None);
-    };
-    let names = if canonical.is_dir() {
-        files::list_files(&canonical, Links::Follow, &[])?
-    } else {
-        vec![String::new()]
-    };
-    let mut files = Vec::with_capacity(names.len());
-    for name in names {
-        let file = if name.is_empty() {
-            canonical.clone()
-        } else {
-            canonical.join(&name)
-        };
-        let (bytes, changed) = files::stamp(&file)?;
-        files.push((name, bytes, changed));
-    }
-    let bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
-    Ok((bytes >= REMEMBERED_HASH_BYTES).then_some(Seen {
-        path: canonical,
-        files,
-    }))
 }
 
 /// Opens the artifact in the folder `path` after hashing each of its files; `root` is named where there is none.
@@ -540,11 +508,16 @@ fn foreign(path: &Path, manifest: &Manifest) -> Result<Option<Status>, StoreErro
     }))
 }
 
-/// Hashes every file of the manifest; the first that differs is the damage.
+/// Hashes every file of the manifest; the first that differs is the damage. One of another size is not even opened.
 fn verify(path: &Path, manifest: &Manifest) -> Result<Option<Status>, StoreError> {
     for entry in &manifest.files {
-        match files::hash_file(&path.join(&entry.name)) {
-            Ok((_, hash)) if hash.to_hex().as_str() == entry.blake3 => {}
+        let file = path.join(&entry.name);
+        let hashed = files::stamp(&file).and_then(|(bytes, _)| match bytes == entry.bytes {
+            true => files::hash_file(&file).map(|(bytes, hash)| (bytes, Some(hash))),
+            false => Ok((bytes, None)),
+        });
+        match hashed {
+            Ok((_, Some(hash))) if hash.to_hex().as_str() == entry.blake3 => {}
             Ok((bytes, _)) if bytes != entry.bytes => {
                 return Ok(Some(Status::Damaged(format!(
                     "{} has {bytes} bytes, {} were written",
@@ -552,10 +525,10 @@ fn verify(path: &Path, manifest: &Manifest) -> Result<Option<Status>, StoreError
                 ))));
             }
             Ok((_, hash)) => {
+                let found = hash.map_or_else(String::new, |hash| hash.to_hex()[..8].to_owned());
                 return Ok(Some(Status::Damaged(format!(
-                    "{} hashes to {}, not to {}",
+                    "{} hashes to {found}, not to {}",
                     entry.name,
-                    &hash.to_hex()[..8],
                     entry.blake3.get(..8).unwrap_or(&entry.blake3)
                 ))));
             }
@@ -575,6 +548,7 @@ fn unreadable(name: &str, error: StoreError) -> Result<Status, StoreError> {
             }
             _ => Err(error),
         },
+        StoreError::NoFile { .. } => Ok(Status::Damaged(format!("{name} is not a file"))),
         _ => Err(error),
     }
 }

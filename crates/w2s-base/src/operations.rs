@@ -19,22 +19,22 @@ pub struct Sizes {
     #[arg(long, default_value = "mini", value_name = "NAME")]
     pub preset: String,
     /// Blocks
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_024), value_name = "N")]
     pub layers: Option<usize>,
     /// Width of hidden states
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=16_384), value_name = "N")]
     pub dim: Option<usize>,
     /// Query heads
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_024), value_name = "N")]
     pub heads: Option<usize>,
     /// Key and value heads
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_024), value_name = "N")]
     pub kv_heads: Option<usize>,
     /// Width of the feed-forward part
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=65_536), value_name = "N")]
     pub ffn: Option<usize>,
     /// Longest document in tokens; longer ones are dropped and counted
-    #[arg(long, default_value_t = 512, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_048_576), default_value_t = 512, value_name = "N")]
     pub positions: usize,
 }
 
@@ -106,7 +106,7 @@ pub struct Pretrain {
     #[arg(long, value_name = "N")]
     pub documents: Option<usize>,
     /// Tokens in a batch
-    #[arg(long, default_value_t = 4096, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=16_777_216), default_value_t = 4096, value_name = "N")]
     pub batch_tokens: usize,
     #[command(flatten)]
     #[serde(flatten)]

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use console::Style;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use w2s_artifact::{Message, Pair, Prompt, Store};
+use w2s_artifact::{Message, Pair, Prompt, Store, plain};
 use w2s_stage::{ArtifactArg, Command, HintExt};
 use w2s_text::{Encoder, Fit, TextError, Tokenizer, Turn};
 
@@ -313,7 +313,7 @@ impl Row {
 }
 
 fn heading(name: &str, what: &str) -> String {
-    format!("{}: {what}\n", Style::new().bold().apply_to(name))
+    format!("{}: {what}\n", Style::new().bold().apply_to(plain(name)))
 }
 
 /// What is known about all that was printed.
@@ -357,7 +357,9 @@ fn spelling(tokenizer: &Tokenizer, id: u32) -> String {
         Ok(text) if !known.is_ascii() && !text.is_empty() && !text.contains('\u{fffd}') => text,
         _ => known,
     };
-    text.replace('\n', "\\n")
+    let text = text
+        .replace('\n', "\\n")
         .replace('\r', "\\r")
-        .replace('\t', "\\t")
+        .replace('\t', "\\t");
+    plain(&text).into_owned()
 }

@@ -59,13 +59,13 @@ pub struct Corpus {
     pub text: String,
     /// Documents to make or to read [default: 32000 of the world `reviews`, 16000 of `sections`, 60000 of `glossary`, 4000 of
     /// `problems`, all of a source]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=10_000_000), value_name = "N")]
     pub documents: Option<usize>,
     /// How text is cut into tokens [default: word for the world `reviews`, lossless for other worlds, bpe for a source]
     #[arg(long, value_enum, value_name = "KIND")]
     pub tokenizer: Option<TokenizerKind>,
     /// Tokens of the vocabulary, at most
-    #[arg(long, default_value_t = 4096, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(5..=1_000_000), default_value_t = 4096, value_name = "N")]
     pub vocabulary: usize,
     /// Which world to generate.
     #[command(flatten)]

@@ -20,7 +20,7 @@ pub struct QuestionsOperation {
     #[arg(long, value_enum, value_name = "PART")]
     pub part: Part,
     /// How many questions
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=10_000_000), default_value_t = 1000, value_name = "N")]
     pub rows: usize,
     /// Which of the part's questions
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -163,13 +163,13 @@ pub struct AnswersOperation {
     #[serde(skip)]
     pub prompts: ArtifactArg,
     /// Answers to each question
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000), default_value_t = 1, value_name = "N")]
     pub samples: u32,
     /// Another seed gives other answers
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
     /// World `sections`: so many sections in each answer, instead of a number drawn for each as in documents
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000), value_name = "N")]
     pub sections: Option<usize>,
     /// Which world answers.
     #[command(flatten)]

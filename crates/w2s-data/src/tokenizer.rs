@@ -36,6 +36,8 @@ pub const EOS: &str = "<|eos|>";
 pub const UNK: &str = "<|unk|>";
 /// Fills a batch; nothing here needs it, other libraries do.
 pub const PAD: &str = "<|pad|>";
+/// The most bytes of a word that byte pairs are learnt of.
+pub const MOST_WORD: usize = 16 << 10;
 /// The special tokens; their order is their ids.
 pub const SPECIAL: [&str; 4] = [BOS, EOS, UNK, PAD];
 
@@ -177,10 +179,41 @@ fn lossless<S: AsRef<str>>(texts: &[S], vocabulary: usize) -> tokenizers::Result
     Ok(tokenizer)
 }
 
+/// The bytes of the longest run of letters, digits, spaces or marks in a text: what byte pairs are learnt within. The time
+/// it takes grows with the square of this length.
+fn longest_word(text: &str) -> usize {
+    let class = |character: char| match character {
+        _ if character.is_whitespace() => 0,
+        _ if character.is_alphabetic() => 1,
+        _ if character.is_numeric() => 2,
+        _ => 3,
+    };
+    let (mut longest, mut length, mut last) = (0, 0, 0);
+    for character in text.chars() {
+        let this = class(character);
+        length = if this == last { length } else { 0 } + character.len_utf8();
+        longest = longest.max(length);
+        last = this;
+    }
+    longest
+}
+
 fn byte_pairs<S: AsRef<str> + Sync>(
     texts: &[S],
     vocabulary: usize,
 ) -> tokenizers::Result<Tokenizer> {
+    if let Some(text) = texts
+        .iter()
+        .find(|text| longest_word(text.as_ref()) > MOST_WORD)
+    {
+        let beginning: String = text.as_ref().chars().take(40).collect();
+        return Err(format!(
+            "a text has a word of {} bytes, and byte pairs are learnt of words of at most {MOST_WORD}; the text begins \
+             {beginning:?}\nhint: leave such texts out, or use `--tokenizer lossless`",
+            longest_word(text.as_ref())
+        )
+        .into());
+    }
     let mut tokenizer = Tokenizer::new(BPE::builder().unk_token(UNK.into()).build()?);
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
     tokenizer.with_decoder(Some(ByteLevel::new(false, true, true)));
@@ -235,6 +268,21 @@ mod tests {
         "So kirin! The lobe was not tasvel.",
         "the moru.",
     ];
+
+    #[test]
+    fn a_word_that_takes_minutes_to_learn_is_refused() {
+        let text = |length: usize| format!("a text {} of words", "x".repeat(length));
+        let error = train(TokenizerKind::Bpe, &[text(640_000)], 300).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("a word of 640000 bytes"), "{error}");
+        assert!(error.contains("begins \"a text xxx"), "{error}");
+        for spaces in [" ", "\n", "7", "é", "="] {
+            assert!(longest_word(&format!("a {}b", spaces.repeat(100))) >= 100);
+        }
+        assert_eq!(longest_word(&"word 12 ".repeat(1000)), 4);
+        train(TokenizerKind::Bpe, &[text(MOST_WORD)], 300).unwrap();
+        train(TokenizerKind::Word, &[text(640_000)], 300).unwrap();
+    }
 
     #[test]
     fn words_are_ranked_by_frequency_then_spelling() {

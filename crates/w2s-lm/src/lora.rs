@@ -279,7 +279,7 @@ impl fmt::Display for LoraSave {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct LoraArgs {
     /// Train a low-rank adapter of this rank on the frozen base (LoRA); 0 trains the whole model
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=65_536), default_value_t = 0, value_name = "N"))]
     pub lora_rank: usize,
     /// Scale of the adapter: its update is multiplied by alpha / rank [default: twice the rank]
     #[cfg_attr(feature = "cli", arg(long, value_name = "X"))]

@@ -182,10 +182,10 @@ impl Responder {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct SamplingArgs {
     /// Answers to each prompt
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 1, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000), default_value_t = 1, value_name = "N"))]
     pub samples: usize,
     /// Longest answer in tokens
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 256, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_048_576), default_value_t = 256, value_name = "N"))]
     pub max_new_tokens: usize,
     /// Draw tokens at this temperature [default: take the most probable one]
     #[cfg_attr(feature = "cli", arg(long, value_name = "VALUE"))]

@@ -44,7 +44,10 @@ impl ShotRule {
             Self::Found => found.is_some(),
             Self::Random => true,
             Self::Right => {
-                let gold = prompt.answer.as_deref().map(|gold| Rules::Corrected.gold(gold));
+                let gold = prompt
+                    .answer
+                    .as_deref()
+                    .map(|gold| Rules::Corrected.gold(gold));
                 found.is_some() && gold.is_some_and(|gold| gold == found)
             }
         }
@@ -126,13 +129,7 @@ impl ShotArgs {
         asked: &[Prompt],
         responses: &[Response],
     ) -> Result<Vec<Prompt>, String> {
-        let chosen = demonstrations(
-            asked,
-            responses,
-            self.shots,
-            self.shot_rule,
-            self.shot_seed,
-        )?;
+        let chosen = demonstrations(asked, responses, self.shots, self.shot_rule, self.shot_seed)?;
         Ok(with_shots(prompts, &chosen))
     }
 
@@ -282,7 +279,11 @@ mod tests {
             "2 of 4 demonstrations can be used under the rule `found`, but --shots is 3"
         );
         let foreign = demonstrations(&prompts[..1], &responses, 1, ShotRule::Random, 0);
-        assert!(foreign.unwrap_err().starts_with("a demonstration answers prompt "));
+        assert!(
+            foreign
+                .unwrap_err()
+                .starts_with("a demonstration answers prompt ")
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use w2s_artifact::StoreError;
+use w2s_artifact::{StoreError, plain};
 
 /// Returned by an operation that stopped because [`Step::interrupted`](crate::Step::interrupted) said so. The stage keeps
 /// the partial folder and exits with code 130.
@@ -99,22 +99,9 @@ pub(crate) fn render(error: &anyhow::Error) -> String {
             .or_else(|| hints.first().map(|line| line["hint: ".len()..].to_owned()));
     }
     lines.extend(hint.map(|hint| format!("hint: {hint}")));
-    visible(&lines.join("\n"))
-}
-
-/// The same text with every control character but the line's end written out: what an input holds must not steer a terminal.
-fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' | '\t' => visible.push(character),
-            _ if character.is_control() => {
-                visible.push_str(&format!("\\u{:04x}", u32::from(character)));
-            }
-            _ => visible.push(character),
-        }
-    }
-    visible
+    let text = lines.join("\n");
+    let lines: Vec<_> = text.lines().map(plain).collect();
+    lines.join("\n")
 }
 
 /// The hint an error carries itself.
@@ -187,10 +174,10 @@ mod tests {
 
     #[test]
     fn what_an_input_holds_does_not_steer_the_terminal() {
-        let error = anyhow!("row `a\u{1b}[2J\u{9b}b\r`").context("cannot read\tit");
+        let error = anyhow!("row `a\u{1b}[2J\u{9b}b\rc\u{202e}`").context("cannot read\tit");
         assert_eq!(
             render(&error),
-            "error: cannot read\tit\n  caused by: row `a\\u001b[2J\\u009bb\\u000d`"
+            "error: cannot read it\n  caused by: row `a\\u001b[2J\\u009bb\\u000dc\\u202e`"
         );
     }
 }

@@ -58,6 +58,8 @@ mod operation;
 
 mod choices;
 
+mod numbers;
+
 mod command;
 
 mod known;
@@ -69,6 +71,8 @@ mod step;
 mod stage;
 
 mod run;
+
+mod inputs;
 
 mod describe;
 
@@ -84,6 +88,7 @@ pub use crate::{
     error::{HintExt, Interrupted},
     known::{Known, KnownInputs, Origin},
     memory::peak_memory_mib,
+    numbers::count,
     operation::{ArtifactArg, ArtifactArgs, ArtifactInput, FileArgs, Inputs, Operation},
     progress::Progress,
     run::{Outcome, Outlook, RunOptions, plan, run},

@@ -11,6 +11,7 @@ use w2s_artifact::{Artifact, ArtifactRef, Input, KeySpec, Provenance, Status, St
 
 use crate::error::{HintExt, Interrupted, is_interruption};
 use crate::headline;
+use crate::inputs::{Looks, still_hash};
 use crate::known::{self, KnownInputs, Origin};
 use crate::operation::{AnyOperation, Inputs, Operation, Values};
 use crate::stage::DeviceCheck;
@@ -122,6 +123,8 @@ struct Prepared {
     reference: ArtifactRef,
     parameters: Value,
     inputs: Vec<Input>,
+    /// How the files among the inputs looked before they were hashed.
+    looks: Looks,
 }
 
 fn failed(error: impl Into<anyhow::Error>) -> Failure {
@@ -140,6 +143,7 @@ fn prepare(
     let mut named = Inputs::default();
     operation.inputs(&mut named);
     let mut inputs = Vec::new();
+    let mut looks = Looks::default();
     for input in named.named {
         match input.values {
             Values::Artifacts { given, kind } => {
@@ -163,8 +167,8 @@ fn prepare(
             }
             Values::Files(paths) => {
                 for path in paths {
-                    let blake3 = store
-                        .hash_path(&path)
+                    let blake3 = looks
+                        .add(&store, &path)
                         .with_context(|| format!("--{} cannot be read", input.name))
                         .map_err(Failure::Usage)?;
                     inputs.push(Input::File {
@@ -197,6 +201,7 @@ fn prepare(
         reference,
         parameters,
         inputs,
+        looks,
     })
 }
 
@@ -211,6 +216,7 @@ pub(crate) fn plan_any(
         reference,
         parameters,
         inputs,
+        ..
     } = prepare(stage, operation, options)?;
     let status = store.status(&reference).map_err(failed)?;
     let known_already = matches!(status, Status::Complete(_));
@@ -288,6 +294,8 @@ pub(crate) fn run_any(
     {
         return Ok(outcome);
     }
+    // Waiting for it may have taken hours.
+    prepared.looks.hold(&prepared.inputs).map_err(failed)?;
     work(stage, operation, options, prepared, lock)
 }
 
@@ -352,6 +360,7 @@ fn work(
         reference,
         parameters,
         inputs,
+        looks,
     } = prepared;
     let pending = if options.force {
         lock.begin_anew()
@@ -384,6 +393,10 @@ fn work(
             Failure::Failed(error)
         }
     })?;
+    looks
+        .hold(&step.inputs)
+        .and_then(|()| still_hash(&step.store, &step.inputs))
+        .map_err(Failure::Failed)?;
     let said = held(&step.headline).take();
     let line = said.or_else(|| headline::of(operation.kind(), &summary));
     if let (Some(line), Some(summary)) = (line, summary.as_object_mut()) {

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,11 +14,12 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
-use w2s_artifact::{Kind, Store};
+use w2s_artifact::{Kind, Store, plain};
 
 use crate::command::{self, AnyCommand};
 use crate::describe::describe;
 use crate::error::{HintExt, render};
+use crate::numbers;
 use crate::operation::{AnyOperation, Operation};
 use crate::progress::LogWriter;
 use crate::run::{Failure, RunOptions, check_device, default_threads, plan_any, run_any};
@@ -178,8 +178,8 @@ struct Shared {
     #[arg(long, value_name = "NAME", default_value = "flex")]
     device: String,
     /// Threads to use [default: all cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = numbers::count(1..=1_024))]
+    threads: Option<usize>,
     /// Name of the step in its recipe, for the manifest
     #[arg(long, value_name = "NAME")]
     step: Option<String>,
@@ -201,7 +201,11 @@ fn main_with(stage: &Stage, arguments: impl IntoIterator<Item = OsString>) -> u8
         console::set_colors_enabled(false);
         console::set_colors_enabled_stderr(false);
     }
-    let matches = match stage.command_line().try_get_matches_from(arguments) {
+    let mut command_line = stage.command_line();
+    let matches = command_line
+        .try_get_matches_from_mut(arguments)
+        .and_then(|matches| numbers::check(&mut command_line, &matches).map(|()| matches));
+    let matches = match matches {
         Ok(matches) => matches,
         Err(error) => return clap_error(&error),
     };
@@ -268,12 +272,14 @@ fn execute_command(command: &dyn AnyCommand, common: &Common) -> Result<Value, F
 
 fn execute(stage: &Stage, operation: &dyn AnyOperation, shared: &Shared) -> Result<Value, Failure> {
     check_device(stage.device_check.as_deref(), &shared.device)?;
-    let threads = shared.threads.map_or_else(default_threads, usize::from);
-    // It fails only when the pool is there already, which is then not ours to size.
-    let _ = rayon::ThreadPoolBuilder::new()
+    let threads = shared.threads.unwrap_or_else(default_threads);
+    rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .stack_size(STACK)
-        .build_global();
+        .build_global()
+        .with_context(|| format!("cannot start {threads} threads"))
+        .hint("name fewer with `--threads N`")
+        .map_err(Failure::Failed)?;
     let options = RunOptions {
         store: shared.common.store.clone(),
         device: shared.device.clone(),
@@ -347,7 +353,8 @@ fn clap_error(error: &clap::Error) -> u8 {
 
 /// Prints the one line of a run. A reader that went away is no failure of the step.
 fn print_line(value: &Value) -> u8 {
-    let _ = writeln!(io::stdout(), "{value}");
+    // Written out, a character of a text in JSON is the same character.
+    let _ = writeln!(io::stdout(), "{}", plain(&value.to_string()));
     0
 }
 

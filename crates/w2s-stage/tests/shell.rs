@@ -349,6 +349,12 @@ fn wrong_flags_exit_with_2() {
         "error: --device cuda:0 cannot be used\n  caused by: `cuda:0` is not compiled in\nhint: add `--features cuda`\n"
     );
     assert!(wrong(&["count", "--threads", "0"]).contains("--threads"));
+    assert!(wrong(&["count", "--threads", "65535"]).contains("65535 is not in 1..=1024"));
+    assert!(
+        wrong(&["count", "--documents", "18446744073709551615"]).contains(
+            "invalid value for '--documents': 18446744073709551615 is not in 0..=1000000000"
+        )
+    );
     assert!(
         wrong(&["copy", "--corpus", "corps/1234"])
             .contains("`corps` is not a kind of artifact\nhint: write `KIND/HEX`")

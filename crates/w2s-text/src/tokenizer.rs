@@ -213,7 +213,7 @@ fn read(path: &Path) -> Result<(tokenizers::Tokenizer, Vec<String>), TextError> 
     }
     let json = std::fs::read_to_string(path).map_err(|e| TextError::read(path, e))?;
     if let Some(reason) = lfs_pointer(json.as_bytes()) {
-        return Err(refuse(reason));
+        return Err(refuse(reason.into()));
     }
     limits::check(&json).map_err(refuse)?;
     let mut tokenizer = caught(|| json.parse::<tokenizers::Tokenizer>())

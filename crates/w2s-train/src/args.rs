@@ -11,7 +11,7 @@ use w2s_artifact::summary::TRAINING_LOG;
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TrainArgs {
     /// Passes over the rows
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 2, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000), default_value_t = 2, value_name = "N"))]
     pub epochs: usize,
     /// Steps after which training ends, the schedule with it, if the passes have more [default: all]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
@@ -41,7 +41,7 @@ pub struct TrainArgs {
     #[cfg_attr(feature = "cli", arg(long, value_name = "LENGTH"))]
     pub clip: Option<f64>,
     /// Rows computed at once; a larger batch is accumulated, to the same result up to rounding [default: the batch]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000), value_name = "N"))]
     pub micro_batch: Option<usize>,
     /// Seed of the order of rows, and of new weights
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, value_name = "N"))]
@@ -126,7 +126,7 @@ pub struct EarlyStoppingArgs {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0.0, value_name = "PART"))]
     pub held_out: f64,
     /// Held-out evaluations per epoch [default: 4]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000), value_name = "N"))]
     pub evaluations: Option<usize>,
     /// Evaluations without a better score after which training stops [default: 4]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
@@ -171,7 +171,7 @@ impl EarlyStoppingArgs {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct LearnArgs {
     /// Rows in a batch
-    #[cfg_attr(feature = "cli", arg(long, default_value_t = 32, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000), default_value_t = 32, value_name = "N"))]
     pub batch: usize,
     /// How to train.
     #[cfg_attr(feature = "cli", command(flatten))]

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Each, check_columns};
+use super::{Each, MOST_TEXT, check_columns};
 use crate::error::{DataError, Place};
 
 pub(super) fn read(
@@ -32,6 +32,8 @@ pub(super) fn read(
     let watched = QuoteWatch {
         file,
         delimiter,
+        quoting,
+        field: 0,
         state: Quotes::FieldStart,
         line: 1,
         start: 0,
@@ -43,7 +45,7 @@ pub(super) fn read(
         .from_reader(watched);
     // A quotation mark that is never closed swallows all rows behind it.
     let unclosed = || {
-        let line = open_quote.get().filter(|_| quoting)?;
+        let line = open_quote.get()?;
         Some(DataError::Malformed {
             place: place(line),
             problem: "a quotation mark opens a field here and is never closed".into(),
@@ -119,6 +121,10 @@ enum Quotes {
 struct QuoteWatch {
     file: File,
     delimiter: u8,
+    /// Whether marks mean anything.
+    quoting: bool,
+    /// Bytes of the field so far.
+    field: usize,
     state: Quotes,
     line: u64,
     /// Bytes of a byte-order mark that were seen, at most 3.
@@ -143,7 +149,9 @@ impl Read for QuoteWatch {
             self.start = 3;
             let ends_field = byte == self.delimiter || byte == b'\n' || byte == b'\r';
             self.state = match self.state {
-                Quotes::FieldStart if byte == b'"' => Quotes::Quoted { line: self.line },
+                Quotes::FieldStart if byte == b'"' && self.quoting => {
+                    Quotes::Quoted { line: self.line }
+                }
                 Quotes::Quoted { line } if byte == b'"' => Quotes::Closing { line },
                 Quotes::Quoted { line } => Quotes::Quoted { line },
                 Quotes::Closing { line } if byte == b'"' => Quotes::Quoted { line },
@@ -151,6 +159,16 @@ impl Read for QuoteWatch {
                 _ => Quotes::Field,
             };
             self.line += u64::from(byte == b'\n');
+            self.field = match self.state {
+                Quotes::FieldStart => 0,
+                _ => self.field + 1,
+            };
+            if self.field > MOST_TEXT {
+                let (line, most) = (self.line, MOST_TEXT >> 20);
+                return Err(io::Error::other(format!(
+                    "a field that reaches line {line} is longer than {most} MiB, the most that is read"
+                )));
+            }
         }
         Ok(read)
     }

@@ -5,8 +5,11 @@ use std::{fs::File, io::Seek, path::Path, sync::Arc};
 
 use serde_json::{Deserializer, Map, Value};
 
-use super::{Each, json_kind, text::for_each_line};
+use super::{Each, json_kind, text::for_each_line, too_long};
 use crate::error::{DataError, Place};
+
+/// The most bytes of a line, and of a file that is one document: they are read whole.
+const MOST_DOCUMENT: usize = 1 << 30;
 
 /// Under which name an object may hold the records, as many tools write them.
 const WRAPPERS: [&str; 5] = ["data", "rows", "records", "examples", "instances"];
@@ -19,29 +22,34 @@ pub(super) fn read(path: &Path, mut file: File, each: Each) -> Result<(), DataEr
     // The first line waits for a second: an object by itself may be a document.
     let mut waiting: Option<(Place, Map<String, Value>)> = None;
     let (mut lines, mut is_document) = (0, false);
-    for_each_line(path, file.try_clone().map_err(io)?, |place, line| {
-        lines += 1;
-        let value = serde_json::from_str(line);
-        if lines == 1 && !matches!(value, Ok(Value::Object(_))) {
-            is_document = true;
-            return Ok(false);
-        }
-        let object = match value {
-            Ok(Value::Object(object)) => object,
-            Ok(other) => return Err(no_object(place, &other)),
-            Err(error) => return Err(malformed(place, &error)),
-        };
-        if lines == 1 {
-            waiting = Some((place, object));
-            return Ok(true);
-        }
-        if let Some((place, object)) = waiting.take()
-            && !each(place, object)?
-        {
-            return Ok(false);
-        }
-        each(place, object)
-    })?;
+    for_each_line(
+        path,
+        file.try_clone().map_err(io)?,
+        MOST_DOCUMENT,
+        |place, line| {
+            lines += 1;
+            let value = serde_json::from_str(line);
+            if lines == 1 && !matches!(value, Ok(Value::Object(_))) {
+                is_document = true;
+                return Ok(false);
+            }
+            let object = match value {
+                Ok(Value::Object(object)) => object,
+                Ok(other) => return Err(no_object(place, &other)),
+                Err(error) => return Err(malformed(place, &error)),
+            };
+            if lines == 1 {
+                waiting = Some((place, object));
+                return Ok(true);
+            }
+            if let Some((place, object)) = waiting.take()
+                && !each(place, object)?
+            {
+                return Ok(false);
+            }
+            each(place, object)
+        },
+    )?;
     if is_document {
         file.rewind().map_err(io)?;
         return read_document(path, file, each);
@@ -57,6 +65,17 @@ pub(super) fn read(path: &Path, mut file: File, each: Each) -> Result<(), DataEr
 
 /// A document: an array of records, an object that holds one, or records one after the other over several lines.
 fn read_document(path: &Path, file: File, each: Each) -> Result<(), DataError> {
+    let place = |number| Place {
+        file: path.into(),
+        number,
+        is_row: false,
+    };
+    if file
+        .metadata()
+        .is_ok_and(|file| file.len() > MOST_DOCUMENT as u64)
+    {
+        return Err(too_long(place(1), "a document", MOST_DOCUMENT));
+    }
     let text = std::io::read_to_string(file).map_err(|source| DataError::Io {
         path: path.into(),
         source,
@@ -71,12 +90,7 @@ fn read_document(path: &Path, file: File, each: Each) -> Result<(), DataError> {
             }
             Ok(other) => vec![other],
             Err(error) => {
-                let place = Place {
-                    file: path.into(),
-                    number: error.line() as u64,
-                    is_row: false,
-                };
-                return Err(malformed(place, &error));
+                return Err(malformed(place(error.line() as u64), &error));
             }
         };
         if !read_array(path, records, &mut number, each)? {

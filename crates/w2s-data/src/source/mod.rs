@@ -19,7 +19,12 @@ mod delimited;
 
 mod parquet;
 
+mod pages;
+
 mod text;
+
+/// The most bytes of text in a record. A book has one or two million; to cut a text into tokens takes 60 times its size.
+pub const MOST_TEXT: usize = 8 << 20;
 
 /// How files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +183,15 @@ fn read_file(
 ) -> Result<(), DataError> {
     let format = format_of(path).ok_or_else(|| DataError::UnknownFormat { path: path.into() })?;
     let file = open(path)?;
+    let each: Each = &mut |place, values| {
+        let wanted = |name: &str| columns.is_none_or(|columns| columns.contains(&name));
+        for (name, value) in values.iter().filter(|(name, _)| wanted(name)) {
+            if bytes_of(value) > MOST_TEXT {
+                return Err(too_long(place, &format!("the text of `{name}`"), MOST_TEXT));
+            }
+        }
+        each(place, values)
+    };
     match format {
         Format::Json => json::read(path, file, each),
         Format::Csv => delimited::read(path, file, b',', true, columns, each),
@@ -185,6 +199,25 @@ fn read_file(
         Format::Parquet => parquet::read(path, file, columns, each),
         Format::Text => text::read(path, file, columns, each),
     }
+}
+
+/// The bytes of all texts in a value.
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(bytes_of).sum(),
+        Value::Object(values) => values.values().map(bytes_of).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
+/// An error about `what`, which is longer than `most` bytes.
+fn too_long(place: Place, what: &str, most: usize) -> DataError {
+    let problem = format!(
+        "{what} is longer than {} MiB, the most that is read",
+        most >> 20
+    );
+    DataError::Malformed { place, problem }
 }
 
 /// Opens a file of data, and refuses the note that git-lfs leaves in its place.

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use serde_json::{Map, Value};
 
-use super::{Each, check_columns};
+use super::{Each, check_columns, pages};
 use crate::error::{DataError, Place};
 
 pub(super) fn read(
@@ -16,15 +16,17 @@ pub(super) fn read(
     columns: Option<&[&str]>,
     each: Each,
 ) -> Result<(), DataError> {
-    let failed = |problem: String| DataError::Parquet {
+    let failed = |problem| DataError::Parquet {
         path: path.into(),
         problem,
     };
+    let heads = file.try_clone().map_err(|e| failed(e.to_string()))?;
     let mut builder =
         ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| failed(e.to_string()))?;
     let fields = builder.schema().fields();
     let present: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
     check_columns(path, columns, &present)?;
+    pages::check(&heads, builder.metadata(), columns).map_err(failed)?;
     if let Some(columns) = columns {
         let wanted = |&root: &usize| columns.contains(&present[root].as_str());
         let roots = (0..present.len()).filter(wanted);

@@ -528,3 +528,81 @@ fn odd_parts_of_a_structure_are_left_out_alone() {
         "rows.parquet: row 1: column `image` holds values of the type Binary; text, a number or true/false is needed"
     );
 }
+
+#[test]
+fn codecs_of_parquet_are_read() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parquet");
+    let rows = |codec: &str| {
+        let path = fixtures.join(format!("{codec}.parquet"));
+        values(&path, &["label", "text"], ReadOptions::default())
+    };
+    let gzip = rows("gzip");
+    assert_eq!(gzip.len(), 40);
+    for text in [
+        "banu kirin hesk fabel zun fabel 8",
+        "zun tal moru tal prina fabel 31",
+    ] {
+        assert!(gzip.iter().any(|(_, values)| values[1] == text), "{text}");
+    }
+    assert_eq!(rows("brotli"), gzip);
+    assert_eq!(rows("lz4"), gzip);
+}
+
+#[test]
+fn a_text_that_is_too_long_is_named() {
+    let long = "x".repeat(MOST_TEXT + 1);
+    let most = "x".repeat(MOST_TEXT);
+    let rows = |text: &str| {
+        format!("{{\"text\": \"a\", \"other\": 1}}\n{{\"text\": \"{text}\", \"other\": 1}}\n")
+    };
+    let (_folder, path) = write("rows.jsonl", rows(&long));
+    assert_eq!(
+        refused(&path, &["text"]),
+        "rows.jsonl:2: the text of `text` is longer than 8 MiB, the most that is read"
+    );
+    // Nobody asked for it.
+    assert_eq!(values(&path, &["other"], ReadOptions::default()).len(), 2);
+    let (_folder, path) = write("rows.jsonl", rows(&most));
+    assert_eq!(values(&path, &["text"], ReadOptions::default()).len(), 2);
+
+    let (_folder, path) = write("rows.txt", format!("a line\n{long}\n"));
+    assert_eq!(
+        refused(&path, &["text"]),
+        "rows.txt:2: a line is longer than 8 MiB, the most that is read"
+    );
+    let (_folder, path) = write("rows.txt", &most);
+    assert_eq!(values(&path, &["text"], ReadOptions::default()).len(), 1);
+
+    // An open quotation mark would swallow the rest of any file.
+    let (_folder, path) = write("rows.csv", format!("text,label\n\"{long}\n{long}\",1\n"));
+    let error = read(&[path], &["text"], ReadOptions::default()).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(
+        source,
+        "a field that reaches line 2 is longer than 8 MiB, the most that is read"
+    );
+}
+
+#[test]
+fn a_page_that_claims_gigabytes_is_refused() {
+    let (folder, path) = write("rows.parquet", "");
+    write_parquet(&path);
+    assert!(read_objects(&[path.clone()]).is_ok());
+    let whole = fs::read(&path).unwrap();
+    // The head of the first page, behind the file's mark: type, then size, as Thrift's compact protocol writes them.
+    assert_eq!((whole[4], whole[6]), (0x15, 0x15), "{:?}", &whole[..16]);
+    let end = 7 + whole[7..].iter().position(|byte| *byte < 0x80).unwrap() + 1;
+    let footer = u32::from_le_bytes(whole[whole.len() - 8..][..4].try_into().unwrap());
+    let footer = whole.len() - 8 - footer as usize;
+    // 2^31 - 1 takes five bytes; as many fewer of the page leave the footer in its place.
+    let claim = [0xfe, 0xff, 0xff, 0xff, 0x0f];
+    let page = &whole[end..footer - (claim.len() - (end - 7))];
+    let lie = [&whole[..7], &claim, page, &whole[footer..]].concat();
+    let path = folder.path().join("lie.parquet");
+    fs::write(&path, lie).unwrap();
+    let error = read_objects(&[path]).unwrap_err().to_string();
+    assert!(
+        error.contains("the page at byte 4 claims 2147483647 bytes; at most 256 MiB are read"),
+        "{error}"
+    );
+}

@@ -2,14 +2,14 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::Path,
     sync::Arc,
 };
 
 use serde_json::{Map, Value};
 
-use super::{Each, check_columns};
+use super::{Each, MOST_TEXT, check_columns, too_long};
 use crate::error::{DataError, Place};
 
 pub(super) fn read(
@@ -19,7 +19,7 @@ pub(super) fn read(
     each: Each,
 ) -> Result<(), DataError> {
     check_columns(path, columns, &["text".to_owned()])?;
-    for_each_line(path, file, |place, line| {
+    for_each_line(path, file, MOST_TEXT, |place, line| {
         each(
             place,
             Map::from_iter([("text".to_owned(), Value::from(line))]),
@@ -27,10 +27,12 @@ pub(super) fn read(
     })
 }
 
-/// Calls `each` with every line that is not blank, without its end and without a byte-order mark, until it says false.
+/// Calls `each` with every line that is not blank, without its end and without a byte-order mark, until it says false. A
+/// line of more than `most` bytes is an error, and no more of it is read.
 pub(super) fn for_each_line(
     path: &Path,
     file: File,
+    most: usize,
     mut each: impl FnMut(Place, &str) -> Result<bool, DataError>,
 ) -> Result<(), DataError> {
     let name: Arc<Path> = path.into();
@@ -38,7 +40,8 @@ pub(super) fn for_each_line(
     let mut bytes = Vec::new();
     for number in 1.. {
         bytes.clear();
-        let read = reader
+        let read = (&mut reader)
+            .take(most as u64 + 1)
             .read_until(b'\n', &mut bytes)
             .map_err(|source| DataError::Io {
                 path: path.into(),
@@ -52,6 +55,9 @@ pub(super) fn for_each_line(
             number,
             is_row: false,
         };
+        if read > most {
+            return Err(too_long(place, "a line", most));
+        }
         let line = std::str::from_utf8(&bytes).map_err(|error| DataError::Malformed {
             place: place.clone(),
             problem: format!(

@@ -53,13 +53,13 @@ pub struct SplitParams {
     #[cfg_attr(feature = "cli", arg(long, default_value_t = 0, value_name = "N"))]
     pub test_seed: u64,
     /// Rows with ground truth for the weak teacher [default: half of what the test leaves]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N"))]
     pub gold_rows: Option<usize>,
     /// Rows the teacher labels for the student [default: the rest]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N"))]
     pub transfer_rows: Option<usize>,
     /// Rows nobody trains on [default: all rows of the test files, or a fifth of the source]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "cli", arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N"))]
     pub test_rows: Option<usize>,
     /// Leave out rows of the source with fewer words
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]

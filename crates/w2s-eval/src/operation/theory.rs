@@ -11,13 +11,13 @@ pub struct TheoryOperation {
     #[arg(long, value_name = "C,R,S", default_values_t = Case::PUBLISHED)]
     pub case: Vec<Case>,
     /// Dimension of the simulation; repeat the flag for more
-    #[arg(long, value_name = "N", default_values_t = [10, 100, 1000])]
+    #[arg(long, value_parser = w2s_stage::count(1..=100_000), value_name = "N", default_values_t = [10, 100, 1000])]
     pub dimension: Vec<usize>,
     /// Draws of random errors in each dimension
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), value_name = "N", default_value_t = 200)]
     pub draws: usize,
     /// Steps of training in expectation
-    #[arg(long, value_name = "N", default_value_t = Flow::default().steps)]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), value_name = "N", default_value_t = Flow::default().steps)]
     pub steps: usize,
     /// Learning rate, in expectation and on batches
     #[arg(long, value_name = "RATE", default_value_t = Flow::default().lr)]
@@ -26,16 +26,16 @@ pub struct TheoryOperation {
     #[arg(long, value_name = "LENGTH", default_value_t = Flow::default().norm)]
     pub norm: f64,
     /// Inputs a step of training on batches
-    #[arg(long, value_name = "N", default_value_t = Sgd::default().batch)]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), value_name = "N", default_value_t = Sgd::default().batch)]
     pub batch: usize,
     /// Steps of training on batches
-    #[arg(long, value_name = "N", default_value_t = Sgd::default().steps)]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), value_name = "N", default_value_t = Sgd::default().steps)]
     pub batch_steps: usize,
     /// Dimension of training on batches
-    #[arg(long, value_name = "N", default_value_t = Sgd::default().dimension)]
+    #[arg(long, value_parser = w2s_stage::count(1..=100_000), value_name = "N", default_value_t = Sgd::default().dimension)]
     pub batch_dimension: usize,
     /// Runs on batches, each with its own seed; 0 leaves them out
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000), value_name = "N", default_value_t = 3)]
     pub runs: u64,
     /// Seed of the simulation and of the first run
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -59,7 +59,7 @@ pub struct Prefer {
     #[arg(long, value_name = "WEIGHT")]
     pub undesirable_weight: Option<f64>,
     /// Pairs in a batch
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), default_value_t = 32, value_name = "N")]
     pub batch: usize,
     /// Take the pairs in their order instead of shuffling them
     #[arg(long)]

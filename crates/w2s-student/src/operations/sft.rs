@@ -48,7 +48,7 @@ pub struct Sft {
     #[serde(skip)]
     pub prompts: Option<ArtifactArg>,
     /// Answers in a batch
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), default_value_t = 32, value_name = "N")]
     pub batch: usize,
     /// Take the answers in their order instead of shuffling them
     #[arg(long)]
