@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use w2s_answers::pass_at_k;
 use w2s_artifact::{Prompt, Response, Score};
 
 use crate::scorers::{Normalization, Scorer, ScorerError};
@@ -56,6 +57,18 @@ pub enum AnswersError {
         first: String,
         /// The spelling of the other.
         second: String,
+    },
+    /// More samples would have to be drawn than there are.
+    #[error(
+        "pass@{k} needs {k} answers to a prompt, and prompt {prompt} has {samples}\nhint: draw as many samples of each prompt, or lower --pass-at"
+    )]
+    TooFewSamples {
+        /// The prompt.
+        prompt: u64,
+        /// How many answers it has.
+        samples: usize,
+        /// How many are to be drawn.
+        k: usize,
     },
     /// One answer cannot be scored.
     #[error(transparent)]
@@ -149,6 +162,33 @@ pub fn score_answers(
 }
 
 impl ScoredAnswers {
+    /// Adds the metric `pass_at_K` for each of `ks`: the probability that one of `k` answers to a prompt is right by the metric
+    /// `answer`, the same for all answers to a prompt.
+    ///
+    /// # Errors
+    ///
+    /// A prompt has fewer answers.
+    pub fn add_passes(&mut self, ks: &[usize]) -> Result<(), AnswersError> {
+        let mut counts: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+        for score in &self.scores {
+            let (samples, right) = counts.entry(score.id).or_default();
+            *samples += 1;
+            *right += usize::from(score.values.get("answer") == Some(&1.0));
+        }
+        for score in &mut self.scores {
+            let (samples, right) = counts[&score.id];
+            for &k in ks {
+                let pass = pass_at_k(samples, right, k).ok_or(AnswersError::TooFewSamples {
+                    prompt: score.id,
+                    samples,
+                    k,
+                })?;
+                score.values.insert(format!("pass_at_{k}"), pass);
+            }
+        }
+        Ok(())
+    }
+
     /// The spellings of scorers that found in no answer what they look for: most likely a pattern that is wrong.
     pub fn matched_nothing(&self) -> Vec<&str> {
         let all = self.scores.len();
@@ -225,6 +265,33 @@ mod tests {
         let unmatched = [("count=n".to_owned(), 2), ("regex=t.l".to_owned(), 1)];
         assert_eq!(scored.unmatched, BTreeMap::from(unmatched));
         assert!(scored.matched_nothing().is_empty());
+    }
+
+    #[test]
+    fn one_of_several_answers_may_be_right() {
+        let texts = ["#### 5", "#### 6", "#### 5", "none"];
+        let mut responses: Vec<Response> = (0..4)
+            .map(|sample| response(9, sample, texts[sample as usize]))
+            .collect();
+        responses.extend((0..4).map(|sample| response(4, sample, "#### 1")));
+        let prompts = [prompt(9, Some("#### 5")), prompt(4, Some("#### 2"))];
+        let mut scored = scored(&prompts, &responses, &["answer"]).unwrap();
+        scored.add_passes(&[1, 2, 4]).unwrap();
+        let of = |at: usize| [1, 2, 4].map(|k| scored.scores[at].values[&format!("pass_at_{k}")]);
+        // Of six pairs of samples one holds no right answer.
+        let [one, two, four] = of(1);
+        assert_eq!((one, four), (0.5, 1.0));
+        assert!((two - 5.0 / 6.0).abs() < 1e-12);
+        assert_eq!(of(4), [0.0; 3]);
+        assert_eq!(
+            scored
+                .add_passes(&[5])
+                .unwrap_err()
+                .to_string()
+                .lines()
+                .next(),
+            Some("pass@5 needs 5 answers to a prompt, and prompt 9 has 4")
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::{Serialize, Serializer};
+use w2s_answers::Rules;
 use w2s_artifact::Response;
 
 /// Sections that begin with a bold header at the start of a line.
@@ -26,6 +27,7 @@ static NUMBER: LazyLock<Regex> =
 /// | `exact` | `exact`: 1 if the answer is the right one, `exact_match` of lm-evaluation-harness |
 /// | `words` | `words`: share of words that are right and at their place, of the longer of both answers |
 /// | `number` | `number`: 1 if the last number of the answer is the last number of the right one |
+/// | `answer`, `answer=RULES` | `answer`: 1 if the final answer of a solution is the right one, `no_answer`: 1 if it comes to none; found and compared by the [`Rules`] corrected, published or gsm8k |
 /// | `regex=PATTERN` | `regex`: 1 if what the pattern's first group (or all of it) first finds is the right answer; without a right answer, 1 if it finds anything |
 /// | `count=PATTERN` | `count`: how often the pattern is found |
 /// | `count=bold-sections`, `count=list-items` | `bold_sections`, `list_items`: headers `**…**` at the start of a line, items of lists |
@@ -45,6 +47,7 @@ enum Rule {
     Exact,
     Words,
     Number,
+    Answer(Rules),
     Regex { metric: String, pattern: Regex },
     Count { metric: String, pattern: Regex },
     Length,
@@ -146,6 +149,7 @@ impl FromStr for Scorer {
             "exact" => Rule::Exact,
             "words" => Rule::Words,
             "number" => Rule::Number,
+            "answer" => Rule::Answer(Rules::default()),
             "length" => Rule::Length,
             "finished" => Rule::Finished,
             "log-likelihood" => Rule::LogLikelihood,
@@ -162,11 +166,15 @@ impl FromStr for Scorer {
 fn search(text: &str) -> Result<Rule, String> {
     let unknown = || {
         format!(
-            "unknown scorer `{text}`; there are exact, words, number, regex=PATTERN, count=PATTERN, \
+            "unknown scorer `{text}`; there are exact, words, number, answer, answer=RULES, regex=PATTERN, count=PATTERN, \
              count=bold-sections, count=list-items, length, finished, log-likelihood"
         )
     };
     let (head, pattern) = text.split_once('=').ok_or_else(unknown)?;
+    if head == "answer" {
+        let rules = pattern.parse::<Rules>().map_err(|error| error.to_string());
+        return rules.map(Rule::Answer);
+    }
     let (name, rule) = match head.split_once(':') {
         Some((name, rule)) => (Some(name), rule),
         None => (None, head),
@@ -212,6 +220,7 @@ impl Scorer {
             Rule::Exact => vec!["exact"],
             Rule::Words => vec!["words"],
             Rule::Number => vec!["number"],
+            Rule::Answer(_) => vec!["answer", "no_answer"],
             Rule::Regex { metric, .. } | Rule::Count { metric, .. } => vec![metric],
             Rule::Length => vec!["length_characters", "length_words", "length_tokens"],
             Rule::Finished => vec!["finished"],
@@ -254,6 +263,18 @@ impl Scorer {
                 let found = last_number(text);
                 let equal = found.is_some() && found == last_number(right()?);
                 one("number", f64::from(equal), found.is_some())
+            }
+            Rule::Answer(rules) => {
+                let found = rules.find(text);
+                let equal = found.is_some() && found == rules.gold(right()?);
+                let none = !found.is_some();
+                Verdict {
+                    values: vec![
+                        ("answer".to_owned(), f64::from(equal)),
+                        ("no_answer".to_owned(), f64::from(none)),
+                    ],
+                    matched: !none,
+                }
             }
             Rule::Regex { metric, pattern } => {
                 let found = pattern
@@ -402,6 +423,29 @@ mod tests {
     }
 
     #[test]
+    fn the_final_answer_of_a_solution_counts() {
+        let values = |scorer: &str, text: &str| {
+            let verdict = verdict(scorer, text, Some("9 * 2 = 18\n#### 18"));
+            let values: Vec<f64> = verdict.values.iter().map(|(_, value)| *value).collect();
+            (values, verdict.matched)
+        };
+        assert_eq!(
+            values("answer", "so it is $18.00\n#### $18.00"),
+            (vec![1.0, 0.0], true)
+        );
+        assert_eq!(
+            values("answer", "18 and then\n#### 19"),
+            (vec![0.0, 0.0], true)
+        );
+        assert_eq!(values("answer", "eighteen"), (vec![0.0, 1.0], false));
+        assert_eq!(values("answer=gsm8k", "#### 18.00"), (vec![0.0, 0.0], true));
+        assert_eq!(
+            values("answer=published", "#### 18\nmore"),
+            (vec![0.0, 1.0], false)
+        );
+    }
+
+    #[test]
     fn a_pattern_extracts_or_only_matches() {
         let strict = r"regex=#### (-?[0-9.,]+)";
         assert_eq!(value(strict, "so #### 18 and #### 19", Some("18")), 1.0);
@@ -494,6 +538,10 @@ mod tests {
         let fails = |text: &str| text.parse::<Scorer>().unwrap_err();
         assert!(fails("exakt").starts_with("unknown scorer `exakt`; there are exact, words"));
         assert!(fails("length=3").starts_with("unknown scorer `length=3`"));
+        assert_eq!(
+            fails("answer=minerva"),
+            "`minerva` are no rules for answers; there are corrected, published and gsm8k"
+        );
         assert_eq!(fails("regex="), "the scorer `regex=` has an empty pattern");
         assert_eq!(fails(":count=a"), "the scorer `:count=a` has an empty name");
         assert!(fails("regex=(").starts_with("the scorer `regex=(` has no valid pattern: "));

@@ -16,10 +16,15 @@ use crate::scores::{ArmArgs, summary, task_hash};
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
 #[command(next_help_heading = "Scoring")]
 pub struct ScoringArgs {
-    /// What an answer is scored by: exact, words, number, regex=PATTERN, count=PATTERN, count=bold-sections,
-    /// count=list-items, length, finished, log-likelihood; repeat the flag for more
+    /// What an answer is scored by: exact, words, number, answer, answer=RULES (corrected, published or gsm8k), regex=PATTERN,
+    /// count=PATTERN, count=bold-sections, count=list-items, length, finished, log-likelihood; repeat the flag for more
     #[arg(long, value_name = "NAME")]
     pub scorer: Vec<Scorer>,
+    /// Score the probability, too, that one of K answers to a prompt is right by the scorer answer, as `pass_at_K`; repeat
+    /// the flag for more
+    #[arg(long, value_name = "K")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pass_at: Vec<usize>,
     /// What is done to answers before they are compared
     #[command(flatten)]
     #[serde(flatten)]
@@ -65,6 +70,17 @@ impl ScoringArgs {
         if self.judge.is_some() {
             self.check_free("judge", "--judge")?;
         }
+        if let Some(k) = self.pass_at.first() {
+            if self.pass_at.contains(&0) {
+                bail!("--pass-at 0: one answer or more must be drawn");
+            }
+            let mut scorers = self.scorer.iter();
+            if !scorers.any(|scorer| scorer.metrics().contains(&"answer")) {
+                bail!(
+                    "--pass-at {k} counts answers that are right by `--scorer answer`, which is not given"
+                );
+            }
+        }
         Ok(check_scorers(&self.scorer)?)
     }
 
@@ -93,6 +109,7 @@ impl ScoringArgs {
             kl,
         } = answers;
         let mut scored = score_answers(prompts, responses, &self.scorer, &self.normalization)?;
+        scored.add_passes(&self.pass_at)?;
         for score in &mut scored.scores {
             if let Some(kl) = kl.get(&score.id) {
                 score.values.insert("kl".to_owned(), kl.nats);
