@@ -10,6 +10,7 @@ use w2s_stats::metrics;
 
 use crate::error::ReportError;
 use crate::format::{commas, joined, list};
+use crate::grouped::grouped;
 use crate::lineage::Lineage;
 use crate::metric::{DIVERGENCES, Metric};
 
@@ -224,14 +225,7 @@ impl Entry {
 
 /// Entries by test, in order of appearance.
 pub(crate) fn by_test(entries: Vec<Entry>) -> Vec<(String, Vec<Entry>)> {
-    let mut tests: Vec<(String, Vec<Entry>)> = Vec::new();
-    for entry in entries {
-        match tests.iter_mut().find(|(test, _)| *test == entry.test) {
-            Some((_, known)) => known.push(entry),
-            None => tests.push((entry.test.clone(), vec![entry])),
-        }
-    }
-    tests
+    grouped(entries.into_iter().map(|entry| (entry.test.clone(), entry)))
 }
 
 /// Refuses arms, seeds and roles that cannot make a report, by all that is known before any item is.
@@ -280,18 +274,17 @@ pub(crate) fn arrange(
 
 /// The entries of each arm, by role and then in order of appearance; each arm has one role, the same tags and a seed each.
 fn by_arm(entries: &[Entry]) -> Result<Vec<Vec<&Entry>>, ReportError> {
-    let mut groups: Vec<(String, Vec<&Entry>)> = Vec::new();
-    for entry in entries {
-        let name = entry.name()?;
-        match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, group)) => {
-                same_arm(group, entry)?;
-                group.push(entry);
-            }
-            None => groups.push((name, vec![entry])),
+    let named: Result<Vec<_>, ReportError> = entries
+        .iter()
+        .map(|entry| Ok((entry.name()?, entry)))
+        .collect();
+    let mut groups: Vec<Vec<&Entry>> = Vec::new();
+    for (_, group) in grouped(named?) {
+        for at in 1..group.len() {
+            same_arm(&group[..at], group[at])?;
         }
+        groups.push(group);
     }
-    let mut groups: Vec<_> = groups.into_iter().map(|(_, group)| group).collect();
     groups.sort_by_key(|group| group[0].role);
     Ok(groups)
 }

@@ -45,6 +45,7 @@ mod provenance;
 pub use provenance::StepResult;
 
 mod format;
+mod grouped;
 
 mod render;
 

@@ -11,6 +11,7 @@ use w2s_artifact::summary::{
 use w2s_artifact::{ArtifactRef, Input, Kind, Manifest};
 
 use crate::format::{Unit, commas, count, duration, nouns, plural};
+use crate::grouped::{add_once, grouped};
 use crate::lineage::{Lineage, artifacts};
 use crate::section::{Cell, Section, Table};
 
@@ -216,7 +217,7 @@ pub(crate) fn section(manifests: &[Manifest], steps: &[StepResult]) -> Section {
         .column(">seconds|Time", |(_, step)| duration(step.seconds))
         .column(">tokens_per_second|Tokens/s", |(_, step)| {
             match step.tokens_per_second {
-                Some(speed) => Cell::count(speed.round() as usize),
+                Some(speed) => (speed.round() as usize).into(),
                 None => Cell::default(),
             }
         })
@@ -237,16 +238,8 @@ pub(crate) fn section(manifests: &[Manifest], steps: &[StepResult]) -> Section {
 
 /// Resolved parameters, one table a step of the recipe; values that differ inside its matrix are listed.
 fn parameters(steps: &[StepResult]) -> Vec<Table> {
-    let mut groups: Vec<(&str, Vec<&StepResult>)> = Vec::new();
-    for step in steps {
-        let name = group(&step.step);
-        match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, members)) => members.push(step),
-            None => groups.push((name, vec![step])),
-        }
-    }
     let mut tables = Vec::new();
-    for (name, members) in groups {
+    for (name, members) in grouped(steps.iter().map(|step| (group(&step.step), step))) {
         let rows = values(members.iter().map(|step| &step.parameters));
         let table = Table::of(name, &rows)
             .column("parameter|Parameter", |(key, _)| *key)
@@ -261,18 +254,22 @@ fn parameters(steps: &[StepResult]) -> Vec<Table> {
 
 /// Every parameter of some steps with its different values, in order of appearance.
 pub(crate) fn values<'v>(of: impl Iterator<Item = &'v Value>) -> Vec<(&'v String, Vec<String>)> {
-    let mut values: Vec<(&String, Vec<String>)> = Vec::new();
-    for (key, value) in of.flat_map(|parameters| parameters.as_object().into_iter().flatten()) {
-        let written = match value {
-            Value::String(text) => text.clone(),
-            Value::Null => "–".to_owned(),
-            other => other.to_string(),
-        };
-        match values.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, known)) if known.contains(&written) => {}
-            Some((_, known)) => known.push(written),
-            None => values.push((key, vec![written])),
+    let all = of.flat_map(|parameters| parameters.as_object().into_iter().flatten());
+    let mut values = Vec::new();
+    for (key, of_key) in grouped(all) {
+        let mut written = Vec::new();
+        for value in of_key {
+            let text = value.as_str().map(str::to_owned);
+            let other = || {
+                if value.is_null() {
+                    "–".to_owned()
+                } else {
+                    value.to_string()
+                }
+            };
+            add_once(&mut written, text.unwrap_or_else(other));
         }
+        values.push((key, written));
     }
     values
 }

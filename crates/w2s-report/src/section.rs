@@ -5,6 +5,7 @@ use w2s_artifact::{ArtifactRef, Role};
 use w2s_stats::Estimate;
 
 use crate::format::{self, Unit, commas};
+use crate::grouped::add_once;
 use crate::provenance::StepResult;
 
 /// Layout of `report.json`; raised when a field changes its meaning or goes away.
@@ -173,42 +174,56 @@ pub struct Cell {
     pub n: Option<usize>,
 }
 
-impl<T: AsRef<str>> From<T> for Cell {
-    /// Words.
-    fn from(text: T) -> Self {
-        Self {
-            text: text.as_ref().to_owned(),
-            ..Self::default()
-        }
-    }
-}
-
 /// What stands where there is nothing to say.
 pub(crate) const DASH: &str = "–";
 
-impl Cell {
-    /// What the first says, or a dash.
-    pub(crate) fn or_dash(cell: Option<impl Into<Self>>) -> Self {
+/// Says how something stands in a cell.
+macro_rules! cells {
+    ($($what:ty: $cell:expr;)*) => {
+        $(impl From<$what> for Cell {
+            fn from(what: $what) -> Self {
+                $cell(what)
+            }
+        })*
+    };
+}
+
+cells! {
+    &str: Cell::text;
+    &String: Cell::text;
+    String: Cell::text;
+    usize: |count: usize| Cell::valued(format::count(count), count as f64);
+    f64: |score: f64| Cell::valued(format::score(score), score);
+    Estimate: |score: Estimate| Cell::estimate(&score, Unit::Score);
+    &Estimate: |score: &Estimate| Cell::estimate(score, Unit::Score);
+}
+
+/// A dash for none.
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(cell: Option<T>) -> Self {
         cell.map_or_else(|| DASH.into(), Into::into)
+    }
+}
+
+impl Cell {
+    fn text(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
     }
 
     /// A number as it is written in `text`.
     pub(crate) fn valued(text: impl Into<String>, value: f64) -> Self {
         Self {
-            text: text.into(),
             value: Some(value),
-            ..Self::default()
+            ..Self::text(text)
         }
     }
 
-    /// A number, or a dash where there is none.
-    pub(crate) fn number(value: Option<f64>, unit: Unit) -> Self {
-        Self::or_dash(value.map(|value| Self::valued(unit.write(value), value)))
-    }
-
-    /// A count.
-    pub(crate) fn count(count: usize) -> Self {
-        Self::valued(format::count(count), count as f64)
+    /// A p-value.
+    pub(crate) fn p(p: f64) -> Self {
+        Self::valued(format::p_value(p), p)
     }
 
     /// A number with its interval, or a dash where there is none.
@@ -296,9 +311,7 @@ impl<'i, T> TableOf<'i, T> {
             let (role, artifacts) = source(item);
             row.role = role;
             for artifact in artifacts.into_iter().map(|artifact| artifact.to_string()) {
-                if !row.artifacts.contains(&artifact) {
-                    row.artifacts.push(artifact);
-                }
+                add_once(&mut row.artifacts, artifact);
             }
         }
         self
@@ -372,12 +385,12 @@ pub struct Chart {
 
 impl Chart {
     /// A drawing without more words.
-    pub(crate) fn new(title: impl Into<String>, drawing: impl Into<Drawing>) -> Self {
+    pub(crate) fn new(title: impl Into<String>, drawing: Drawing) -> Self {
         Self {
             title: title.into(),
             group: String::new(),
             legend: Vec::new(),
-            drawing: drawing.into(),
+            drawing,
         }
     }
 
@@ -396,18 +409,6 @@ pub(crate) enum Drawing {
     Dots(Dots),
     Plot(Plot),
     Map(HeatMap),
-}
-
-impl From<Dots> for Drawing {
-    fn from(dots: Dots) -> Self {
-        Self::Dots(dots)
-    }
-}
-
-impl From<Plot> for Drawing {
-    fn from(plot: Plot) -> Self {
-        Self::Plot(plot)
-    }
 }
 
 /// A row for each value, with its interval and its seeds.

@@ -9,7 +9,7 @@ use crate::analysis::Analysis;
 use crate::experiment::Arm;
 use crate::format::{Unit, capital, commas, count, list, p_value};
 use crate::metric::Metric;
-use crate::section::{Cell, Chart, DASH, Dot, Dots, Level, Section, Table, Tone};
+use crate::section::{Cell, Chart, DASH, Dot, Dots, Drawing, Level, Section, Table, Tone};
 
 /// An arm against its base, or against the value of no effect of a metric that compares with the base already.
 pub(super) struct Gain {
@@ -147,10 +147,7 @@ fn side_by_side(analysis: &Analysis<'_>, metrics: &[Metric]) -> Table {
     let mut table = Table::of("metrics", &arms).column("arm|Arm", |&at| experiment.name(at));
     for metric in metrics {
         let head = format!(">{}|{}", metric.key, capital(&metric.name));
-        table = table.column(&head, |&at| {
-            let estimate = analysis.estimate(at, &metric.key);
-            Cell::or_dash(estimate.map(|estimate| Cell::estimate(&estimate, Unit::Score)))
-        });
+        table = table.column(&head, |&at| analysis.estimate(at, &metric.key));
     }
     table.source(|&at| experiment.source(&[at])).done()
 }
@@ -179,20 +176,18 @@ fn table(analysis: &Analysis<'_>, metric: &Metric, models: &Models<'_>, id: &str
         .column("lesson|Learnt", |&at| {
             models.lesson(at).map_or_else(String::new, Lesson::told)
         })
-        .column(">value|Mean", |&at| {
-            Cell::or_dash(value(at).map(|value| Cell::estimate(&value, Unit::Score)))
-        })
+        .column(">value|Mean", |&at| value(at))
         .column(">seeds|Each seed", |&at| match value(at) {
             Some(value) if value.per_seed.len() > 1 => Cell::seeds(&value, Unit::Score),
             _ => DASH.into(),
         })
         .column(&minus, |&at| {
-            Cell::or_dash(gain(analysis, at, metric).map(|gain| {
+            gain(analysis, at, metric).map(|gain| {
                 let remark = (!gain.shown()).then_some("not shown");
                 Cell::estimate(&gain.difference, Unit::Score).remark(remark)
-            }))
+            })
         })
-        .column(">p|McNemar p, each seed", |&at| Cell::or_dash(tests(at)))
+        .column(">p|McNemar p, each seed", |&at| tests(at))
         .column(">items|Items", |&at| counted(arm(at)))
         .source(|&at| experiment.source(&[at]))
         .done()
@@ -220,8 +215,10 @@ fn chart(analysis: &Analysis<'_>, metric: &Metric) -> Option<Chart> {
         Some(dot.faint(!gain.shown()))
     };
     let rows: Vec<Dot> = gains(analysis, metric).iter().filter_map(dot).collect();
+    let any = !rows.is_empty();
     let level = Level::new(0.0, Tone::Baseline, reference(analysis, metric));
-    (!rows.is_empty()).then(|| Chart::new("", Dots::new(rows, vec![level], Unit::Score)))
+    let dots = Drawing::Dots(Dots::new(rows, vec![level], Unit::Score));
+    any.then(|| Chart::new("", dots))
 }
 
 fn headline(analysis: &Analysis<'_>) -> String {

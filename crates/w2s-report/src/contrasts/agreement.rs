@@ -6,7 +6,9 @@ use w2s_stats::{Estimate, metrics};
 use super::Page;
 use crate::analysis::Analysis;
 use crate::format::{Unit, count};
-use crate::section::{Cell, Chart, Dot, Dots, Line, Mark, Plot, Section, Size, Spot, Table, Tone};
+use crate::section::{
+    Chart, Dot, Dots, Drawing, Line, Mark, Plot, Section, Size, Spot, Table, Tone,
+};
 
 /// Bins of the calibration diagrams.
 const BINS: usize = 10;
@@ -41,10 +43,10 @@ pub(crate) fn agreement(analysis: &Analysis<'_>, page: &mut Page) {
         ">new_error_rate|New errors",
     ];
     for (at, head) in heads.into_iter().enumerate() {
-        table = table.column(head, |(_, parts)| Cell::estimate(&parts[at], Unit::Score));
+        table = table.column(head, |(_, parts)| &parts[at]);
     }
     let table = table.source(|(arms, _)| experiment.source(arms));
-    let chart = Chart::new("", Dots::new(dots, Vec::new(), Unit::Score)).legend(&[
+    let chart = Chart::new("", Drawing::Dots(Dots::new(dots, Vec::new(), Unit::Score))).legend(&[
         (Tone::Student, "agrees where the teacher is right"),
         (Tone::Teacher, "agrees where the teacher is wrong"),
     ]);
@@ -113,20 +115,18 @@ pub(crate) fn calibration(analysis: &Analysis<'_>, page: &mut Page) {
         let line = Line::curve("", arm.role.into(), Mark::Dot, spots.collect()).faint(true);
         charts.push(Chart::new(
             &arm.name,
-            Plot::new(Size::Square, "", vec![line]),
+            Drawing::Plot(Plot::new(Size::Square, "", vec![line])),
         ));
     }
     if rows.is_empty() {
         return;
     }
-    let brier = |at| {
-        let brier = analysis.estimate(at, "brier");
-        Cell::or_dash(brier.map(|brier| Cell::estimate(&brier, Unit::Score)))
-    };
     let table = Table::of("calibration", &rows)
         .column("arm|Arm", |(at, _)| experiment.name(*at))
-        .column(">brier|Brier score", |(at, _)| brier(*at))
-        .column(">ece|ECE", |(_, ece)| Cell::number(Some(*ece), Unit::Score))
+        .column(">brier|Brier score", |(at, _)| {
+            analysis.estimate(*at, "brier")
+        })
+        .column(">ece|ECE", |(_, ece)| *ece)
         .source(|(at, _)| experiment.source(&[*at]));
     let event = match &experiment.classes[..] {
         [_, positive] => {

@@ -6,7 +6,7 @@ use w2s_artifact::{ANSWERS_FILE, Role, ScoredAnswer};
 
 use super::Page;
 use crate::experiment::{Arm, Experiment, Run};
-use crate::format::{Unit, joined};
+use crate::format::joined;
 use crate::lineage::Lineage;
 use crate::section::{Cell, Section, Table};
 
@@ -54,7 +54,7 @@ pub(crate) fn section(experiment: &Experiment, lineage: &Lineage<'_>, page: &mut
             .column(
                 &format!(">value|{}", metric.name),
                 |(arm, answer)| match arm {
-                    Some(_) => Cell::number(value(answer), Unit::Score),
+                    Some(_) => value(answer).into(),
                     None => Cell::default(),
                 },
             )

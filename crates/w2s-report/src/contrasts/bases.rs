@@ -11,9 +11,10 @@ use super::Page;
 use crate::analysis::Analysis;
 use crate::experiment::Experiment;
 use crate::format::{Unit, list, score};
+use crate::grouped::add_once;
 use crate::lineage::Lineage;
 use crate::provenance::name;
-use crate::section::{Cell, DASH, Section, Table};
+use crate::section::{DASH, Section, Table};
 
 /// Whether an experiment is about bases alone: predictions of probes.
 pub(crate) fn is_bases(experiment: &Experiment) -> bool {
@@ -64,9 +65,7 @@ pub(crate) fn bases(
         for model in arm.models() {
             let base = bases.entry(lineage.base_of(model)).or_default();
             base.strong |= matches!(arm.role, Role::Student | Role::Ceiling);
-            if !base.arms.contains(&&arm.name[..]) {
-                base.arms.push(&arm.name);
-            }
+            add_once(&mut base.arms, &arm.name);
         }
     }
     for analysis in probes {
@@ -108,15 +107,12 @@ pub(crate) fn bases(
     let table = Table::of("bases", &rows)
         .column("base|Base", |(_, base)| &base.named)
         .column("arms|Arms from it", |(_, base)| list(&base.arms))
-        .column(">loss|Final loss", |(_, base)| {
-            Cell::number(base.loss, Unit::Score)
-        })
+        .column(">loss|Final loss", |(_, base)| base.loss)
         .column(">probe|Accuracy of its probe", |(_, base)| {
-            let probe = base.probe.as_ref();
-            Cell::or_dash(probe.map(|probe| Cell::estimate(&probe.accuracy, Unit::Score)))
+            base.probe.as_ref().map(|probe| &probe.accuracy)
         })
         .column(">chance|Chance", |(_, base)| {
-            Cell::number(base.probe.as_ref().map(|probe| probe.chance), Unit::Score)
+            base.probe.as_ref().map(|probe| probe.chance)
         })
         .column("learnt|", |(_, base)| {
             match base.probe.as_ref().map(Probe::learnt) {

@@ -10,7 +10,7 @@ use super::training::{Models, other_steps};
 use crate::analysis::Analysis;
 use crate::format::{Unit, capital, count};
 use crate::metric::Better;
-use crate::section::{Cell, Chart, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone};
+use crate::section::{Chart, Drawing, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone};
 
 /// Tones of arms without a meaning of their own.
 const TONES: [Tone; 4] = [Tone::Student, Tone::Ceiling, Tone::Teacher, Tone::Baseline];
@@ -86,14 +86,12 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
         level,
         ..Plot::new(Size::Wide, "training steps", lines)
     };
-    let chart = Chart::new("", plot).legend(&legend);
+    let chart = Chart::new("", Drawing::Plot(plot)).legend(&legend);
     let points: Vec<&Point> = curves.iter().flatten().collect();
     let table = Table::of("stopping", &points)
         .column("arm|Arm", |point| &point.family)
-        .column(">steps|Steps", |point| Cell::count(point.steps as usize))
-        .column(">value|Value", |point| {
-            Cell::estimate(&point.value, Unit::Score)
-        })
+        .column(">steps|Steps", |point| point.steps as usize)
+        .column(">value|Value", |point| &point.value)
         .source(|point| (None, experiment.source(&[point.at]).1));
     let introduction = format!(
         "{} against training steps, with 95 % intervals.",

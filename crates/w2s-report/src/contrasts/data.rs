@@ -11,6 +11,7 @@ use super::Page;
 use crate::adapters::predictions::Data;
 use crate::experiment::Experiment;
 use crate::format::{count, joined, list};
+use crate::grouped::add_once;
 use crate::lineage::Lineage;
 use crate::provenance::dropped;
 use crate::section::{Cell, Section, Table};
@@ -36,9 +37,7 @@ pub(crate) fn section(data: &[Rc<Data>], page: &mut Page) {
     };
     let table = Table::of("splits", &data)
         .column("examples|Examples", |data| data.reference.short())
-        .column(">source|Source rows", |data| {
-            Cell::count(data.summary.plan.source_rows)
-        })
+        .column(">source|Source rows", |data| data.summary.plan.source_rows)
         .column("dropped|Dropped", |data| left_out(data))
         .column(">gold|Gold", |data| split(&data.summary.plan.splits.gold))
         .column(">transfer|Transfer", |data| {
@@ -102,9 +101,7 @@ pub(crate) fn leaks(experiment: &Experiment, lineage: &Lineage<'_>, page: &mut P
             for test in run.artifact.into_iter().flat_map(inputs) {
                 for training in run.model.into_iter().flat_map(inputs) {
                     let arms = compared.entry((test, training)).or_default();
-                    if !arms.contains(&&arm.name) {
-                        arms.push(&arm.name);
-                    }
+                    add_once(arms, &arm.name);
                 }
             }
         }

@@ -8,9 +8,9 @@ use super::against_base::{Gain, gain};
 use super::training::Models;
 use crate::analysis::Analysis;
 use crate::format::{Unit, p_value, score};
+use crate::grouped::grouped;
 use crate::section::{
-    Cell, Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table,
-    Tone,
+    Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone,
 };
 
 /// One arm on the ladder.
@@ -83,19 +83,11 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
     }
     let table = Table::of("ladder", &steps)
         .column("arm|Arm", |step| &step.name)
-        .column("chosen|Chosen", |step| Cell::or_dash(step.chosen.as_ref()))
-        .column("rejected|Rejected", |step| {
-            Cell::or_dash(step.rejected.as_ref())
-        })
-        .column(">delta|Mean delta", |step| {
-            Cell::number(step.delta, Unit::Score)
-        })
-        .column(">chosen_score|Mean chosen score", |step| {
-            Cell::number(step.chosen_score, Unit::Score)
-        })
-        .column(">gain|Gain", |step| {
-            Cell::estimate(step.estimate(), Unit::Score)
-        })
+        .column("chosen|Chosen", |step| step.chosen.as_ref())
+        .column("rejected|Rejected", |step| step.rejected.as_ref())
+        .column(">delta|Mean delta", |step| step.delta)
+        .column(">chosen_score|Mean chosen score", |step| step.chosen_score)
+        .column(">gain|Gain", |step| step.estimate())
         .source(|step| experiment.source(&[step.at]));
     page.section(section.tables([table.done()]));
 }
@@ -134,22 +126,19 @@ fn steps(analysis: &Analysis<'_>, models: &Models<'_>) -> Vec<Step> {
 /// The values of both tags with the mean score of their answers in pairs, the worst first; those without a score last, in
 /// order of appearance.
 fn rungs(steps: &[Step]) -> Vec<Rung> {
-    let mut found: Vec<(&String, Vec<f64>)> = Vec::new();
+    let mut found = Vec::new();
     for step in steps {
         let chosen = step.chosen_score.filter(|_| step.preference);
         let rejected = chosen.zip(step.delta).map(|(score, delta)| score - delta);
-        for (name, score) in [(&step.rejected, rejected), (&step.chosen, chosen)] {
-            let Some(name) = name else { continue };
-            match found.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, scores)) => scores.extend(score),
-                None => found.push((name, score.into_iter().collect())),
-            }
-        }
+        let rungs = [(&step.rejected, rejected), (&step.chosen, chosen)];
+        found.extend(rungs.map(|(name, score)| Some((name.clone()?, score))));
     }
-    let rungs = found.into_iter();
-    let mut rungs: Vec<Rung> = rungs
-        .map(|(name, scores)| (name.clone(), metrics::mean(&scores)))
-        .collect();
+    let mean = |(name, scores): (String, Vec<Option<f64>>)| {
+        let scores: Vec<f64> = scores.into_iter().flatten().collect();
+        (name, metrics::mean(&scores))
+    };
+    let rungs = grouped(found.into_iter().flatten());
+    let mut rungs: Vec<Rung> = rungs.into_iter().map(mean).collect();
     let place = |rung: &Rung| rung.1.unwrap_or(f64::INFINITY);
     rungs.sort_by(|a, b| place(a).total_cmp(&place(b)));
     rungs
@@ -205,7 +194,7 @@ fn scatter(steps: &[Step], title: &str, label: &str, x: Number) -> Option<Chart>
         ..Plot::new(Size::Half, label, lines)
     };
     any.then(|| {
-        Chart::new(title, plot).legend(&[
+        Chart::new(title, Drawing::Plot(plot)).legend(&[
             (Tone::Student, "learns from pairs"),
             (Tone::Baseline, "SFT: imitates answers"),
         ])

@@ -5,7 +5,7 @@ use w2s_stats::pairwise::{self, Difference};
 
 use super::{NAMED_ARMS, Page};
 use crate::analysis::Analysis;
-use crate::format::{Unit, list, nouns, p_value};
+use crate::format::{Unit, list, nouns};
 use crate::section::{Cell, Section, Table};
 
 /// Below this corrected p a difference is shown.
@@ -31,7 +31,6 @@ pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
     };
     let shown = |pair: &Difference| pair.p_holm.is_some_and(|p| p < LEVEL);
     let places = |pair: &Difference| [students[pair.first], students[pair.second]];
-    let p = |p: Option<f64>| Cell::or_dash(p.map(|p| Cell::valued(p_value(p), p)));
     let table = Table::of("pairs_of_arms", &pairs)
         .column("first|First", |pair| experiment.name(places(pair)[0]))
         .column("second|Second", |pair| experiment.name(places(pair)[1]))
@@ -39,8 +38,8 @@ pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
             &format!(">difference|First minus second{in_points}"),
             |pair| Cell::estimate(&pair.difference, unit),
         )
-        .column(">p|p", |pair| p(pair.p))
-        .column(">p_holm|p after Holm", |pair| p(pair.p_holm))
+        .column(">p|p", |pair| pair.p.map(Cell::p))
+        .column(">p_holm|p after Holm", |pair| pair.p_holm.map(Cell::p))
         .column(
             "shown|",
             |pair| if shown(pair) { "shown" } else { "not shown" },

@@ -6,9 +6,9 @@ use w2s_stats::{Estimate, pgr};
 
 use super::{Page, items};
 use crate::analysis::Analysis;
-use crate::format::{Unit, capital, joined, list, nouns, p_value, score};
+use crate::format::{Unit, capital, joined, list, nouns, score};
 use crate::metric::Metric;
-use crate::section::{Cell, Chart, DASH, Dot, Dots, Level, Section, Table, Tone};
+use crate::section::{Cell, Chart, DASH, Dot, Dots, Drawing, Level, Section, Table, Tone};
 
 /// Metrics beside that of the headline on which the share is told too.
 const OTHERS: [&str; 2] = ["auroc", "prior_matched_accuracy"];
@@ -136,9 +136,7 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
     let table = Table::of("arms", &values)
         .column("arm|Arm", |(at, _)| experiment.name(*at))
         .column("role|Role", |(at, _)| experiment.arms[*at].role.name())
-        .column(&format!(">value|{metric}"), |(_, value)| {
-            Cell::estimate(value, Unit::Score)
-        })
+        .column(&format!(">value|{metric}"), |(_, value)| value)
         .column(">seeds|Each seed", |(_, value)| {
             match value.per_seed.len() {
                 1 => DASH.into(),
@@ -146,12 +144,10 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
             }
         })
         .column(">pgr|PGR", |(at, _)| {
-            Cell::or_dash(student(*at).map(|student| &student.share))
+            student(*at).map(|student| &student.share)
         })
         .column(">minus_teacher|Minus its teacher, points", |(at, _)| {
-            Cell::or_dash(
-                student(*at).map(|student| Cell::estimate(&student.difference, Unit::Points)),
-            )
+            student(*at).map(|student| Cell::estimate(&student.difference, Unit::Points))
         })
         .source(|(at, _)| experiment.source(&[*at]));
     let dot = |(at, value): &(usize, Estimate)| {
@@ -179,7 +175,7 @@ pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut 
     page.section(
         Section::new("result", "Result", introduction)
             .text(trivial)
-            .charts([Chart::new("", chart)])
+            .charts([Chart::new("", Drawing::Dots(chart))])
             .tables([table.done()]),
     );
     match recovery.gaps.is_empty() {
@@ -318,18 +314,14 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut P
         });
     for (at, key) in OTHERS.iter().enumerate() {
         let head = format!(">pgr_{key}|PGR of {}", Metric::new(key).name);
-        table = table.column(&head, |student| Cell::or_dash(student.others[at].as_ref()));
+        table = table.column(&head, |student| student.others[at].as_ref());
     }
     let table = table
         .column(">minus_teacher|Minus its teacher, points", |student| {
             Cell::estimate(&student.difference, Unit::Points)
         })
         .column(">p|McNemar p", |student| {
-            Cell::or_dash(
-                student
-                    .mcnemar
-                    .map(|test| Cell::valued(p_value(test.p), test.p)),
-            )
+            student.mcnemar.map(|test| Cell::p(test.p))
         })
         .source(|student| {
             let gap = gap(student);
@@ -374,7 +366,7 @@ pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut P
         )
         .text(gaps)
         .text(shared.then(|| too_small.to_owned()))
-        .charts((!dots.rows.is_empty()).then(|| Chart::new("", dots)))
+        .charts((!dots.rows.is_empty()).then(|| Chart::new("", Drawing::Dots(dots))))
         .tables([table.done()]),
     );
 }

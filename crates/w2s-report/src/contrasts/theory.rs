@@ -4,7 +4,9 @@ use w2s_theory::{Arm, CaseStudy, Study, Trajectory};
 
 use super::Page;
 use crate::format::{Unit, count, nouns};
-use crate::section::{Cell, Chart, DASH, Line, Mark, Plot, Section, Size, Spot, Table, Tone};
+use crate::section::{
+    Cell, Chart, DASH, Drawing, Line, Mark, Plot, Section, Size, Spot, Table, Tone,
+};
 
 /// A section about a study, and what its cases have in common: the headline where there is nothing else.
 pub(crate) fn theory(study: &Study, page: &mut Page) {
@@ -127,7 +129,7 @@ fn chart(case: &CaseStudy) -> Chart {
         mark: (case.closed_form.best_time > 0.0).then(|| (case.best_step, "t*".to_owned())),
         ..Plot::new(Size::Half, "steps", lines)
     };
-    Chart::new(case_name(case), plot).legend(&[
+    Chart::new(case_name(case), Drawing::Plot(plot)).legend(&[
         (Tone::Student, "delta"),
         (Tone::Ceiling, "SFT on the chosen teacher"),
         (Tone::Teacher, "reversed"),

@@ -10,9 +10,10 @@ use w2s_stats::metrics;
 use super::Page;
 use crate::experiment::{Arm, Experiment};
 use crate::format::{commas, count, joined, list, plural, score};
+use crate::grouped::{add_once, grouped};
 use crate::lineage::{Lineage, Parameters, artifacts};
 use crate::provenance::{name, operation, outcome, values};
-use crate::section::{Chart, Line, Mark, Plot, Section, Size, Spot, Table, Tone};
+use crate::section::{Chart, Drawing, Line, Mark, Plot, Section, Size, Spot, Table, Tone};
 
 /// Logged steps at the end of training whose mean displacement is judged.
 const LAST_STEPS: usize = 10;
@@ -278,24 +279,17 @@ impl<'a> Models<'a> {
                 .pairs(model)
                 .map(|pairs| format!("pairs: {}", outcome(&pairs)));
             for line in [Some(outcome(model)), pairs].into_iter().flatten() {
-                if !line.is_empty() && !told.contains(&line) {
-                    told.push(line);
-                }
+                add_once(&mut told, line);
             }
         }
+        told.retain(|line| !line.is_empty());
         told.join("\n")
     }
 
     fn charts(&self) -> Vec<Chart> {
-        let mut arms: Vec<(&str, Vec<&Log>)> = Vec::new();
-        for log in &self.logs {
-            match arms.iter_mut().find(|(arm, _)| *arm == log.arm) {
-                Some((_, logs)) => logs.push(log),
-                None => arms.push((&log.arm, vec![log])),
-            }
-        }
+        let logs = self.logs.iter();
         let mut charts = Vec::new();
-        for (arm, logs) in arms {
+        for (arm, logs) in grouped(logs.map(|log| (&log.arm, log))) {
             let pairs = logs
                 .iter()
                 .any(|log| log.curves.contains_key("rewards_margin"));
@@ -314,10 +308,10 @@ impl<'a> Models<'a> {
                 }
                 let plot = Plot::new(Size::Small, "steps", lines);
                 charts.push(match pairs {
-                    false => Chart::new(format!("{arm}: {title}, {runs}"), plot),
+                    false => Chart::new(format!("{arm}: {title}, {runs}"), Drawing::Plot(plot)),
                     true => Chart {
                         group: format!("{arm}, {runs}"),
-                        ..Chart::new(title, plot).legend(&[
+                        ..Chart::new(title, Drawing::Plot(plot)).legend(&[
                             (Tone::Ceiling, "chosen"),
                             (Tone::Teacher, "rejected"),
                             (Tone::Student, "neither"),

@@ -7,7 +7,8 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, context, escape_formatter};
 
 use crate::format::printable;
-use crate::section::{Cell, Chart, Drawing, Report, Row, Section, Size, Table, Tone};
+use crate::grouped::{add_once, grouped};
+use crate::section::{Cell, Chart, Drawing, Report, Row, Section, Size, Table};
 
 /// Artifacts of a row that are named one by one.
 const NAMED_ARTIFACTS: usize = 6;
@@ -125,41 +126,24 @@ fn anchor(artifact: &str) -> String {
     format!("{kind}-{}", key.get(..8).unwrap_or(key))
 }
 
-/// Charts that stand together, with what their tones mean.
-#[derive(Default, serde::Serialize)]
-struct Group<'c> {
-    name: &'c str,
-    legend: Vec<&'c (Tone, String)>,
-    charts: Vec<Value>,
-}
-
-/// Charts by their group; neighbours that are not wide share a grid.
+/// Charts by their group, with what their tones mean; neighbours that are not wide share a grid.
 fn groups(charts: &[Chart]) -> Vec<Value> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for chart in charts {
-        let known = groups.iter().position(|group| group.name == chart.group);
-        let at = known.unwrap_or(groups.len());
-        if known.is_none() {
-            groups.push(Group {
-                name: &chart.group,
-                ..Group::default()
-            });
+    let group = |(name, charts): (&String, Vec<&Chart>)| {
+        let mut legend = Vec::new();
+        for entry in charts.iter().flat_map(|chart| &chart.legend) {
+            add_once(&mut legend, entry);
         }
-        for entry in &chart.legend {
-            if !groups[at].legend.contains(&entry) {
-                groups[at].legend.push(entry);
+        let drawn = charts.iter().map(|chart| {
+            context! {
+                title => &chart.title,
+                size => size(&chart.drawing),
+                svg => Value::from_safe_string(svg::draw(&chart.drawing)),
             }
-        }
-        groups[at].charts.push(context! {
-            title => &chart.title,
-            size => size(&chart.drawing),
-            svg => Value::from_safe_string(svg::draw(&chart.drawing)),
         });
-    }
-    groups
-        .into_iter()
-        .map(|group| Value::from(Serde(group)))
-        .collect()
+        context! { name, legend => Value::from(Serde(legend)), charts => drawn.collect::<Vec<_>>() }
+    };
+    let charts = charts.iter().map(|chart| (&chart.group, chart));
+    grouped(charts).into_iter().map(group).collect()
 }
 
 /// The grid in which a chart stands; none for a wide one.
