@@ -6,8 +6,16 @@ use std::collections::HashSet;
 use w2s_stats::metrics::{self, McNemar};
 use w2s_stats::{Design, Estimate, Series, Terms};
 
-use crate::experiment::{Experiment, Item, Run};
+use crate::experiment::{Experiment, Item, Run, indicators};
 use crate::metric::Metric;
+
+/// Metrics of classifiers that are no mean over items; the first two are of two classes alone.
+const OF_CLASSES: [&str; 4] = [
+    "auroc",
+    "prior_matched_accuracy",
+    "balanced_accuracy",
+    "weighted_f1",
+];
 
 /// An experiment whose quantities can be compared.
 pub(crate) struct Analysis<'x> {
@@ -18,55 +26,50 @@ pub(crate) struct Analysis<'x> {
 impl<'x> Analysis<'x> {
     pub(crate) fn new(experiment: &'x Experiment) -> Self {
         let items = &experiment.items;
-        let groups: Vec<Vec<u64>> = items
-            .iter()
-            .map(|seed| seed.iter().map(|item| item.group).collect())
-            .collect();
+        let group = |seed: &Vec<Item>| seed.iter().map(|item| item.group).collect();
+        let groups: Vec<Vec<u64>> = items.iter().map(group).collect();
         // A number means the same group in two seeds only where they ask some of the same.
         let contents = |seed: &[Item]| seed.iter().map(|item| item.content).collect::<HashSet<_>>();
         let first = contents(&items[0]);
-        let alike = items[1..]
+        let design = match items[1..]
             .iter()
-            .all(|seed| !first.is_disjoint(&contents(seed)));
-        let design = match alike {
-            true => Design::new(&groups),
-            false => Design::nested(&groups),
+            .any(|seed| first.is_disjoint(&contents(seed)))
+        {
+            true => Design::nested(&groups),
+            false => Design::new(&groups),
         };
         Self { experiment, design }
     }
 
     /// The metrics of the experiment, and those that are not a mean over items.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
-        let mut all = self.experiment.metrics.clone();
-        let binary: &[&str] = match self.experiment.classes.len() {
-            2 => &[
-                "auroc",
-                "prior_matched_accuracy",
-                "balanced_accuracy",
-                "weighted_f1",
-            ],
+        let more = match self.experiment.classes.len() {
             0 => &[],
-            _ => &["balanced_accuracy", "weighted_f1"],
+            2 => &OF_CLASSES[..],
+            _ => &OF_CLASSES[2..],
         };
-        all.extend(binary.iter().map(|key| Metric::new(key)));
-        all
+        let more = more.iter().map(|key| Metric::new(key));
+        self.experiment
+            .metrics
+            .iter()
+            .cloned()
+            .chain(more)
+            .collect()
     }
 
     /// A metric of an arm.
     pub(crate) fn metric(&self, arm: usize, key: &str) -> Option<Series> {
+        let runs = &self.experiment.arms[arm].runs;
         let classes = self.experiment.classes.len();
-        let of_metric = self
-            .experiment
-            .metrics
-            .iter()
-            .any(|metric| metric.key == key);
         let terms: fn(&Run, &[Item]) -> Terms = match key {
-            _ if of_metric => {
-                let runs = self.experiment.arms[arm].runs.iter();
-                return Some(
-                    self.design
-                        .mean(&runs.map(|run| run.column(key)).collect::<Vec<_>>()),
-                );
+            _ if self
+                .experiment
+                .metrics
+                .iter()
+                .any(|metric| metric.key == key) =>
+            {
+                let columns: Vec<_> = runs.iter().map(|run| run.column(key)).collect();
+                return Some(self.design.mean(&columns));
             }
             "auroc" if classes == 2 => {
                 |run, items| Terms::auroc(&positive(run), &is_positive(items))
@@ -82,18 +85,20 @@ impl<'x> Analysis<'x> {
             }
             _ => return None,
         };
-        let runs = self.experiment.arms[arm]
-            .runs
-            .iter()
-            .zip(&self.experiment.items);
+        let runs = runs.iter().zip(&self.experiment.items);
         let terms: Vec<Terms> = runs.map(|(run, items)| terms(run, items)).collect();
         Some(self.design.metric(&terms))
     }
 
     /// The headline metric of an arm.
     pub(crate) fn headline(&self, arm: usize) -> Series {
-        self.metric(arm, &self.experiment.metric().key)
-            .expect("the headline is a metric of the experiment")
+        let headline = self.metric(arm, &self.experiment.metric().key);
+        headline.expect("the headline is a metric of the experiment")
+    }
+
+    /// The headline metric of an arm with its interval.
+    pub(crate) fn value(&self, arm: usize) -> Estimate {
+        self.estimated(arm, &self.headline(arm))
     }
 
     /// A metric of an arm with its interval; per seed only where it was trained in each.
@@ -116,9 +121,9 @@ impl<'x> Analysis<'x> {
 
     /// A metric of an arm minus a number.
     pub(crate) fn above(&self, arm: usize, key: &str, level: f64) -> Series {
-        let runs = self.experiment.arms[arm].runs.iter();
-        let above = runs.map(|run| run.column(key).iter().map(|value| value - level).collect());
-        self.design.mean(&above.collect::<Vec<Vec<f64>>>())
+        let above = |run: &Run| run.column(key).iter().map(|value| value - level).collect();
+        let columns = self.experiment.arms[arm].runs.iter().map(above);
+        self.design.mean(&columns.collect::<Vec<Vec<f64>>>())
     }
 
     /// The share of items of which `test` holds for the answer of a classifier, that of its teacher, and the right one.
@@ -128,35 +133,30 @@ impl<'x> Analysis<'x> {
         teacher: usize,
         test: fn(u32, u32, u32) -> bool,
     ) -> Series {
-        let arms = &self.experiment.arms;
-        let runs = arms[arm]
-            .runs
-            .iter()
-            .zip(&arms[teacher].runs)
-            .zip(&self.experiment.items);
-        let columns = runs.map(|((own, teacher), items)| {
+        let [own, teacher] = [arm, teacher].map(|at| &self.experiment.arms[at].runs);
+        let mut columns = Vec::new();
+        for ((own, teacher), items) in own.iter().zip(teacher).zip(&self.experiment.items) {
             let answers = own
                 .predicted
                 .iter()
                 .zip(&teacher.predicted)
                 .zip(gold(items));
-            let held = answers.map(|((own, teacher), gold)| test(*own, *teacher, gold));
-            held.map(|held| f64::from(u8::from(held))).collect()
-        });
-        self.design.mean(&columns.collect::<Vec<Vec<f64>>>())
+            columns.push(indicators(
+                answers.map(|((own, teacher), gold)| test(*own, *teacher, gold)),
+            ));
+        }
+        self.design.mean(&columns)
     }
 
     /// The exact test of two arms, seed by seed, where the metric is right or wrong on every item of both.
     pub(crate) fn mcnemar(&self, arm: usize, other: usize, key: &str) -> Option<Vec<McNemar>> {
-        let arms = &self.experiment.arms;
         let right = |run: &Run| -> Option<Vec<bool>> {
-            let binary = |value: f64| match value {
-                0.0 => Some(false),
-                1.0 => Some(true),
-                _ => None,
-            };
-            run.column(key).into_iter().map(binary).collect()
+            let values = run.column(key).into_iter();
+            values
+                .map(|value| [0.0, 1.0].contains(&value).then_some(value == 1.0))
+                .collect()
         };
+        let arms = &self.experiment.arms;
         let runs = arms[arm].own_runs().iter().zip(&arms[other].runs);
         runs.map(|(own, other)| Some(metrics::mcnemar(&right(own)?, &right(other)?)))
             .collect()

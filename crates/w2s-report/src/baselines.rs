@@ -6,31 +6,49 @@
 
 use std::collections::HashMap;
 
-/// A labelled text.
-#[derive(Clone, Copy, Debug)]
-pub struct Labelled<'a> {
-    /// The text as the models see it.
-    pub text: &'a str,
-    /// Index of its class.
-    pub label: u32,
-}
+/// Texts with the index of their class.
+pub(crate) type Labelled<'a> = [(&'a str, u32)];
+
+/// Class probabilities of a text.
+pub(crate) type Classifier = Box<dyn Fn(&str) -> Vec<f64>>;
 
 /// A classifier that needs no model.
-pub trait Baseline {
+pub(crate) struct Baseline {
     /// Name of its arm in a report.
-    const NAME: &'static str;
+    pub(crate) name: &'static str,
     /// What it does, for the reader of a report.
-    const ABOUT: &'static str;
-    /// Fits it on labelled texts of `classes` classes.
-    fn fit(gold: &[Labelled<'_>], classes: usize) -> Self;
-    /// Class probabilities of a text.
-    fn probabilities(&self, text: &str) -> Vec<f64>;
+    pub(crate) about: &'static str,
+    /// Whether it looks at the text; rows that are features alone have none.
+    pub(crate) reads: bool,
+    /// Fits it on the gold split, for so many classes.
+    pub(crate) fit: fn(&Labelled<'_>, usize) -> Classifier,
 }
 
-fn class_counts(gold: &[Labelled<'_>], classes: usize) -> Vec<f64> {
+pub(crate) const BASELINES: [Baseline; 3] = [
+    Baseline {
+        name: "majority-class",
+        about: "always the most frequent class of the gold split",
+        reads: false,
+        fit: majority_class,
+    },
+    Baseline {
+        name: "length",
+        about: "one threshold on the number of words",
+        reads: true,
+        fit: length,
+    },
+    Baseline {
+        name: "unigram-bayes",
+        about: "naive Bayes over single words, add-one smoothing",
+        reads: true,
+        fit: unigram_bayes,
+    },
+];
+
+fn class_counts(gold: &Labelled<'_>, classes: usize) -> Vec<f64> {
     let mut counts = vec![0.0; classes];
-    for row in gold {
-        counts[row.label as usize] += 1.0;
+    for (_, label) in gold {
+        counts[*label as usize] += 1.0;
     }
     counts
 }
@@ -42,160 +60,78 @@ fn smoothed(counts: &[f64]) -> Vec<f64> {
 }
 
 /// Always the most frequent class of the gold split (the first one among equals).
-#[derive(Clone, Debug)]
-pub struct MajorityClass {
-    shares: Vec<f64>,
-}
-
-impl Baseline for MajorityClass {
-    const NAME: &'static str = "majority-class";
-    const ABOUT: &'static str = "always the most frequent class of the gold split";
-
-    fn fit(gold: &[Labelled<'_>], classes: usize) -> Self {
-        Self {
-            shares: smoothed(&class_counts(gold, classes)),
-        }
-    }
-
-    fn probabilities(&self, _text: &str) -> Vec<f64> {
-        self.shares.clone()
-    }
-}
-
-/// Decides by the number of words: the threshold, and the class on either side of it, that fit the gold split best.
-#[derive(Clone, Debug)]
-pub struct LengthThreshold {
-    /// Texts of at most this many words are on the first side.
-    pub at_most_words: usize,
-    sides: [Vec<f64>; 2],
+fn majority_class(gold: &Labelled<'_>, classes: usize) -> Classifier {
+    let shares = smoothed(&class_counts(gold, classes));
+    Box::new(move |_| shares.clone())
 }
 
 fn words(text: &str) -> usize {
     text.split_whitespace().count()
 }
 
-impl Baseline for LengthThreshold {
-    const NAME: &'static str = "length";
-    const ABOUT: &'static str = "one threshold on the number of words";
-
-    fn fit(gold: &[Labelled<'_>], classes: usize) -> Self {
-        let mut rows: Vec<(usize, u32)> = gold
-            .iter()
-            .map(|row| (words(row.text), row.label))
-            .collect();
-        rows.sort_unstable();
-        let most = |counts: &[f64]| counts.iter().copied().fold(0.0, f64::max);
-        let mut short = vec![0.0; classes];
-        let mut long = class_counts(gold, classes);
-        // No threshold at all is the majority class; a cut has to fit strictly better to be taken.
-        let mut best = (
-            most(&long),
-            Self {
-                at_most_words: 0,
-                sides: [smoothed(&long), smoothed(&long)],
-            },
-        );
-        for (at, &(length, label)) in rows.iter().enumerate() {
-            short[label as usize] += 1.0;
-            long[label as usize] -= 1.0;
-            let cut = rows.get(at + 1).is_some_and(|&(next, _)| next > length);
-            let fit = most(&short) + most(&long);
-            if cut && fit > best.0 {
-                best = (
-                    fit,
-                    Self {
-                        at_most_words: length,
-                        sides: [smoothed(&short), smoothed(&long)],
-                    },
-                );
-            }
+/// Decides by the number of words: the threshold, and the class on either side of it, that fit the gold split best.
+fn length(gold: &Labelled<'_>, classes: usize) -> Classifier {
+    let mut rows: Vec<_> = gold
+        .iter()
+        .map(|(text, label)| (words(text), *label))
+        .collect();
+    rows.sort_unstable();
+    let most = |counts: &[f64]| counts.iter().copied().fold(0.0, f64::max);
+    let (mut short, mut long) = (vec![0.0; classes], class_counts(gold, classes));
+    // No threshold at all is the majority class; a cut has to fit strictly better to be taken.
+    let (mut best, mut at_most, mut sides) = (most(&long), 0, [smoothed(&long), smoothed(&long)]);
+    for (at, &(length, label)) in rows.iter().enumerate() {
+        short[label as usize] += 1.0;
+        long[label as usize] -= 1.0;
+        let cut = rows.get(at + 1).is_some_and(|&(next, _)| next > length);
+        let fit = most(&short) + most(&long);
+        if cut && fit > best {
+            (best, at_most, sides) = (fit, length, [smoothed(&short), smoothed(&long)]);
         }
-        best.1
     }
-
-    fn probabilities(&self, text: &str) -> Vec<f64> {
-        self.sides[usize::from(words(text) > self.at_most_words)].clone()
-    }
-}
-
-/// Naive Bayes over single words: multinomial, add-one smoothing, words unseen in the gold split ignored.
-#[derive(Clone, Debug)]
-pub struct UnigramBayes {
-    log_prior: Vec<f64>,
-    log_likelihood: HashMap<String, Vec<f64>>,
+    Box::new(move |text| sides[usize::from(words(text) > at_most)].clone())
 }
 
 /// Lower-cased runs of letters and digits; an apostrophe inside a word belongs to it.
-pub fn tokens(text: &str) -> Vec<String> {
-    text.to_lowercase()
-        .split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’')
-        .map(|token| token.trim_matches(['\'', '’']))
-        .filter(|token| !token.is_empty())
+fn tokens(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    let runs = text.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’');
+    let words = runs.map(|token| token.trim_matches(['\'', '’']));
+    words
+        .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .collect()
 }
 
-impl Baseline for UnigramBayes {
-    const NAME: &'static str = "unigram-bayes";
-    const ABOUT: &'static str = "naive Bayes over single words, add-one smoothing";
-
-    fn fit(gold: &[Labelled<'_>], classes: usize) -> Self {
-        let mut counts: HashMap<String, Vec<f64>> = HashMap::new();
-        let mut totals = vec![0.0; classes];
-        for row in gold {
-            for token in tokens(row.text) {
-                counts.entry(token).or_insert_with(|| vec![0.0; classes])[row.label as usize] +=
-                    1.0;
-                totals[row.label as usize] += 1.0;
-            }
-        }
-        let vocabulary = counts.len() as f64;
-        let log_likelihood = counts
-            .into_iter()
-            .map(|(token, counts)| {
-                let log =
-                    |(count, total): (&f64, &f64)| ((count + 1.0) / (total + vocabulary)).ln();
-                (token, counts.iter().zip(&totals).map(log).collect())
-            })
-            .collect();
-        let log_prior = smoothed(&class_counts(gold, classes))
-            .iter()
-            .map(|share| share.ln())
-            .collect();
-        Self {
-            log_prior,
-            log_likelihood,
+/// Naive Bayes over single words: multinomial, add-one smoothing, words unseen in the gold split ignored.
+fn unigram_bayes(gold: &Labelled<'_>, classes: usize) -> Classifier {
+    let mut counts: HashMap<String, Vec<f64>> = HashMap::new();
+    let mut totals = vec![0.0; classes];
+    for (text, label) in gold {
+        for token in tokens(text) {
+            counts.entry(token).or_insert_with(|| vec![0.0; classes])[*label as usize] += 1.0;
+            totals[*label as usize] += 1.0;
         }
     }
-
-    fn probabilities(&self, text: &str) -> Vec<f64> {
-        let mut scores = self.log_prior.clone();
-        for token in tokens(text) {
-            if let Some(likelihood) = self.log_likelihood.get(&token) {
-                for (score, log) in scores.iter_mut().zip(likelihood) {
-                    *score += log;
-                }
+    let vocabulary = counts.len() as f64;
+    for likelihood in counts.values_mut() {
+        for (count, total) in likelihood.iter_mut().zip(&totals) {
+            *count = ((*count + 1.0) / (total + vocabulary)).ln();
+        }
+    }
+    let shares = smoothed(&class_counts(gold, classes));
+    Box::new(move |text| {
+        let mut scores: Vec<f64> = shares.iter().map(|share| share.ln()).collect();
+        for likelihood in tokens(text).iter().filter_map(|token| counts.get(token)) {
+            for (score, log) in scores.iter_mut().zip(likelihood) {
+                *score += log;
             }
         }
         let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = scores.iter().map(|score| (score - top).exp()).sum();
-        scores
-            .iter()
-            .map(|score| (score - top).exp() / total)
-            .collect()
-    }
-}
-
-/// Fits one baseline and gives its class probabilities of each test text.
-pub fn evaluate<B: Baseline>(
-    gold: &[Labelled<'_>],
-    test: &[Labelled<'_>],
-    classes: usize,
-) -> Vec<Vec<f64>> {
-    let baseline = B::fit(gold, classes);
-    test.iter()
-        .map(|row| baseline.probabilities(row.text))
-        .collect()
+        let odds: Vec<f64> = scores.iter().map(|score| (score - top).exp()).collect();
+        let total: f64 = odds.iter().sum();
+        odds.iter().map(|odds| odds / total).collect()
+    })
 }
 
 #[cfg(test)]
@@ -203,64 +139,47 @@ mod tests {
     use super::*;
     use w2s_stats::metrics::predicted;
 
-    fn rows<'a>(rows: &[(&'a str, u32)]) -> Vec<Labelled<'a>> {
-        rows.iter()
-            .map(|&(text, label)| Labelled { text, label })
-            .collect()
-    }
-
     #[test]
     fn the_majority_is_counted_on_the_gold_split() {
-        let gold = rows(&[("a", 1), ("b", 1), ("c", 0)]);
+        let gold = [("a", 1), ("b", 1), ("c", 0)];
         // Add-one: (1 + 1) / 5 and (2 + 1) / 5.
-        assert_eq!(
-            MajorityClass::fit(&gold, 2).probabilities("whatever"),
-            [0.4, 0.6]
-        );
+        assert_eq!(majority_class(&gold, 2)("whatever"), [0.4, 0.6]);
     }
 
     #[test]
     fn length_finds_the_cut_and_its_direction() {
         // Short is class 1, long is class 0; the cut lies after two words.
-        let gold = rows(&[
+        let gold = [
             ("a", 1),
             ("a b", 1),
             ("a b c", 0),
             ("a b c d", 0),
             ("a b c d e", 0),
-        ]);
-        let length = LengthThreshold::fit(&gold, 2);
-        assert_eq!(length.at_most_words, 2);
-        assert_eq!(predicted(&length.probabilities("x y")), 1);
-        assert_eq!(predicted(&length.probabilities("x y z")), 0);
+        ];
+        let length = length(&gold, 2);
+        assert_eq!(predicted(&length("x y")), 1);
+        assert_eq!(predicted(&length("x y z")), 0);
     }
 
     #[test]
     fn length_that_says_nothing_is_the_majority_class() {
-        let gold = rows(&[("a b", 1), ("c d", 1), ("e f", 0)]);
-        let length = LengthThreshold::fit(&gold, 2);
-        assert_eq!(
-            length.probabilities("x"),
-            MajorityClass::fit(&gold, 2).probabilities("x")
-        );
+        let gold = [("a b", 1), ("c d", 1), ("e f", 0)];
+        assert_eq!(length(&gold, 2)("x"), majority_class(&gold, 2)("x"));
     }
 
     #[test]
     fn naive_bayes_by_hand() {
-        let gold = rows(&[("good film", 1), ("bad film", 0)]);
-        let bayes = UnigramBayes::fit(&gold, 2);
+        let bayes = unigram_bayes(&[("good film", 1), ("bad film", 0)], 2);
         // Vocabulary 3, two tokens a class. P(good|1) = 2/5, P(good|0) = 1/5; the prior is even: 2/3 for class 1.
-        let p = bayes.probabilities("Good!");
+        let p = bayes("Good!");
         assert!((p[1] - 2.0 / 3.0).abs() < 1e-12, "{p:?}");
         // A word in both classes, and one never seen, say nothing.
-        assert!((bayes.probabilities("film, unheard-of")[1] - 0.5).abs() < 1e-12);
+        assert!((bayes("film, unheard-of")[1] - 0.5).abs() < 1e-12);
     }
 
     #[test]
     fn words_are_lower_case_runs_of_letters() {
-        assert_eq!(
-            tokens("Don't stop -- 'Good' film!"),
-            ["don't", "stop", "good", "film"]
-        );
+        let words = tokens("Don't stop -- 'Good' film!");
+        assert_eq!(words, ["don't", "stop", "good", "film"]);
     }
 }

@@ -9,7 +9,8 @@ use w2s_artifact::{ArtifactRef, Role};
 use w2s_stats::metrics;
 
 use crate::error::ReportError;
-use crate::format::list;
+use crate::format::{commas, joined, list};
+use crate::grouped::grouped;
 use crate::lineage::Lineage;
 use crate::metric::{DIVERGENCES, Metric};
 
@@ -17,7 +18,7 @@ use crate::metric::{DIVERGENCES, Metric};
 const SAME_SCORER: &str = "score every arm with the same `--scorer`";
 
 /// Arms on the items of one test.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Experiment {
     /// Name of the test, where a report has several.
     pub(crate) test: Option<String>,
@@ -27,14 +28,12 @@ pub(crate) struct Experiment {
     pub(crate) seeds: Vec<u64>,
     /// The items of each seed, in the order of the runs' values.
     pub(crate) items: Vec<Vec<Item>>,
-    /// Whether item `i` is the same in every seed.
-    pub(crate) shared_items: bool,
     /// The arms, by role and then in order of appearance.
     pub(crate) arms: Vec<Arm>,
     /// What every arm has a value of on every item.
     pub(crate) metrics: Vec<Metric>,
     /// Place of the metric of the headline.
-    pub(crate) headline: usize,
+    headline: usize,
     /// What was left out of the comparison, and why.
     pub(crate) left_out: Vec<String>,
 }
@@ -52,63 +51,73 @@ pub(crate) struct Item {
     pub(crate) gold: Option<u32>,
 }
 
-/// One way of training, or something to compare it with.
+/// One way of training, or something to compare it with. Relatives are places of other arms.
 #[derive(Clone, Debug)]
 pub(crate) struct Arm {
     /// As the report writes it: with several numbers of steps, also that number.
     pub(crate) name: String,
     /// Its name without the number of steps.
     pub(crate) family: String,
-    /// What it is in the experiment.
     pub(crate) role: Role,
     /// What a baseline does.
-    pub(crate) about: Option<String>,
-    /// What else tells it from other arms.
+    pub(crate) about: Option<&'static str>,
     pub(crate) tags: BTreeMap<String, String>,
-    /// Steps after which its training was meant to stop.
+    /// Steps after which its training was meant to stop: it is a point of an early-stopping curve, which repeats the lesson
+    /// of another arm.
     pub(crate) stop: Option<u64>,
-    /// One entry a seed of the experiment; what was run once may stand beside every seed.
+    /// One entry a seed of the experiment.
     pub(crate) runs: Vec<Run>,
     /// Whether it was run once and stands beside every seed.
     pub(crate) fixed: bool,
-    /// Place of the teacher that it learnt from.
     pub(crate) teacher: Option<usize>,
-    /// Place of the ceiling above it.
     pub(crate) ceiling: Option<usize>,
-    /// Place of the base that it started from.
     pub(crate) base: Option<usize>,
 }
 
 impl Arm {
+    pub(crate) fn new(name: &str, role: Role) -> Self {
+        Self {
+            name: name.to_owned(),
+            family: name.to_owned(),
+            role,
+            about: None,
+            tags: BTreeMap::new(),
+            stop: None,
+            runs: Vec::new(),
+            fixed: false,
+            teacher: None,
+            ceiling: None,
+            base: None,
+        }
+    }
+
     /// The runs without repetition.
     pub(crate) fn own_runs(&self) -> &[Run] {
         &self.runs[..if self.fixed { 1 } else { self.runs.len() }]
     }
 
-    /// Artifacts behind the arm.
-    pub(crate) fn artifacts(&self) -> impl Iterator<Item = ArtifactRef> + '_ {
-        self.own_runs().iter().filter_map(|run| run.artifact)
+    /// A number of its runs, over all of them.
+    pub(crate) fn total(&self, of: fn(&Run) -> usize) -> usize {
+        self.own_runs().iter().map(of).sum()
     }
 
     /// Items behind its numbers, over all its seeds.
     pub(crate) fn items(&self) -> usize {
-        self.own_runs().iter().map(|run| run.items).sum()
+        self.total(|run| run.items)
     }
 
-    /// Whether it is a point of an early-stopping curve, which repeats the lesson of another arm.
-    pub(crate) fn on_curve(&self) -> bool {
-        self.stop.is_some()
+    /// The models behind it, where they are known.
+    pub(crate) fn models(&self) -> impl Iterator<Item = ArtifactRef> + '_ {
+        self.own_runs().iter().filter_map(|run| run.model)
     }
 }
 
 /// One arm in one seed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Run {
-    /// The seed it was trained with.
     pub(crate) seed: u64,
     /// The predictions or scores.
     pub(crate) artifact: Option<ArtifactRef>,
-    /// The model behind them.
     pub(crate) model: Option<ArtifactRef>,
     /// Items of the task, those that were dropped too.
     pub(crate) items_original: usize,
@@ -124,76 +133,81 @@ pub(crate) struct Run {
     pub(crate) predicted: Vec<u32>,
 }
 
+/// 1 for each that holds, 0 for the others.
+pub(crate) fn indicators(held: impl Iterator<Item = bool>) -> Vec<f64> {
+    held.map(|held| f64::from(u8::from(held))).collect()
+}
+
 impl Run {
     /// Adds what follows from class probabilities.
     pub(crate) fn classified(mut self, probabilities: Vec<Vec<f64>>, gold: &[u32]) -> Self {
-        let rows = || probabilities.iter().zip(gold);
         self.predicted = probabilities
             .iter()
             .map(|row| metrics::predicted(row))
             .collect();
-        let right = self
-            .predicted
-            .iter()
-            .zip(gold)
-            .map(|(p, g)| f64::from(u8::from(p == g)));
-        self.values = BTreeMap::from([
-            ("accuracy".to_owned(), right.collect()),
-            (
-                "brier".to_owned(),
-                rows()
-                    .map(|(row, &gold)| metrics::brier(row, gold))
-                    .collect(),
-            ),
-        ]);
+        let right = indicators(self.predicted.iter().zip(gold).map(|(p, g)| p == g));
+        let rows = probabilities.iter().zip(gold);
+        let brier = rows.map(|(row, &gold)| metrics::brier(row, gold)).collect();
+        self.values = [("accuracy".to_owned(), right), ("brier".to_owned(), brier)].into();
         self.items = gold.len();
         self.items_original = self.items_original.max(gold.len());
         self.answers = gold.len();
         self.probabilities = probabilities;
         self
     }
+
+    /// Items with a value of the metric.
+    fn has(&self, key: &str) -> usize {
+        let values = self.values.get(key).into_iter().flatten();
+        values.filter(|value| !value.is_nan()).count()
+    }
+
+    /// One metric of every item; not a number where there is none.
+    pub(crate) fn column(&self, key: &str) -> Vec<f64> {
+        let values = self.values.get(key).cloned();
+        values.unwrap_or_else(|| vec![f64::NAN; self.items])
+    }
 }
 
 /// One arm in one seed on one test, as an adapter reads it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// The test.
     pub(crate) test: String,
-    /// Name of the arm.
     pub(crate) arm: String,
-    /// What it is.
     pub(crate) role: Role,
-    /// What else tells it from others.
     pub(crate) tags: BTreeMap<String, String>,
     /// Class names of a classifier.
     pub(crate) classes: Vec<String>,
-    /// The items.
     pub(crate) items: Vec<Item>,
-    /// What it did with them.
     pub(crate) run: Run,
 }
 
 impl Entry {
     fn stop(&self) -> Result<Option<u64>, ReportError> {
-        let steps = self.tags.get("steps");
-        let parsed = steps.map(|steps| {
-            steps.parse().map_err(|_| {
-                ReportError::hinted(
-                    format_args!(
-                        "arm `{}` has the tag steps={steps}, which is not a number of steps",
-                        self.arm
-                    ),
-                    "write it like `--tag steps=100`",
-                )
-            })
-        });
-        parsed.transpose()
+        let Some(steps) = self.tags.get("steps") else {
+            return Ok(None);
+        };
+        let arm = &self.arm;
+        let wrong =
+            format!("arm `{arm}` has the tag steps={steps}, which is not a number of steps");
+        let hint = "write it like `--tag steps=100`";
+        let parsed = steps
+            .parse()
+            .map_err(|_| ReportError::hinted(wrong, hint))?;
+        Ok(Some(parsed))
+    }
+
+    /// Its arm as the report writes it.
+    fn name(&self) -> Result<String, ReportError> {
+        let name = self.arm.clone();
+        Ok(self
+            .stop()?
+            .map_or(name, |steps| format!("{} at {steps} steps", self.arm)))
     }
 
     fn artifact(&self) -> String {
-        self.run
-            .artifact
-            .map_or(String::new(), |artifact| artifact.short())
+        let artifact = self.run.artifact;
+        artifact.map_or_else(String::new, |artifact| artifact.short())
     }
 
     fn described(&self) -> String {
@@ -209,13 +223,15 @@ impl Entry {
     }
 }
 
+/// Entries by test, in order of appearance.
+pub(crate) fn by_test(entries: Vec<Entry>) -> Vec<(String, Vec<Entry>)> {
+    grouped(entries.into_iter().map(|entry| (entry.test.clone(), entry)))
+}
+
 /// Refuses arms, seeds and roles that cannot make a report, by all that is known before any item is.
-pub(crate) fn check_arms(entries: &[Entry]) -> Result<(), ReportError> {
-    let tests: BTreeSet<&String> = entries.iter().map(|entry| &entry.test).collect();
-    for test in tests {
-        let of_test = entries.iter().filter(|entry| entry.test == *test);
-        let of_test: Vec<Entry> = of_test.cloned().collect();
-        by_seed(&by_arm(&of_test)?)?;
+pub(crate) fn check_arms(entries: Vec<Entry>) -> Result<(), ReportError> {
+    for (_, entries) in by_test(entries) {
+        by_seed(&by_arm(&entries)?)?;
     }
     Ok(())
 }
@@ -228,46 +244,28 @@ pub(crate) fn arrange(
 ) -> Result<Experiment, ReportError> {
     let groups = by_arm(entries)?;
     let (seeds, rows) = by_seed(&groups)?;
-    for at in 0..seeds.len() {
-        for row in &rows[1..] {
-            same_items(rows[0][at], row[at])?;
+    for row in &rows[1..] {
+        for (first, second) in rows[0].iter().zip(row) {
+            same_items(first, second)?;
         }
     }
-    let items: Vec<Vec<Item>> = rows[0].iter().map(|entry| entry.items.clone()).collect();
-    let shared_items = items.iter().all(|seed| *seed == items[0]);
-    let mut arms = Vec::new();
+    let mut experiment = Experiment {
+        classes: rows[0][0].classes.clone(),
+        seeds,
+        items: rows[0].iter().map(|entry| entry.items.clone()).collect(),
+        ..Experiment::default()
+    };
     for (group, row) in groups.iter().zip(&rows) {
         let first = group[0];
-        let stop = first.stop()?;
-        arms.push(Arm {
-            name: match stop {
-                Some(steps) => format!("{} at {steps} steps", first.arm),
-                None => first.arm.clone(),
-            },
-            family: first.arm.clone(),
-            role: first.role,
-            about: None,
+        experiment.arms.push(Arm {
+            name: first.name()?,
             tags: first.tags.clone(),
-            stop,
+            stop: first.stop()?,
             fixed: group.len() == 1,
             runs: row.iter().map(|entry| entry.run.clone()).collect(),
-            teacher: None,
-            ceiling: None,
-            base: None,
+            ..Arm::new(&first.arm, first.role)
         });
     }
-    let classes = rows[0][0].classes.clone();
-    let mut experiment = Experiment {
-        test: None,
-        classes,
-        seeds,
-        items,
-        shared_items,
-        arms,
-        metrics: Vec::new(),
-        headline: 0,
-        left_out: Vec::new(),
-    };
     experiment.join_relatives(lineage)?;
     experiment.add_rewards();
     experiment.choose_metrics(metric)?;
@@ -276,74 +274,56 @@ pub(crate) fn arrange(
 
 /// The entries of each arm, by role and then in order of appearance; each arm has one role, the same tags and a seed each.
 fn by_arm(entries: &[Entry]) -> Result<Vec<Vec<&Entry>>, ReportError> {
+    let named: Result<Vec<_>, ReportError> = entries
+        .iter()
+        .map(|entry| Ok((entry.name()?, entry)))
+        .collect();
     let mut groups: Vec<Vec<&Entry>> = Vec::new();
-    for entry in entries {
-        let steps = entry.stop()?;
-        let mut same = None;
-        for (at, group) in groups.iter().enumerate() {
-            if group[0].arm == entry.arm && group[0].stop()? == steps {
-                same = Some(at);
-            }
+    for (_, group) in grouped(named?) {
+        for at in 1..group.len() {
+            same_arm(&group[..at], group[at])?;
         }
-        let Some(at) = same else {
-            groups.push(vec![entry]);
-            continue;
-        };
-        let first = groups[at][0];
-        let two = |what, first: String, second: String| {
-            ReportError::hinted(
-                format_args!(
-                    "arm `{}` has {what} {first} in one seed and {second} in another",
-                    entry.arm
-                ),
-                format_args!("give an arm the same {what} in every seed"),
-            )
-        };
-        if first.role != entry.role {
-            let [first, second] = [first.role, entry.role].map(|role| format!("`{role}`"));
-            return Err(two("role", first, second));
-        }
-        if let Some(twin) = groups[at]
-            .iter()
-            .find(|twin| twin.run.seed == entry.run.seed)
-        {
-            return Err(ReportError::hinted(
-                format_args!(
-                    "arm `{}` has two results for seed {}: {} and {}",
-                    entry.arm,
-                    entry.run.seed,
-                    twin.artifact(),
-                    entry.artifact()
-                ),
-                "give each way of training its own `--arm`, each number of steps its own `--tag steps=N`, and each test its own `--tag test=NAME`",
-            ));
-        }
-        if first.tags != entry.tags {
-            return Err(two("tags", written(&first.tags), written(&entry.tags)));
-        }
-        groups[at].push(entry);
+        groups.push(group);
     }
     groups.sort_by_key(|group| group[0].role);
     Ok(groups)
 }
 
-fn written(tags: &BTreeMap<String, String>) -> String {
-    let tags: Vec<String> = tags
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    format!("`{}`", tags.join(" "))
+/// Refuses an entry that does not belong to the others of its arm.
+fn same_arm(group: &[&Entry], entry: &Entry) -> Result<(), ReportError> {
+    let (first, arm, seed) = (group[0], &entry.arm, entry.run.seed);
+    let two = |what, [first, second]: [String; 2]| {
+        let hint = format!("give an arm the same {what} in every seed");
+        let what =
+            format!("arm `{arm}` has {what} `{first}` in one seed and `{second}` in another");
+        Err(ReportError::hinted(what, hint))
+    };
+    if first.role != entry.role {
+        return two("role", [first, entry].map(|entry| entry.role.to_string()));
+    }
+    if let Some(twin) = group.iter().find(|twin| twin.run.seed == seed) {
+        let (one, other) = (twin.artifact(), entry.artifact());
+        return Err(ReportError::hinted(
+            format_args!("arm `{arm}` has two results for seed {seed}: {one} and {other}"),
+            "give each way of training its own `--arm`, each number of steps its own `--tag steps=N`, and each test its own `--tag test=NAME`",
+        ));
+    }
+    if first.tags != entry.tags {
+        let written = |(name, value): (&String, &String)| format!("{name}={value}");
+        let tags = |entry: &Entry| joined(entry.tags.iter().map(written), " ");
+        return two("tags", [first, entry].map(tags));
+    }
+    Ok(())
 }
 
 /// The seeds, and the entry of each arm in each of them.
 fn by_seed<'e>(groups: &[Vec<&'e Entry>]) -> Result<(Vec<u64>, Vec<Vec<&'e Entry>>), ReportError> {
     let fixed = |group: &[&Entry]| group.len() == 1 && group[0].may_repeat();
-    let seeds_of = |groups: &mut dyn Iterator<Item = &Vec<&'e Entry>>| -> BTreeSet<u64> {
-        groups.flatten().map(|entry| entry.run.seed).collect()
-    };
-    let mut seeds = seeds_of(&mut groups.iter().filter(|group| !fixed(group)));
+    let seed = |entry: &&Entry| entry.run.seed;
+    let trained = groups.iter().filter(|group| !fixed(group)).flatten();
+    let mut seeds: BTreeSet<u64> = trained.map(seed).collect();
     if seeds.is_empty() {
-        seeds = seeds_of(&mut groups.iter().take(1));
+        seeds = groups.iter().take(1).flatten().map(seed).collect();
     }
     let (mut rows, mut missing) = (Vec::new(), Vec::new());
     for group in groups {
@@ -351,20 +331,10 @@ fn by_seed<'e>(groups: &[Vec<&'e Entry>]) -> Result<(Vec<u64>, Vec<Vec<&'e Entry
             true => Some(group[0]),
             false => group.iter().find(|entry| entry.run.seed == *seed).copied(),
         };
-        let lacks: Vec<String> = seeds
-            .iter()
-            .filter(|seed| run(seed).is_none())
-            .map(u64::to_string)
-            .collect();
+        let lacks: Vec<&u64> = seeds.iter().filter(|seed| run(seed).is_none()).collect();
         if !lacks.is_empty() {
-            let steps = group[0]
-                .stop()?
-                .map_or(String::new(), |n| format!(" at {n} steps"));
-            missing.push(format!(
-                "arm `{}{steps}` has no seed {}",
-                group[0].arm,
-                lacks.join(", ")
-            ));
+            let (arm, lacks) = (group[0].name()?, commas(lacks));
+            missing.push(format!("arm `{arm}` has no seed {lacks}"));
         }
         rows.push(seeds.iter().filter_map(run).collect());
     }
@@ -379,23 +349,17 @@ fn by_seed<'e>(groups: &[Vec<&'e Entry>]) -> Result<(Vec<u64>, Vec<Vec<&'e Entry
 
 /// Refuses two entries of one seed that were not asked the same.
 fn same_items(first: &Entry, second: &Entry) -> Result<(), ReportError> {
+    let (one, other) = (first.described(), second.described());
     if first.classes != second.classes {
-        return Err(ReportError::other_classes(
-            &first.described(),
-            &second.described(),
-            [&first.classes, &second.classes],
-        ));
+        let classes = [&first.classes[..], &second.classes];
+        return Err(ReportError::other_classes(&one, &other, classes));
     }
     let Some(reason) = difference(first, second) else {
         return Ok(());
     };
+    let seed = second.run.seed;
     Err(ReportError::hinted(
-        format_args!(
-            "seed {}: {} and {} were tested on different items: {reason}",
-            second.run.seed,
-            first.described(),
-            second.described()
-        ),
+        format_args!("seed {seed}: {one} and {other} were tested on different items: {reason}"),
         "test every arm on the same rows or prompts, with a `--max-tokens` into which all of them fit",
     ))
 }
@@ -412,15 +376,14 @@ fn difference(first: &Entry, second: &Entry) -> Option<String> {
         return Some(format!("they have {a} and {b} items, {reason}"));
     }
     first.items.iter().zip(&second.items).find_map(|(a, b)| {
+        let id = a.id;
+        let class = |item: &Item| item.gold.map_or("none".to_owned(), |gold| gold.to_string());
         if a.content != b.content {
-            Some(format!("item {} does not ask the same in both", a.id))
+            Some(format!("item {id} does not ask the same in both"))
         } else if a.gold != b.gold {
-            let class = |item: &Item| item.gold.map_or("none".to_owned(), |gold| gold.to_string());
+            let (a, b) = (class(a), class(b));
             Some(format!(
-                "item {} has class {} in one and {} in the other",
-                a.id,
-                class(a),
-                class(b)
+                "item {id} has class {a} in one and {b} in the other"
             ))
         } else {
             None
@@ -432,6 +395,38 @@ impl Experiment {
     /// Arms of a role, by their places.
     pub(crate) fn of_role(&self, role: Role) -> impl Iterator<Item = usize> + '_ {
         (0..self.arms.len()).filter(move |&at| self.arms[at].role == role)
+    }
+
+    /// The arm of a role, where there is one and no other.
+    pub(crate) fn only(&self, role: Role) -> Option<usize> {
+        let mut arms = self.of_role(role);
+        arms.next().filter(|_| arms.next().is_none())
+    }
+
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.of_role(role).next().is_some()
+    }
+
+    /// The places of all arms.
+    pub(crate) fn places(&self) -> Vec<usize> {
+        (0..self.arms.len()).collect()
+    }
+
+    /// The name of the arm at a place.
+    pub(crate) fn name(&self, at: usize) -> &str {
+        &self.arms[at].name
+    }
+
+    /// The role of the first of some arms, and the artifacts behind all of them: what a row of a table is about.
+    pub(crate) fn source(&self, arms: &[usize]) -> (Option<Role>, Vec<ArtifactRef>) {
+        let runs = arms.iter().flat_map(|&at| self.arms[at].own_runs());
+        let artifacts = runs.filter_map(|run| run.artifact).collect();
+        (arms.first().map(|&at| self.arms[at].role), artifacts)
+    }
+
+    /// Whether item `i` is the same in every seed.
+    pub(crate) fn shares_items(&self) -> bool {
+        self.items.iter().all(|seed| *seed == self.items[0])
     }
 
     /// The metric of the headline.
@@ -447,16 +442,13 @@ impl Experiment {
     /// Finds teacher, ceiling and base of every arm: the only one there is, or else the one that its inputs lead to.
     fn join_relatives(&mut self, lineage: &Lineage<'_>) -> Result<(), ReportError> {
         for at in 0..self.arms.len() {
-            if self.arms[at].role == Role::Baseline {
-                continue;
-            }
-            let teacher = self.relative(at, Role::Teacher, &|own, other| {
+            let teacher = self.relative(at, Role::Teacher, |own, other| {
                 lineage.learnt_from(own, other)
             })?;
-            let base = self.relative(at, Role::Base, &|own, other| {
+            let base = self.relative(at, Role::Base, |own, other| {
                 usize::from(lineage.started_from(own, other))
             })?;
-            let ceiling = self.relative(at, Role::Ceiling, &|own, other| {
+            let ceiling = self.relative(at, Role::Ceiling, |own, other| {
                 usize::from(lineage.same_start(own, other))
             })?;
             let arm = &mut self.arms[at];
@@ -470,47 +462,40 @@ impl Experiment {
         &self,
         at: usize,
         role: Role,
-        nearness: &dyn Fn(ArtifactRef, ArtifactRef) -> usize,
+        nearness: impl Fn(ArtifactRef, ArtifactRef) -> usize,
     ) -> Result<Option<usize>, ReportError> {
         let arm = &self.arms[at];
-        let candidates: Vec<usize> = self.of_role(role).filter(|&other| other != at).collect();
-        if arm.role == role {
-            return Ok(None);
-        }
-        if let [] | [_] = candidates[..] {
-            return Ok(candidates.first().copied());
+        let candidates: Vec<usize> = self.of_role(role).collect();
+        if arm.role == role || candidates.len() < 2 {
+            return Ok(self.only(role).filter(|_| arm.role != role));
         }
         let near = |other: usize| {
             let pairs = arm.runs.iter().zip(&self.arms[other].runs);
             let near = pairs.filter_map(|(own, other)| Some(nearness(own.model?, other.model?)));
             near.max().unwrap_or(0)
         };
-        let best = candidates
+        let nearness: Vec<usize> = candidates.iter().map(|&other| near(other)).collect();
+        let best = nearness.iter().copied().max().unwrap_or(0);
+        let mut own = candidates
             .iter()
-            .map(|&other| near(other))
-            .max()
-            .unwrap_or(0);
-        let own: Vec<usize> = candidates
-            .iter()
-            .copied()
-            .filter(|&other| near(other) == best)
-            .collect();
-        if let ([only], 1..) = (&own[..], best) {
+            .zip(&nearness)
+            .filter(|(_, near)| **near == best);
+        if let (Some((only, 1..)), None) = (own.next(), own.next()) {
             return Ok(Some(*only));
         }
         // Only a student is compared with its own; the others stand beside.
         if arm.role != Role::Student {
             return Ok(None);
         }
-        let names: Vec<String> = candidates
-            .iter()
-            .map(|&other| format!("`{}`", self.arms[other].name))
-            .collect();
+        let names = list(
+            candidates
+                .iter()
+                .map(|&other| format!("`{}`", self.name(other))),
+        );
+        let arm = &arm.name;
         Err(ReportError::hinted(
             format_args!(
-                "arms {} all have role `{role}`, and the inputs of arm `{}` do not tell which is its own",
-                list(&names),
-                arm.name
+                "arms {names} all have role `{role}`, and the inputs of arm `{arm}` do not tell which is its own"
             ),
             format_args!("write one report for each {role}"),
         ))
@@ -520,14 +505,13 @@ impl Experiment {
     /// gained more log-probability since the base than the rejected one, and whether it is above zero, as TRL has them but
     /// for the factor beta.
     fn add_rewards(&mut self) {
-        let sides = ["log_likelihood_chosen", "log_likelihood_rejected"];
         let gained = |own: &Run, base: &Run| -> Option<Vec<f64>> {
-            let [chosen, rejected] =
-                sides.map(|side| Some(own.values.get(side)?.iter().zip(base.values.get(side)?)));
-            let margins = chosen?
-                .zip(rejected?)
-                .map(|((c, c0), (r, r0))| (c - c0) - (r - r0));
-            Some(margins.collect())
+            let of = |side: &str| {
+                let (own, base) = (own.values.get(side)?, base.values.get(side)?);
+                Some(own.iter().zip(base).map(|(own, base)| own - base))
+            };
+            let both = of("log_likelihood_chosen")?.zip(of("log_likelihood_rejected")?);
+            Some(both.map(|(chosen, rejected)| chosen - rejected).collect())
         };
         for at in 0..self.arms.len() {
             let Some(base) = self.arms[at].base else {
@@ -535,15 +519,11 @@ impl Experiment {
             };
             for seed in 0..self.seeds.len() {
                 let margins = gained(&self.arms[at].runs[seed], &self.arms[base].runs[seed]);
-                if let Some(margins) = margins {
-                    let right = margins
-                        .iter()
-                        .map(|margin| f64::from(u8::from(*margin > 0.0)));
-                    let right = right.collect();
-                    let values = &mut self.arms[at].runs[seed].values;
-                    values.insert("reward_margin".to_owned(), margins);
-                    values.insert("reward_accuracy".to_owned(), right);
-                }
+                let Some(margins) = margins else { continue };
+                let right = indicators(margins.iter().map(|margin| *margin > 0.0));
+                let values = &mut self.arms[at].runs[seed].values;
+                values.insert("reward_margin".to_owned(), margins);
+                values.insert("reward_accuracy".to_owned(), right);
             }
         }
     }
@@ -551,82 +531,54 @@ impl Experiment {
     /// The metrics that every run has on every item. One of a kind that bases and teachers may lack, such as a divergence that
     /// another vocabulary forbids, is left blank where it is missing altogether.
     fn choose_metrics(&mut self, wanted: Option<&str>) -> Result<(), ReportError> {
-        let all: BTreeSet<String> = self
-            .arms
-            .iter()
-            .flat_map(|arm| arm.runs.iter().flat_map(|run| run.values.keys().cloned()))
-            .collect();
+        let runs = self.arms.iter().flat_map(|arm| &arm.runs);
+        let all: BTreeSet<&String> = runs.flat_map(|run| run.values.keys()).collect();
         let mut partial = BTreeMap::new();
         for key in all {
-            let metric = Metric::new(&key);
-            let lacking = self.arms.iter().find_map(|arm| {
-                let may_lack = metric.partial && matches!(arm.role, Role::Base | Role::Teacher);
-                let blank = arm.runs.iter().all(|run| run.has(&key) == 0);
-                let run = arm.runs.iter().find(|run| run.has(&key) < run.items)?;
-                (!(may_lack && blank)).then(|| {
-                    let (has, of) = (run.has(&key), run.items);
-                    format!(
-                        "`{key}` has values on {has} of {of} items of arm `{}`",
-                        arm.name
-                    )
-                })
-            });
-            match lacking {
-                Some(reason) => _ = partial.insert(key, reason),
+            let metric = Metric::new(key);
+            match self.arms.iter().find_map(|arm| lacking(arm, &metric)) {
+                Some(reason) => _ = partial.insert(key.clone(), reason),
                 None => self.metrics.push(metric),
             }
         }
         if self.metrics.is_empty() {
-            return Err(ReportError::hinted(
-                format_args!(
-                    "the arms have no metric in common: {}",
-                    partial.into_values().collect::<Vec<_>>().join("; ")
-                ),
-                SAME_SCORER,
-            ));
+            let reasons = joined(partial.values(), "; ");
+            let what = format!("the arms have no metric in common: {reasons}");
+            return Err(ReportError::hinted(what, SAME_SCORER));
         }
-        let place = |key: &str| self.metrics.iter().position(|metric| metric.key == key);
-        let usual = || {
-            self.metrics
-                .iter()
-                .position(|metric| !DIVERGENCES.contains(&&metric.key[..]))
-        };
+        let place = |wanted: &str| self.metrics.iter().position(|metric| metric.key == wanted);
+        let moved = |metric: &Metric| DIVERGENCES.contains(&&metric.key[..]);
+        let usual = || self.metrics.iter().position(|metric| !moved(metric));
         self.headline = match wanted.filter(|_| !self.classifies()) {
             Some(wanted) => place(wanted).ok_or_else(|| match partial.get(wanted) {
                 Some(reason) => {
                     ReportError::hinted(format_args!("the metric {reason}"), SAME_SCORER)
                 }
                 None => {
-                    let known = self.metrics.iter().map(|metric| &metric.key[..]);
-                    ReportError::new(format!(
-                        "no metric is called `{wanted}`; there are {}",
-                        known.collect::<Vec<_>>().join(", ")
-                    ))
+                    let known = commas(self.metrics.iter().map(|metric| &metric.key));
+                    ReportError::new(format!("no metric is called `{wanted}`; there are {known}"))
                 }
             })?,
             None => place("reward_accuracy").or_else(usual).unwrap_or(0),
         };
-        let left_out = partial
-            .into_values()
-            .map(|reason| format!("{reason}, so it is left out"));
-        self.left_out = left_out.collect();
+        let left_out = partial.into_values();
+        self.left_out = left_out
+            .map(|reason| format!("{reason}, so it is left out"))
+            .collect();
         Ok(())
     }
 }
 
-impl Run {
-    /// Items with a value of the metric.
-    fn has(&self, key: &str) -> usize {
-        self.values.get(key).map_or(0, |values| {
-            values.iter().filter(|value| !value.is_nan()).count()
-        })
+/// What an arm lacks of a metric, as a clause.
+fn lacking(arm: &Arm, metric: &Metric) -> Option<String> {
+    let (key, name) = (&metric.key, &arm.name);
+    let may_lack = metric.partial && matches!(arm.role, Role::Base | Role::Teacher);
+    if may_lack && arm.runs.iter().all(|run| run.has(key) == 0) {
+        return None;
     }
-
-    /// One metric of every item; not a number where there is none.
-    pub(crate) fn column(&self, key: &str) -> Vec<f64> {
-        self.values
-            .get(key)
-            .cloned()
-            .unwrap_or_else(|| vec![f64::NAN; self.items])
-    }
+    let run = arm.runs.iter().find(|run| run.has(key) < run.items)?;
+    let (has, of) = (run.has(key), run.items);
+    Some(format!(
+        "`{key}` has values on {has} of {of} items of arm `{name}`"
+    ))
 }

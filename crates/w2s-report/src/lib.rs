@@ -8,13 +8,14 @@
 //! [`Report::to_markdown`] and [`Report::to_html`] print them and nothing else: a number that is not in a [`Section`] is on no page.
 //!
 //! ```
-//! use w2s_report::{Cell, Section, Table, Unit};
+//! use w2s_artifact::Store;
+//! use w2s_report::{Inputs, Options, build};
 //!
-//! let mut table = Table::new("arms", &["arm|Arm", ">accuracy|Accuracy"]);
-//! table.push(None, vec![Cell::text("naive"), Cell::number(Some(0.8284), Unit::Score)], []);
-//! let mut section = Section::new("result", "Result", "One arm on 2,000 items.");
-//! section.tables.push(table);
-//! assert_eq!(section.tables[0].rows[0].cells[1].text, "0.828");
+//! # let folder = tempfile::tempdir().unwrap();
+//! let store = Store::open(folder.path())?;
+//! let nothing = build(&store, &Inputs::default(), &Options::default());
+//! assert!(nothing.unwrap_err().to_string().contains("hint: name some with `--predictions`"));
+//! # Ok::<(), w2s_artifact::StoreError>(())
 //! ```
 
 #![deny(missing_docs)]
@@ -44,7 +45,7 @@ mod provenance;
 pub use provenance::StepResult;
 
 mod format;
-pub use format::Unit;
+mod grouped;
 
 mod render;
 

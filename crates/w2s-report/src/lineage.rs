@@ -4,7 +4,28 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
-use w2s_artifact::{ArtifactRef, Input, Kind, Manifest, Store};
+use serde::Deserialize;
+use serde_json::Value;
+use w2s_artifact::{ArtifactRef, Input, Kind, Manifest, Role, Store};
+
+/// The parameters of other stages that a report knows by name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Parameters {
+    pub(crate) arm: Option<String>,
+    pub(crate) role: Option<Role>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) tag: Option<Vec<String>>,
+    /// The side of its pairs that `student sft` imitates.
+    pub(crate) side: Option<String>,
+}
+
+impl Parameters {
+    /// What is known of resolved parameters; nothing of those of another shape.
+    pub(crate) fn of(parameters: &Value) -> Self {
+        Self::deserialize(parameters).unwrap_or_default()
+    }
+}
 
 /// The manifests of a store, each read once. One that is no longer there is left out, which the provenance warns of.
 pub(crate) struct Lineage<'a> {
@@ -26,12 +47,15 @@ impl<'a> Lineage<'a> {
 
     pub(crate) fn manifest(&self, reference: ArtifactRef) -> Option<Rc<Manifest>> {
         let mut read = self.read.borrow_mut();
-        let found = read.entry(reference).or_insert_with(|| {
-            Manifest::read(&self.store.artifact_dir(&reference))
-                .ok()
-                .map(Rc::new)
-        });
+        let folder = || self.store.artifact_dir(&reference);
+        let found = read.entry(reference);
+        let found = found.or_insert_with(|| Some(Rc::new(Manifest::read(&folder()).ok()?)));
         found.clone()
+    }
+
+    /// What something reads by the flag `name`.
+    pub(crate) fn input(&self, reference: ArtifactRef, name: &str) -> Option<ArtifactRef> {
+        self.manifest(reference)?.input(name)
     }
 
     /// The model behind predictions or scores, through the answers that it gave.
@@ -39,23 +63,21 @@ impl<'a> Lineage<'a> {
         if let Some(model) = manifest.input("model") {
             return Some(model);
         }
-        self.manifest(manifest.input("responses")?)?.input("model")
+        self.input(manifest.input("responses")?, "model")
     }
 
     /// The pretrained checkpoint that a model was trained from, itself if it is one: what it names as its base, or what
     /// the features were computed with.
     pub(crate) fn base_of(&self, model: ArtifactRef) -> ArtifactRef {
+        let next = |at: ArtifactRef| {
+            let manifest = self.manifest(at)?;
+            let mut names = ["base", "model", "features"].iter();
+            let next = names.find_map(|name| manifest.input(name))?;
+            (at.kind == Kind::Features || next.kind != Kind::Responses).then_some(next)
+        };
         let mut at = model;
-        while let Some(manifest) = self.manifest(at) {
-            let next = ["base", "model", "features"]
-                .iter()
-                .find_map(|name| manifest.input(name));
-            match next {
-                Some(next) if at.kind == Kind::Features || next.kind != Kind::Responses => {
-                    at = next
-                }
-                _ => break,
-            }
+        while let Some(next) = next(at) {
+            at = next;
         }
         at
     }
@@ -70,11 +92,8 @@ impl<'a> Lineage<'a> {
             if at == teacher && at != student && at != base {
                 return near;
             }
-            for next in self
-                .manifest(at)
-                .iter()
-                .flat_map(|manifest| artifacts(manifest))
-            {
+            let manifest = self.manifest(at);
+            for next in manifest.iter().flat_map(|manifest| artifacts(manifest)) {
                 if seen.insert(next) {
                     open.push_back((next, near - 1));
                 }
@@ -85,24 +104,18 @@ impl<'a> Lineage<'a> {
 
     /// Whether `model` was trained from `base`, or is it.
     pub(crate) fn started_from(&self, model: ArtifactRef, base: ArtifactRef) -> bool {
-        let mut at = Some(model);
-        while let Some(here) = at {
-            if here == base {
-                return true;
-            }
-            at = self.manifest(here).and_then(|manifest| {
-                ["base", "features"]
-                    .iter()
-                    .find_map(|name| manifest.input(name))
-            });
-        }
-        false
+        let next = |at: &ArtifactRef| {
+            let manifest = self.manifest(*at)?;
+            let mut names = ["base", "features"].iter();
+            names.find_map(|name| manifest.input(name))
+        };
+        std::iter::successors(Some(model), next).any(|at| at == base)
     }
 
     /// Whether two models were trained from one base on the same data.
     pub(crate) fn same_start(&self, first: ArtifactRef, second: ArtifactRef) -> bool {
-        let data = |model| self.manifest(model)?.input("data");
-        self.base_of(first) == self.base_of(second) && data(first) == data(second)
+        let start = |model| (self.base_of(model), self.input(model, "data"));
+        start(first) == start(second)
     }
 }
 

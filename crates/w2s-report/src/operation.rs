@@ -1,12 +1,12 @@
 //! The operation `build`.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
+use serde_json::{Value, json};
 use w2s_artifact::Kind;
 use w2s_stage::{ArtifactArg, Known, KnownInputs, Operation, Step};
 
 use crate::experiment::{Entry, Run, check_arms};
+use crate::format::plural;
+use crate::lineage::Parameters;
 use crate::{Inputs, Options, ReportError, build};
 
 /// Writes `report.json`, `report.md` and `report.html` about predictions, scores and theory.
@@ -60,10 +60,9 @@ impl Operation for Build {
 
     fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()> {
         for flag in ["predictions", "scores"] {
-            let entries = known.artifacts(flag);
-            let entries: Option<Vec<Entry>> = entries.iter().map(planned).collect();
+            let entries: Option<Vec<Entry>> = known.artifacts(flag).iter().map(planned).collect();
             // What is not known cannot be missed.
-            check_arms(&entries.unwrap_or_default())?;
+            check_arms(entries.unwrap_or_default())?;
         }
         Ok(())
     }
@@ -83,67 +82,52 @@ impl Operation for Build {
         step.write_file("report.json", report.to_json()?)?;
         step.write_file("report.md", report.to_markdown()?)?;
         step.write_file("report.html", report.to_html()?)?;
+        let (arms, warnings) = (report.arms.len(), report.warnings.len());
         step.headline(format!(
-            "{} arms, {} warnings",
-            report.arms.len(),
-            report.warnings.len()
+            "{}, {}",
+            plural(arms, "arm"),
+            plural(warnings, "warning")
         ));
-        Ok(serde_json::json!({
-            "recipe": report.recipe,
-            "headline": report.headline,
-            "arms": report.arms.len(),
-            "warnings": report.warnings.len(),
-        }))
+        let (recipe, headline) = (report.recipe, report.headline);
+        Ok(json!({"recipe": recipe, "headline": headline, "arms": arms, "warnings": warnings}))
     }
 }
 
 /// What is known of predictions or scores before they are made: everything but the items. None where it is not known.
 fn planned(known: &Known) -> Option<Entry> {
-    let text = |name: &str| known.parameter(name)?.as_str().map(str::to_owned);
-    let classifies = known.reference().kind == Kind::Predictions;
-    let given = known
-        .parameter("tag")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let given = given.filter_map(|tag| tag.as_str()?.split_once('='));
-    let mut tags: BTreeMap<String, String> = given
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let test = match classifies {
-        // Data of two seeds is one test; data that was made in another way is another one.
-        true => {
-            let data = known.artifacts("data");
-            let mut parameters = data.first()?.origin()?.parameters.clone();
-            parameters.as_object_mut()?.remove("seed");
-            parameters.to_string()
-        }
-        false => tags.remove("test").unwrap_or_default(),
-    };
-    let model = || {
-        let through = known.artifacts("responses");
-        let through = through
-            .first()
-            .map(|responses| responses.artifacts("model"));
-        known
-            .artifacts("model")
-            .into_iter()
-            .chain(through.into_iter().flatten())
-            .next()
-    };
-    let seed = known.parameter("seed").and_then(Value::as_u64);
-    let seed = seed.or_else(|| model()?.parameter("seed")?.as_u64());
-    Some(Entry {
-        test,
-        arm: text("arm")?,
-        role: text("role")?.parse().ok()?,
-        tags,
-        classes: vec![String::new(); usize::from(classifies)],
+    let parameters = |known: &Known| Some(Parameters::of(&known.origin()?.parameters));
+    let first = |known: &Known, name| known.artifacts(name).into_iter().next();
+    let own = parameters(known)?;
+    let tags = own
+        .tag
+        .iter()
+        .flatten()
+        .filter_map(|tag| tag.split_once('='));
+    let mut entry = Entry {
+        test: String::new(),
+        arm: own.arm?,
+        role: own.role?,
+        tags: tags
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        classes: Vec::new(),
         items: Vec::new(),
         run: Run {
-            seed: seed.unwrap_or_default(),
             artifact: Some(*known.reference()),
             ..Run::default()
         },
-    })
+    };
+    if known.reference().kind == Kind::Predictions {
+        // Data of two seeds is one test; data that was made in another way is another one.
+        let mut made = first(known, "data")?.origin()?.parameters.clone();
+        made.as_object_mut()?.remove("seed");
+        entry.test = made.to_string();
+        entry.classes.push(String::new());
+    } else {
+        entry.test = entry.tags.remove("test").unwrap_or_default();
+    }
+    let model = || first(known, "model").or_else(|| first(&first(known, "responses")?, "model"));
+    let seed = own.seed.or_else(|| parameters(&model()?)?.seed);
+    entry.run.seed = seed.unwrap_or_default();
+    Some(entry)
 }

@@ -10,7 +10,8 @@ use w2s_artifact::summary::{
 };
 use w2s_artifact::{ArtifactRef, Input, Kind, Manifest};
 
-use crate::format::{count, duration, percent};
+use crate::format::{Unit, commas, count, duration, nouns, plural};
+use crate::grouped::{add_once, grouped};
 use crate::lineage::{Lineage, artifacts};
 use crate::section::{Cell, Section, Table};
 
@@ -58,27 +59,31 @@ pub(crate) fn trace(lineage: &Lineage<'_>, roots: &[&Manifest]) -> (Vec<Manifest
     for root in roots {
         walk.visit(root);
     }
-    let mut groups: BTreeMap<String, usize> = BTreeMap::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for manifest in &walk.ordered {
-        let next = groups.len();
-        groups
+        let next = places.len();
+        places
             .entry(group(&name(manifest)).to_owned())
             .or_insert(next);
     }
     walk.ordered
-        .sort_by_key(|manifest| groups[group(&name(manifest))]);
+        .sort_by_key(|manifest| places[group(&name(manifest))]);
     (walk.ordered, walk.warnings)
 }
 
 /// The name of a step without its matrix point: `naive` of `naive[seed=0]`.
-pub(crate) fn group(step: &str) -> &str {
+fn group(step: &str) -> &str {
     step.split('[').next().unwrap_or(step)
 }
 
 /// The name of the step that made something.
 pub(crate) fn name(manifest: &Manifest) -> String {
-    let unnamed = || format!("{} {}", manifest.stage, manifest.operation);
-    manifest.step.clone().unwrap_or_else(unnamed)
+    manifest.step.clone().unwrap_or_else(|| operation(manifest))
+}
+
+/// Stage and operation.
+pub(crate) fn operation(manifest: &Manifest) -> String {
+    format!("{} {}", manifest.stage, manifest.operation)
 }
 
 struct Walk<'a> {
@@ -94,19 +99,14 @@ impl Walk<'_> {
             return;
         }
         for artifact in artifacts(manifest) {
-            if self.seen.contains(&artifact) {
-                continue;
-            }
             match self.lineage.manifest(artifact) {
                 Some(input) => self.visit(&input),
-                None => {
-                    self.seen.insert(artifact);
-                    self.warnings.push(format!(
-                        "{} is no longer in the store, so the provenance of step {} is incomplete",
-                        artifact.short(),
-                        name(manifest)
-                    ));
-                }
+                None if self.seen.insert(artifact) => self.warnings.push(format!(
+                    "{} is no longer in the store, so the provenance of step {} is incomplete",
+                    artifact.short(),
+                    name(manifest)
+                )),
+                None => {}
             }
         }
         self.ordered.push(manifest.clone());
@@ -119,28 +119,13 @@ pub(crate) fn step(manifest: &Manifest) -> StepResult {
         Input::Artifact { name, artifact } => [name.clone(), artifact.to_string()],
         Input::File { name, blake3, .. } => [name.clone(), format!("blake3:{blake3}")],
     });
-    let speed = match manifest.kind {
-        Kind::Checkpoint => manifest
-            .summary::<TrainingSummary>()
-            .ok()
-            .map(|s| s.fit.tokens_per_second),
-        Kind::Labels => manifest
-            .summary::<LabelsSummary>()
-            .ok()
-            .map(|s| s.tokens_per_second),
-        Kind::Predictions => manifest
-            .summary::<PredictionsSummary>()
-            .ok()
-            .and_then(|s| s.tokens_per_second),
-        _ => None,
-    };
     StepResult {
         step: name(manifest),
-        operation: format!("{} {}", manifest.stage, manifest.operation),
+        operation: operation(manifest),
         artifact: manifest.reference().to_string(),
         seconds: manifest.seconds,
         cached: false,
-        tokens_per_second: speed.filter(|speed| *speed > 0.0),
+        tokens_per_second: speed(manifest).filter(|speed| *speed > 0.0),
         device: manifest.device.clone(),
         threads: manifest.threads,
         tool_version: manifest.tool_version.clone(),
@@ -151,151 +136,142 @@ pub(crate) fn step(manifest: &Manifest) -> StepResult {
     }
 }
 
+/// Tokens a second, of what measures them.
+fn speed(manifest: &Manifest) -> Option<f64> {
+    match manifest.kind {
+        Kind::Checkpoint => Some(
+            manifest
+                .summary::<TrainingSummary>()
+                .ok()?
+                .fit
+                .tokens_per_second,
+        ),
+        Kind::Labels => Some(manifest.summary::<LabelsSummary>().ok()?.tokens_per_second),
+        Kind::Predictions => {
+            manifest
+                .summary::<PredictionsSummary>()
+                .ok()?
+                .tokens_per_second
+        }
+        _ => None,
+    }
+}
+
 /// What a step says about its result, in a few words, and what it left out or cut.
 pub(crate) fn outcome(manifest: &Manifest) -> String {
-    let mut parts = Vec::new();
-    if let Ok(said) = manifest.summary::<TrainingSummary>() {
-        // Not its line for people, which tells a speed: no two runs have the same.
-        parts.push(format!("final loss {:.3}", said.fit.final_loss));
-        parts.push(format!("{} rows", count(said.rows as u64)));
-        parts.extend(dropped(&said.dropped));
-        parts.extend(truncated(said.truncated));
-        let lengths = said.tokens_chosen.zip(said.tokens_rejected);
-        parts.extend(lengths.map(|lengths| sides(lengths, "tokens")));
+    let rows = |rows: usize, noun: &str| Some(format!("{} {noun}", count(rows)));
+    let truncated = |n: usize| rows(n, "truncated").filter(|_| n > 0);
+    let sides = |sides: Option<(f64, f64)>, unit: &str| {
+        let (chosen, rejected) = sides?;
+        Some(format!("chosen {chosen:.1}, rejected {rejected:.1} {unit}"))
+    };
+    let parts = if let Ok(said) = manifest.summary::<TrainingSummary>() {
+        vec![
+            // Not its line for people, which tells a speed: no two runs have the same.
+            Some(format!("final loss {:.3}", said.fit.final_loss)),
+            rows(said.rows, "rows"),
+            dropped(&said.dropped),
+            truncated(said.truncated),
+            sides(said.tokens_chosen.zip(said.tokens_rejected), "tokens"),
+        ]
     } else if let Ok(said) = manifest.summary::<PairsSummary>() {
-        parts.push(format!("{} pairs", count(said.rows as u64)));
-        parts.extend(dropped(&said.dropped));
         let lengths = said.mean_chosen_length.zip(said.mean_rejected_length);
-        parts.extend(lengths.map(|lengths| sides(lengths, &said.length_unit)));
-        parts.push(format!(
-            "the longer is chosen in {}",
-            percent(said.longer_is_chosen)
-        ));
+        let longer = Unit::Percent.write(said.longer_is_chosen);
+        vec![
+            rows(said.rows, "pairs"),
+            dropped(&said.dropped),
+            sides(lengths, &said.length_unit),
+            Some(format!("the longer is chosen in {longer}")),
+        ]
     } else if let Ok(said) = manifest.summary::<SplitSummary>() {
-        parts.push(format!("{} rows", count(said.rows as u64)));
-        parts.extend(dropped(&said.plan.dropped));
+        vec![rows(said.rows, "rows"), dropped(&said.plan.dropped)]
     } else if let Ok(said) = manifest.summary::<ScoresSummary>() {
-        parts.extend(dropped(&said.dropped));
-        parts.extend(truncated(said.truncated));
-    }
-    parts.join("; ")
-}
-
-fn sides((chosen, rejected): (f64, f64), unit: &str) -> String {
-    format!("chosen {chosen:.1}, rejected {rejected:.1} {unit}")
-}
-
-fn truncated(rows: usize) -> Option<String> {
-    (rows > 0).then(|| format!("{} truncated", count(rows as u64)))
+        vec![dropped(&said.dropped), truncated(said.truncated)]
+    } else {
+        Vec::new()
+    };
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// Rows left out, by reason; none where there are none.
 pub(crate) fn dropped(dropped: &Dropped) -> Option<String> {
-    let reasons: Vec<String> = dropped
-        .iter()
-        .filter(|(_, rows)| **rows > 0)
-        .map(|(reason, rows)| format!("{} {}", reason.replace('_', " "), count(*rows as u64)))
-        .collect();
-    (!reasons.is_empty()).then(|| format!("dropped: {}", reasons.join(", ")))
+    let reasons = dropped.iter().filter(|(_, rows)| **rows > 0);
+    let told = reasons.map(|(why, rows)| format!("{} {}", why.replace('_', " "), count(rows)));
+    let told = commas(told);
+    (!told.is_empty()).then(|| format!("dropped: {told}"))
 }
 
 /// Every step, and folded under it the resolved parameters of each step of the recipe.
 pub(crate) fn section(manifests: &[Manifest], steps: &[StepResult]) -> Section {
-    let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
-    let plural = if steps.len() == 1 { "step" } else { "steps" };
-    let mut section = Section::new(
-        "steps",
-        "Steps",
-        format!(
-            "{} {plural}, {} of work when they ran.",
-            steps.len(),
-            duration(seconds)
-        ),
+    let seconds = duration(steps.iter().map(|step| step.seconds).sum());
+    let introduction = format!(
+        "{}, {seconds} of work when they ran.",
+        plural(steps.len(), "step")
     );
-    let mut table = Table::new(
-        "steps",
-        &[
-            "step|Step",
-            "operation|Operation",
-            "artifact|Artifact",
-            "result|Result",
-            ">seconds|Time",
-            ">tokens_per_second|Tokens/s",
+    let rows: Vec<(&Manifest, &StepResult)> = manifests.iter().zip(steps).collect();
+    let table = Table::of("steps", &rows)
+        .column("step|Step", |(_, step)| &step.step)
+        .column("operation|Operation", |(_, step)| &step.operation)
+        .column("artifact|Artifact", |(made, _)| made.reference().short())
+        .column("result|Result", |(made, _)| outcome(made))
+        .column(">seconds|Time", |(_, step)| duration(step.seconds))
+        .column(">tokens_per_second|Tokens/s", |(_, step)| {
+            match step.tokens_per_second {
+                Some(speed) => (speed.round() as usize).into(),
+                None => Cell::default(),
+            }
+        })
+        .column(
             "device|Device",
-        ],
-    );
-    for (manifest, step) in manifests.iter().zip(steps) {
-        let threads = if step.threads == 1 {
-            "thread"
-        } else {
-            "threads"
-        };
-        table.push(
-            None,
-            vec![
-                Cell::text(&step.step),
-                Cell::text(&step.operation),
-                Cell::text(manifest.reference().short()),
-                Cell::text(outcome(manifest)),
-                Cell::text(duration(step.seconds)),
-                step.tokens_per_second
-                    .map_or(Cell::text(""), |speed| Cell::count(speed.round() as usize)),
-                Cell::text(format!("{}, {} {threads}", step.device, step.threads)),
-            ],
-            [manifest.reference()],
-        );
-    }
-    section.tables.push(table.without_blank_columns());
-    section.tables.extend(parameters(steps));
-    section
+            |(
+                _,
+                StepResult {
+                    device, threads, ..
+                },
+            )| { format!("{device}, {threads} {}", nouns(*threads, "thread")) },
+        )
+        .source(|(made, _)| (None, [made.reference()]));
+    Section::new("steps", "Steps", introduction)
+        .tables([table.done()])
+        .tables(parameters(steps))
 }
 
 /// Resolved parameters, one table a step of the recipe; values that differ inside its matrix are listed.
 fn parameters(steps: &[StepResult]) -> Vec<Table> {
-    let mut groups: Vec<(&str, Vec<&StepResult>)> = Vec::new();
-    for step in steps {
-        let name = group(&step.step);
-        match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, members)) => members.push(step),
-            None => groups.push((name, vec![step])),
-        }
+    let mut tables = Vec::new();
+    for (name, members) in grouped(steps.iter().map(|step| (group(&step.step), step))) {
+        let rows = values(members.iter().map(|step| &step.parameters));
+        let table = Table::of(name, &rows)
+            .column("parameter|Parameter", |(key, _)| *key)
+            .column("value|Value", |(_, values)| commas(values))
+            .done();
+        let title = format!("Parameters of {name} ({})", members[0].operation);
+        tables.push(table.titled(title).folded());
     }
-    let table = |(name, members): (&str, Vec<&StepResult>)| {
-        let mut values: Vec<(&String, Vec<String>)> = Vec::new();
-        for (key, value) in members
-            .iter()
-            .flat_map(|step| step.parameters.as_object().into_iter().flatten())
-        {
-            let value = written(value);
-            match values.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, known)) if known.contains(&value) => {}
-                Some((_, known)) => known.push(value),
-                None => values.push((key, vec![value])),
-            }
-        }
-        let mut table = Table::new(name, &["parameter|Parameter", "value|Value"])
-            .titled(format!("Parameters of {name} ({})", members[0].operation))
-            .folded();
-        for (key, values) in values {
-            table.push(
-                None,
-                vec![Cell::text(key), Cell::text(values.join(", "))],
-                [],
-            );
-        }
-        table
-    };
-    let tables = groups.into_iter().map(table);
-    tables.filter(|table| !table.rows.is_empty()).collect()
+    tables.retain(|table| !table.rows.is_empty());
+    tables
 }
 
-/// A parameter as people write it.
-pub(crate) fn written(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "–".to_owned(),
-        other => other.to_string(),
+/// Every parameter of some steps with its different values, in order of appearance.
+pub(crate) fn values<'v>(of: impl Iterator<Item = &'v Value>) -> Vec<(&'v String, Vec<String>)> {
+    let all = of.flat_map(|parameters| parameters.as_object().into_iter().flatten());
+    let mut values = Vec::new();
+    for (key, of_key) in grouped(all) {
+        let mut written = Vec::new();
+        for value in of_key {
+            let text = value.as_str().map(str::to_owned);
+            let other = || {
+                if value.is_null() {
+                    "–".to_owned()
+                } else {
+                    value.to_string()
+                }
+            };
+            add_once(&mut written, text.unwrap_or_else(other));
+        }
+        values.push((key, written));
     }
+    values
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use w2s_artifact::{ArtifactRef, Role};
 use w2s_stats::Estimate;
 
-use crate::format::{self, Unit};
+use crate::format::{self, Unit, commas};
+use crate::grouped::add_once;
 use crate::provenance::StepResult;
 
 /// Layout of `report.json`; raised when a field changes its meaning or goes away.
@@ -80,13 +81,31 @@ pub struct Section {
 
 impl Section {
     /// A section with an introduction.
-    pub fn new(id: &str, title: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(id: &str, title: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             id: id.to_owned(),
             title: title.into(),
             text: vec![text.into()],
             ..Self::default()
         }
+    }
+
+    /// Adds paragraphs.
+    pub(crate) fn text(mut self, text: impl IntoIterator<Item = String>) -> Self {
+        self.text.extend(text);
+        self
+    }
+
+    /// Adds charts.
+    pub(crate) fn charts(mut self, charts: impl IntoIterator<Item = Chart>) -> Self {
+        self.charts.extend(charts);
+        self
+    }
+
+    /// Adds tables.
+    pub(crate) fn tables(mut self, tables: impl IntoIterator<Item = Table>) -> Self {
+        self.tables.extend(tables);
+        self
     }
 }
 
@@ -155,53 +174,76 @@ pub struct Cell {
     pub n: Option<usize>,
 }
 
+/// What stands where there is nothing to say.
+pub(crate) const DASH: &str = "–";
+
+/// Says how something stands in a cell.
+macro_rules! cells {
+    ($($what:ty: $cell:expr;)*) => {
+        $(impl From<$what> for Cell {
+            fn from(what: $what) -> Self {
+                $cell(what)
+            }
+        })*
+    };
+}
+
+cells! {
+    &str: Cell::text;
+    &String: Cell::text;
+    String: Cell::text;
+    usize: |count: usize| Cell::valued(format::count(count), count as f64);
+    f64: |score: f64| Cell::valued(format::score(score), score);
+    Estimate: |score: Estimate| Cell::estimate(&score, Unit::Score);
+    &Estimate: |score: &Estimate| Cell::estimate(score, Unit::Score);
+}
+
+/// A dash for none.
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(cell: Option<T>) -> Self {
+        cell.map_or_else(|| DASH.into(), Into::into)
+    }
+}
+
 impl Cell {
-    /// Words.
-    pub fn text(text: impl Into<String>) -> Self {
+    fn text(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             ..Self::default()
         }
     }
 
-    /// A number, or a dash where there is none.
-    pub fn number(value: Option<f64>, unit: Unit) -> Self {
+    /// A number as it is written in `text`.
+    pub(crate) fn valued(text: impl Into<String>, value: f64) -> Self {
         Self {
-            text: value.map_or("–".to_owned(), |value| unit.write(value)),
-            value,
-            ..Self::default()
+            value: Some(value),
+            ..Self::text(text)
         }
     }
 
-    /// A count.
-    pub fn count(count: usize) -> Self {
-        Self {
-            text: format::count(count as u64),
-            value: Some(count as f64),
-            ..Self::default()
-        }
+    /// A p-value.
+    pub(crate) fn p(p: f64) -> Self {
+        Self::valued(format::p_value(p), p)
     }
 
-    /// A number with its interval.
-    pub fn estimate(estimate: &Estimate, unit: Unit) -> Self {
+    /// A number with its interval, or a dash where there is none.
+    pub(crate) fn estimate(estimate: &Estimate, unit: Unit) -> Self {
         Self {
-            text: unit.estimate(estimate.mean, estimate.ci95),
+            text: unit.told(estimate),
             value: estimate.mean,
             ci95: estimate.mean.and(estimate.ci95),
-            n: Some(estimate.n),
+            n: Some(estimate.n).filter(|n| *n > 0),
         }
     }
 
     /// Seed by seed.
-    pub fn seeds(values: &[Option<f64>], unit: Unit) -> Self {
-        let written = values
-            .iter()
-            .map(|value| value.map_or("–".to_owned(), |value| unit.write(value)));
-        Self::text(written.collect::<Vec<_>>().join(", "))
+    pub(crate) fn seeds(estimate: &Estimate, unit: Unit) -> Self {
+        let values = estimate.per_seed.iter();
+        commas(values.map(|value| unit.estimate(*value, None))).into()
     }
 
     /// Adds words behind the number.
-    pub fn remark(mut self, remark: Option<&str>) -> Self {
+    pub(crate) fn remark(mut self, remark: Option<&str>) -> Self {
         if let Some(remark) = remark {
             self.text += &format!(", {remark}");
         }
@@ -209,74 +251,85 @@ impl Cell {
     }
 }
 
+/// A table that grows column by column, with a row for each of its items.
+pub(crate) struct TableOf<'i, T> {
+    items: &'i [T],
+    table: Table,
+}
+
 impl Table {
-    /// A table whose columns are written `key|name`, those of numbers `>key|name`.
-    pub fn new(id: &str, columns: &[&str]) -> Self {
-        let column = |text: &&str| {
-            let (align, text) = match text.strip_prefix('>') {
-                Some(text) => (Align::Right, text),
-                None => (Align::Left, *text),
-            };
-            let (key, name) = text.split_once('|').unwrap_or((text, text));
-            Column {
-                key: key.to_owned(),
-                name: name.to_owned(),
-                align,
-            }
-        };
-        Self {
-            id: id.to_owned(),
-            columns: columns.iter().map(column).collect(),
+    /// A table with a row for each of `items`.
+    pub(crate) fn of<'i, T>(id: &str, items: &'i [T]) -> TableOf<'i, T> {
+        let rows = vec![Row::default(); items.len()];
+        let id = id.to_owned();
+        let table = Self {
+            id,
+            rows,
             ..Self::default()
-        }
+        };
+        TableOf { items, table }
     }
 
     /// Names the table.
-    pub fn titled(mut self, title: impl Into<String>) -> Self {
+    pub(crate) fn titled(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
     /// Folds the table away.
-    pub fn folded(mut self) -> Self {
+    pub(crate) fn folded(mut self) -> Self {
         self.folded = true;
         self
     }
+}
 
-    /// Adds a row.
-    pub fn push(
-        &mut self,
-        role: Option<Role>,
-        cells: Vec<Cell>,
-        artifacts: impl IntoIterator<Item = ArtifactRef>,
-    ) {
-        debug_assert_eq!(cells.len(), self.columns.len(), "one cell a column");
-        let mut row = Row {
-            role,
-            cells,
-            artifacts: Vec::new(),
-        };
-        for artifact in artifacts {
-            let artifact = artifact.to_string();
-            if !row.artifacts.contains(&artifact) {
-                row.artifacts.push(artifact);
-            }
+impl<'i, T> TableOf<'i, T> {
+    /// Adds a column, written `key|name` and that of numbers `>key|name`, with what it says of each item.
+    pub(crate) fn column<C: Into<Cell>>(mut self, head: &str, cell: impl Fn(&'i T) -> C) -> Self {
+        let words = head.trim_start_matches('>');
+        let (key, name) = words.split_once('|').unwrap_or((words, words));
+        self.table.columns.push(Column {
+            key: key.to_owned(),
+            name: name.to_owned(),
+            align: match head.starts_with('>') {
+                true => Align::Right,
+                false => Align::Left,
+            },
+        });
+        for (row, item) in self.table.rows.iter_mut().zip(self.items) {
+            row.cells.push(cell(item).into());
         }
-        self.rows.push(row);
+        self
     }
 
-    /// Leaves out columns in which no cell says anything.
-    pub fn without_blank_columns(mut self) -> Self {
-        let blank = |cell: &Cell| matches!(&cell.text[..], "" | "–");
-        for at in (0..self.columns.len()).rev() {
-            if self.rows.iter().all(|row| blank(&row.cells[at])) {
-                self.columns.remove(at);
-                for row in &mut self.rows {
-                    row.cells.remove(at);
-                }
+    /// Says what the arm of each row is, and what the row was made from.
+    pub(crate) fn source<S>(mut self, source: impl Fn(&'i T) -> (Option<Role>, S)) -> Self
+    where
+        S: IntoIterator<Item = ArtifactRef>,
+    {
+        for (row, item) in self.table.rows.iter_mut().zip(self.items) {
+            let (role, artifacts) = source(item);
+            row.role = role;
+            for artifact in artifacts.into_iter().map(|artifact| artifact.to_string()) {
+                add_once(&mut row.artifacts, artifact);
             }
         }
         self
+    }
+
+    /// The table, without columns in which no cell says anything.
+    pub(crate) fn done(self) -> Table {
+        let mut table = self.table;
+        for at in (0..table.columns.len()).rev() {
+            let blank = |row: &Row| matches!(&row.cells[at].text[..], "" | DASH);
+            if table.rows.iter().all(blank) {
+                table.columns.remove(at);
+                table.rows.iter_mut().for_each(|row| {
+                    row.cells.remove(at);
+                });
+            }
+        }
+        table
     }
 }
 
@@ -293,21 +346,6 @@ pub(crate) enum Tone {
     Worse,
 }
 
-impl Tone {
-    /// The word for it in style sheets.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Teacher => "teacher",
-            Self::Student => "student",
-            Self::Ceiling => "ceiling",
-            Self::Baseline => "baseline",
-            Self::Better => "better",
-            Self::Worse => "worse",
-        }
-    }
-}
-
 impl From<Role> for Tone {
     fn from(role: Role) -> Self {
         match role {
@@ -316,6 +354,17 @@ impl From<Role> for Tone {
             Role::Student => Self::Student,
             Role::Ceiling => Self::Ceiling,
             Role::Baseline => Self::Baseline,
+        }
+    }
+}
+
+impl Tone {
+    /// Good, bad, or neither.
+    pub(crate) fn of(better: Option<bool>) -> Self {
+        match better {
+            Some(true) => Self::Better,
+            Some(false) => Self::Worse,
+            None => Self::Student,
         }
     }
 }
@@ -345,12 +394,6 @@ impl Chart {
         }
     }
 
-    /// Puts it into a group.
-    pub(crate) fn grouped(mut self, group: impl Into<String>) -> Self {
-        self.group = group.into();
-        self
-    }
-
     /// Adds what the tones mean.
     pub(crate) fn legend(mut self, legend: &[(Tone, &str)]) -> Self {
         let entries = legend.iter().map(|&(tone, name)| (tone, name.to_owned()));
@@ -363,15 +406,31 @@ impl Chart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum Drawing {
-    /// A row for each value, with its interval and its seeds.
-    Dots {
-        rows: Vec<Dot>,
-        levels: Vec<Level>,
-        limits: Option<[f64; 2]>,
-        unit: Unit,
-    },
+    Dots(Dots),
     Plot(Plot),
     Map(HeatMap),
+}
+
+/// A row for each value, with its interval and its seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Dots {
+    pub(crate) rows: Vec<Dot>,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) limits: Option<[f64; 2]>,
+    pub(crate) unit: Unit,
+}
+
+impl Dots {
+    /// Rows, and lines to read them against.
+    pub(crate) fn new(rows: Vec<Dot>, levels: Vec<Level>, unit: Unit) -> Self {
+        let limits = None;
+        Self {
+            rows,
+            levels,
+            limits,
+            unit,
+        }
+    }
 }
 
 /// One row of a dot chart.
@@ -397,6 +456,11 @@ impl Dot {
             faint: false,
         })
     }
+
+    /// Draws it pale, where `faint` says so.
+    pub(crate) fn faint(self, faint: bool) -> Self {
+        Self { faint, ..self }
+    }
 }
 
 /// A line to read values against.
@@ -405,6 +469,13 @@ pub(crate) struct Level {
     pub(crate) at: f64,
     pub(crate) tone: Tone,
     pub(crate) label: String,
+}
+
+impl Level {
+    pub(crate) fn new(at: f64, tone: impl Into<Tone>, label: impl Into<String>) -> Self {
+        let (tone, label) = (tone.into(), label.into());
+        Self { at, tone, label }
+    }
 }
 
 /// How large a plot is.
@@ -463,15 +534,17 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Joined points without marks.
-    pub(crate) fn curve(title: impl Into<String>, tone: Tone, points: &[[f64; 2]]) -> Self {
+    /// Joined points, without marks where `mark` is none.
+    pub(crate) fn curve(
+        title: impl Into<String>,
+        tone: Tone,
+        mark: Mark,
+        points: Vec<Spot>,
+    ) -> Self {
         Self {
             title: title.into(),
-            tone,
-            points: points.iter().map(|&at| Spot::bare(at)).collect(),
             joined: true,
-            mark: Mark::None,
-            faint: false,
+            ..Self::marks(tone, mark, points)
         }
     }
 
@@ -486,6 +559,11 @@ impl Line {
             faint: false,
         }
     }
+
+    /// Draws it pale, where `faint` says so.
+    pub(crate) fn faint(self, faint: bool) -> Self {
+        Self { faint, ..self }
+    }
 }
 
 /// A point.
@@ -498,14 +576,23 @@ pub(crate) struct Spot {
 }
 
 impl Spot {
-    /// A point of which nothing more is said.
-    pub(crate) fn bare(at: [f64; 2]) -> Self {
+    /// A point, and what is told of it.
+    pub(crate) fn new(at: [f64; 2], title: impl Into<String>) -> Self {
         Self {
             at,
             interval: None,
             share: None,
-            title: String::new(),
+            title: title.into(),
         }
+    }
+
+    /// The value of something at `x`; none where there is no value.
+    pub(crate) fn of(x: f64, estimate: &Estimate, name: &str) -> Option<Self> {
+        let title = format!("{name}: {}", Unit::Score.told(estimate));
+        Some(Self {
+            interval: estimate.ci95,
+            ..Self::new([x, estimate.mean?], title)
+        })
     }
 }
 

@@ -904,6 +904,22 @@ fn a_ceiling_that_loses_to_a_baseline_is_warned_about() {
     );
 }
 
+/// Rows of a matrix of features say nothing in words: no baseline reads them.
+#[test]
+fn rows_without_text_have_no_baseline_that_reads() {
+    let fixture = Fixture::new();
+    let mut rows = rows(0);
+    rows.iter_mut().for_each(|row| row.text.clear());
+    let data = fixture.data(0, 0, &rows);
+    let test: Vec<&Example> = rows.iter().filter(|row| row.split == Split::Test).collect();
+    let model = fixture.checkpoint("probe", ("student", "probe"), json!({}), vec![], 10);
+    let answers = predict(&test, 0, 1.0, 1.0, 9);
+    let predictions = fixture.predictions("probe", Role::Student, 0, &model, &data, &answers);
+    let report = build(&fixture, &[predictions]);
+    let arms: Vec<&str> = report.arms.iter().map(|arm| &arm.arm[..]).collect();
+    assert_eq!(arms, ["probe", "majority-class"]);
+}
+
 #[test]
 fn missing_combinations_are_named() {
     let fixture = Fixture::new();
@@ -1250,7 +1266,7 @@ fn the_same_predictions_give_the_same_bytes_in_any_order_of_arms_of_a_role() {
 mod operation {
     use clap::Parser;
     use w2s_report::Build;
-    use w2s_stage::{Operation, RunOptions};
+    use w2s_stage::{ArtifactArg, Operation, RunOptions};
 
     use super::*;
 
@@ -1300,6 +1316,63 @@ mod operation {
         let error = parsed(&[]).check().unwrap_err().to_string();
         assert!(
             error.starts_with("there are no predictions, scores or theory to report on"),
+            "{error}"
+        );
+    }
+
+    /// As much of `eval predict` as a plan knows.
+    #[derive(clap::Args, serde::Serialize)]
+    struct Predict {
+        #[arg(long)]
+        arm: String,
+        #[arg(long)]
+        role: String,
+        #[arg(long)]
+        seed: u64,
+        #[arg(long)]
+        #[serde(skip)]
+        data: ArtifactArg,
+    }
+
+    impl Operation for Predict {
+        const NAME: &'static str = "predict";
+        const VERSION: u32 = 1;
+        const KIND: Kind = Kind::Predictions;
+        const ABOUT: &'static str = "Predicts";
+
+        fn inputs(&self, inputs: &mut w2s_stage::Inputs) {
+            inputs.artifact("data", &self.data).of(Kind::Examples);
+        }
+
+        fn run(&self, _step: &w2s_stage::Step) -> anyhow::Result<Value> {
+            anyhow::bail!("it is only planned")
+        }
+    }
+
+    /// Predictions that nobody has made yet are missed, too.
+    #[test]
+    fn a_missing_seed_of_planned_predictions_is_told() {
+        let fixture = Fixture::new();
+        let options = RunOptions::new(fixture.store.root());
+        let mut flags = Vec::new();
+        for seed in [0, 1] {
+            let (data, _) = fixture.examples(seed, seed);
+            for (arm, role) in [("weak", "teacher"), ("naive", "student")] {
+                let predict = Predict {
+                    arm: arm.to_owned(),
+                    role: role.to_owned(),
+                    seed,
+                    data: data.reference.into(),
+                };
+                let planned = w2s_stage::plan("eval", &predict, &options).unwrap();
+                flags.extend(["--predictions".into(), planned.reference.to_string()]);
+            }
+        }
+        w2s_stage::plan("report", &parsed(&flags), &options).unwrap();
+        let error = w2s_stage::plan("report", &parsed(&flags[..6]), &options).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("results are incomplete: arm `naive` has no seed 1"),
             "{error}"
         );
     }

@@ -933,6 +933,34 @@ fn answers_stand_side_by_side() {
     assert!(page.contains("| dpo | dpo says 4 |"), "{page}");
 }
 
+/// What people call their arms is no markup, ends no cell, and steers no terminal.
+#[test]
+fn names_and_answers_are_words_on_every_page() {
+    let fixture = Fixture::new();
+    let tuned = arm("<b>dpo</b>|\u{1b}[2J", "prefer", "score", 0.5, 12);
+    let model = fixture.model(&tuned, 0);
+    let rows: Vec<Score> = fixture.score(&tuned, 0, ITEMS).records().unwrap();
+    let answers = [said(0, "<script>alert(1)</script>\n\u{7} < 2 | 3")];
+    let scores = [
+        fixture.base(),
+        fixture.scored(&tuned, 0, &rows, Some(&model), &answers),
+    ];
+    let report = build(&fixture, &scores, &[]);
+    let (markdown, html) = (report.to_markdown().unwrap(), report.to_html().unwrap());
+    for text in [
+        "| \\<b>dpo\\</b>\\|\\u001b[2J |",
+        "\\<script>alert(1)\\</script><br>\\u0007 < 2 \\| 3",
+        "1. question 0 | with a bar ?",
+    ] {
+        assert!(markdown.contains(text), "{text}\n{markdown}");
+    }
+    assert!(!html.contains("<script") && !html.contains("<b>dpo"));
+    for page in [&markdown, &html] {
+        let steers = |c: char| c.is_control() && c != '\n';
+        assert!(!page.contains(steers));
+    }
+}
+
 fn pair(id: u64) -> Pair {
     let answer = |text: &str| Answer {
         text: text.into(),

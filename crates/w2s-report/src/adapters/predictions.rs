@@ -1,6 +1,6 @@
 //! Predictions of classifiers, with the rows they are about and the trivial classifiers beside them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use w2s_artifact::summary::{PredictionsSummary, SplitSummary};
@@ -8,7 +8,7 @@ use w2s_artifact::{
     Artifact, ArtifactRef, Example, Message, Prediction, Role, Split, prompt_fingerprint,
 };
 
-use crate::baselines::{self, Baseline, Labelled, LengthThreshold, MajorityClass, UnigramBayes};
+use crate::baselines::{BASELINES, Baseline};
 use crate::error::ReportError;
 use crate::experiment::{Arm, Entry, Experiment, Item, Run};
 use crate::lineage::Lineage;
@@ -34,21 +34,16 @@ pub(crate) fn read(
     let mut entries = Vec::new();
     for artifact in predictions {
         let missing = || {
-            ReportError::hinted(
-                format_args!("{} has no input `data`", artifact.reference.short()),
-                "make it with `w2s-eval predict`",
-            )
+            let what =
+                format_args!("{} has no input `data`", artifact.reference.short()).to_string();
+            ReportError::hinted(what, "make it with `w2s-eval predict`")
         };
         let reference = artifact.manifest.input("data").ok_or_else(missing)?;
-        let known = match data.get(&reference) {
-            Some(known) => Rc::clone(known),
-            None => {
-                let read = Rc::new(Data::read(&lineage.store().require(&reference)?)?);
-                data.insert(reference, Rc::clone(&read));
-                read
-            }
-        };
-        entries.push(entry(artifact, &known, lineage)?);
+        if !data.contains_key(&reference) {
+            let read = Data::read(&lineage.store().require(&reference)?)?;
+            data.insert(reference, Rc::new(read));
+        }
+        entries.push(entry(artifact, &data[&reference], lineage)?);
     }
     Ok((entries, data))
 }
@@ -57,51 +52,45 @@ impl Data {
     fn read(artifact: &Artifact) -> Result<Self, ReportError> {
         let mut rows: Vec<Example> = artifact.records()?;
         rows.sort_by_key(|row| row.id);
-        let (mut gold, mut test) = (Vec::new(), Vec::new());
-        for row in rows {
-            match row.split {
-                Split::Gold => gold.push(row),
-                Split::Test => test.push(row),
-                Split::Transfer => {}
-            }
-        }
+        let of = |split| rows.iter().filter(move |row| row.split == split).cloned();
         Ok(Self {
             reference: artifact.reference,
             summary: artifact.summary()?,
-            gold,
-            test,
+            gold: of(Split::Gold).collect(),
+            test: of(Split::Test).collect(),
         })
+    }
+
+    fn labels(&self) -> Vec<u32> {
+        self.test.iter().map(|row| row.label).collect()
     }
 }
 
 fn entry(artifact: &Artifact, data: &Data, lineage: &Lineage<'_>) -> Result<Entry, ReportError> {
     let summary: PredictionsSummary = artifact.summary()?;
+    let (arm, name, rows_of) = (
+        &summary.arm,
+        artifact.reference.short(),
+        data.reference.short(),
+    );
     let mut rows: Vec<Prediction> = artifact.records()?;
     rows.sort_by_key(|row| row.id);
     if rows.is_empty() {
-        return Err(ReportError::no_items(
-            &artifact.reference.short(),
-            &summary.arm,
-        ));
+        return Err(ReportError::no_items(&name, arm));
     }
     if let Some(reason) = difference(&rows, &data.test) {
+        let seed = summary.seed;
         return Err(ReportError::hinted(
             format_args!(
-                "arm `{}`, seed {}: {} and the test split of {} differ: {reason}",
-                summary.arm,
-                summary.seed,
-                artifact.reference.short(),
-                data.reference.short()
+                "arm `{arm}`, seed {seed}: {name} and the test split of {rows_of} differ: {reason}"
             ),
             "predict with the `--data` of the same seed for every arm",
         ));
     }
     if summary.classes != data.summary.classes {
-        return Err(ReportError::other_classes(
-            &format!("{} of arm `{}`", artifact.reference.short(), summary.arm),
-            &data.reference.short(),
-            [&summary.classes, &data.summary.classes],
-        ));
+        let classes = [&summary.classes[..], &data.summary.classes];
+        let predictions = format!("{name} of arm `{arm}`");
+        return Err(ReportError::other_classes(&predictions, &rows_of, classes));
     }
     let items = data.test.iter().map(|row| Item {
         id: row.id,
@@ -109,10 +98,8 @@ fn entry(artifact: &Artifact, data: &Data, lineage: &Lineage<'_>) -> Result<Entr
         group: row.group,
         gold: Some(row.label),
     });
-    let gold: Vec<u32> = data.test.iter().map(|row| row.label).collect();
-    let probabilities = rows
-        .iter()
-        .map(|row| row.probabilities.iter().map(|&p| f64::from(p)).collect());
+    let rows = rows.iter().map(|row| &row.probabilities);
+    let probabilities = rows.map(|row| row.iter().map(|&p| f64::from(p)).collect());
     let run = Run {
         seed: summary.seed,
         artifact: Some(artifact.reference),
@@ -121,42 +108,37 @@ fn entry(artifact: &Artifact, data: &Data, lineage: &Lineage<'_>) -> Result<Entr
     };
     Ok(Entry {
         test: data.summary.task.clone(),
-        arm: summary.arm,
         role: summary.role,
-        tags: BTreeMap::new(),
-        classes: summary.classes,
+        tags: Default::default(),
         items: items.collect(),
-        run: run.classified(probabilities.collect(), &gold),
+        run: run.classified(probabilities.collect(), &data.labels()),
+        arm: summary.arm,
+        classes: summary.classes,
     })
 }
 
 /// Fingerprint of a text, the same as that of a prompt that says nothing else.
 fn content(text: &str) -> u64 {
-    prompt_fingerprint(&[Message {
-        role: String::new(),
-        content: text.to_owned(),
-    }])
+    let (role, content) = (String::new(), text.to_owned());
+    prompt_fingerprint(&[Message { role, content }])
 }
 
 /// The first way in which predictions are not about the test rows, as a clause.
 fn difference(rows: &[Prediction], test: &[Example]) -> Option<String> {
-    if rows.len() != test.len() {
-        return Some(format!(
-            "{} predictions for {} rows",
-            rows.len(),
-            test.len()
-        ));
+    let (got, wanted) = (rows.len(), test.len());
+    if got != wanted {
+        return Some(format!("{got} predictions for {wanted} rows"));
     }
     rows.iter().zip(test).find_map(|(got, wanted)| {
-        if got.id != wanted.id {
+        let (id, row) = (got.id, wanted.id);
+        let (label, class) = (got.label, wanted.label);
+        if id != row {
             Some(format!(
-                "the predictions have row {} where the split has row {}",
-                got.id, wanted.id
+                "the predictions have row {id} where the split has row {row}"
             ))
-        } else if got.label != wanted.label {
+        } else if label != class {
             Some(format!(
-                "row {} has gold class {} in the predictions and {} in the split",
-                got.id, got.label, wanted.label
+                "row {id} has gold class {label} in the predictions and {class} in the split"
             ))
         } else {
             None
@@ -164,50 +146,41 @@ fn difference(rows: &[Prediction], test: &[Example]) -> Option<String> {
     })
 }
 
-/// Adds the trivial classifiers, fitted on the gold split of each seed, where every seed has one.
+/// Adds the trivial classifiers, fitted on the gold split of each seed, where every seed has one; those that read, where there
+/// are texts.
 pub(crate) fn add_baselines(experiment: &mut Experiment, seed_data: &[Rc<Data>]) {
     if seed_data.is_empty() || seed_data.iter().any(|data| data.gold.is_empty()) {
         return;
     }
-    experiment.arms.extend([
-        baseline::<MajorityClass>(experiment, seed_data),
-        baseline::<LengthThreshold>(experiment, seed_data),
-        baseline::<UnigramBayes>(experiment, seed_data),
-    ]);
+    let mut rows = seed_data
+        .iter()
+        .flat_map(|data| data.gold.iter().chain(&data.test));
+    let texts = rows.any(|row| !row.text.trim().is_empty());
+    for baseline in BASELINES.iter().filter(|baseline| texts || !baseline.reads) {
+        experiment.arms.push(arm(baseline, experiment, seed_data));
+    }
 }
 
-fn baseline<B: Baseline>(experiment: &Experiment, seed_data: &[Rc<Data>]) -> Arm {
-    fn labelled(rows: &[Example]) -> Vec<Labelled<'_>> {
-        let labelled = rows.iter().map(|row| Labelled {
-            text: &row.text,
-            label: row.label,
-        });
-        labelled.collect()
-    }
+fn arm(baseline: &Baseline, experiment: &Experiment, seed_data: &[Rc<Data>]) -> Arm {
     let run = |(data, &seed): (&Rc<Data>, &u64)| {
-        let classes = data.summary.classes.len();
-        let probabilities =
-            baselines::evaluate::<B>(&labelled(&data.gold), &labelled(&data.test), classes);
-        let gold: Vec<u32> = data.test.iter().map(|row| row.label).collect();
+        let gold: Vec<_> = data
+            .gold
+            .iter()
+            .map(|row| (&row.text[..], row.label))
+            .collect();
+        let classify = (baseline.fit)(&gold, data.summary.classes.len());
+        let probabilities = data.test.iter().map(|row| classify(&row.text)).collect();
         let run = Run {
             seed,
             ..Run::default()
         };
-        run.classified(probabilities, &gold)
+        run.classified(probabilities, &data.labels())
     };
-    // What agrees with the teacher is told of baselines too, where there is one teacher.
-    let mut teachers = experiment.of_role(Role::Teacher);
     Arm {
-        name: B::NAME.to_owned(),
-        family: B::NAME.to_owned(),
-        role: Role::Baseline,
-        about: Some(B::ABOUT.to_owned()),
-        tags: BTreeMap::new(),
-        stop: None,
+        about: Some(baseline.about),
+        // What agrees with the teacher is told of baselines too, where there is one teacher.
+        teacher: experiment.only(Role::Teacher),
         runs: seed_data.iter().zip(&experiment.seeds).map(run).collect(),
-        fixed: false,
-        teacher: teachers.next().filter(|_| teachers.next().is_none()),
-        ceiling: None,
-        base: None,
+        ..Arm::new(baseline.name, Role::Baseline)
     }
 }

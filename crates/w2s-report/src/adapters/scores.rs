@@ -1,6 +1,6 @@
 //! Scores of answers, choices and likelihoods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use w2s_artifact::summary::ScoresSummary;
 use w2s_artifact::{Artifact, Score};
@@ -14,32 +14,13 @@ use crate::lineage::Lineage;
 pub(crate) fn read(artifact: &Artifact, lineage: &Lineage<'_>) -> Result<Entry, ReportError> {
     let summary: ScoresSummary = artifact.summary()?;
     let scores: Vec<Score> = artifact.records()?;
-    let items = averaged(&scores);
+    let (items, values) = averaged(&scores);
     if items.is_empty() {
         return Err(ReportError::no_items(
             &artifact.reference.short(),
             &summary.arm,
         ));
     }
-    let keys = scores.iter().flat_map(|score| score.values.keys());
-    let mut values: BTreeMap<String, Vec<f64>> =
-        keys.map(|key| (key.clone(), Vec::new())).collect();
-    for (key, column) in &mut values {
-        let each = items
-            .values()
-            .map(|(_, item)| item.get(key).copied().unwrap_or(f64::NAN));
-        column.extend(each);
-    }
-    let run = Run {
-        seed: summary.seed,
-        artifact: Some(artifact.reference),
-        model: lineage.model_of(&artifact.manifest),
-        items_original: summary.items.max(items.len()),
-        items: items.len(),
-        answers: scores.len(),
-        values,
-        ..Run::default()
-    };
     let mut tags = summary.tags;
     Ok(Entry {
         test: tags.remove("test").unwrap_or_default(),
@@ -47,38 +28,50 @@ pub(crate) fn read(artifact: &Artifact, lineage: &Lineage<'_>) -> Result<Entry, 
         role: summary.role,
         tags,
         classes: Vec::new(),
-        items: items.into_values().map(|(item, _)| item).collect(),
-        run,
+        run: Run {
+            seed: summary.seed,
+            artifact: Some(artifact.reference),
+            model: lineage.model_of(&artifact.manifest),
+            items_original: summary.items.max(items.len()),
+            items: items.len(),
+            answers: scores.len(),
+            values,
+            ..Run::default()
+        },
+        items,
     })
 }
 
-/// The items by id, each with its metrics. Samples of one item are not independent of each other, so they are averaged
-/// before anything is counted.
-fn averaged(scores: &[Score]) -> BTreeMap<u64, (Item, BTreeMap<String, f64>)> {
-    let mut samples: BTreeMap<u64, (Item, BTreeMap<String, Vec<f64>>)> = BTreeMap::new();
+/// The items by number, and each metric in their order. Samples of one item are not independent of each other, so they are
+/// averaged before anything is counted.
+fn averaged(scores: &[Score]) -> (Vec<Item>, BTreeMap<String, Vec<f64>>) {
+    let mut samples: BTreeMap<u64, Vec<&Score>> = BTreeMap::new();
     for score in scores {
-        let item = samples.entry(score.id).or_insert_with(|| {
-            let item = Item {
-                id: score.id,
-                content: score.content,
-                group: score.group,
-                gold: None,
-            };
-            (item, BTreeMap::new())
-        });
-        for (metric, &value) in &score.values {
-            item.1.entry(metric.clone()).or_default().push(value);
-        }
+        samples.entry(score.id).or_default().push(score);
     }
-    let mean = |values: BTreeMap<String, Vec<f64>>| {
-        let means = values.into_iter();
-        let means = means.filter_map(|(metric, values)| Some((metric, metrics::mean(&values)?)));
-        means.collect()
+    let item = |samples: &Vec<&Score>| Item {
+        id: samples[0].id,
+        content: samples[0].content,
+        group: samples[0].group,
+        gold: None,
     };
-    let items = samples.into_iter();
-    items
-        .map(|(id, (item, values))| (id, (item, mean(values))))
-        .collect()
+    let column = |key: &String| {
+        let mean = |samples: &Vec<&Score>| {
+            let known = samples
+                .iter()
+                .filter_map(|score| score.values.get(key).copied());
+            metrics::mean(&known.collect::<Vec<_>>()).unwrap_or(f64::NAN)
+        };
+        (key.clone(), samples.values().map(mean).collect())
+    };
+    let keys: BTreeSet<_> = scores
+        .iter()
+        .flat_map(|score| score.values.keys())
+        .collect();
+    (
+        samples.values().map(item).collect(),
+        keys.into_iter().map(column).collect(),
+    )
 }
 
 #[cfg(test)]
@@ -97,14 +90,13 @@ mod tests {
                 .map(|&(name, value)| (name.to_owned(), value))
                 .collect(),
         };
-        let items = averaged(&[
+        let (items, values) = averaged(&[
             score(7, 0, &[("exact", 1.0), ("judge", 0.2)]),
             score(7, 1, &[("exact", 0.0)]),
             score(9, 0, &[("exact", 1.0)]),
         ]);
         assert_eq!(items.len(), 2);
-        assert_eq!(items[&7].1["exact"], 0.5);
-        assert_eq!(items[&7].1["judge"], 0.2);
-        assert_eq!(items[&9].1.get("judge"), None);
+        assert_eq!(values["exact"], [0.5, 1.0]);
+        assert!(values["judge"][0] == 0.2 && values["judge"][1].is_nan());
     }
 }

@@ -3,13 +3,13 @@
 use w2s_artifact::Role;
 use w2s_stats::{Estimate, Series};
 
-use super::recovered::{capital, items};
-use super::training::Models;
-use super::{NAMED_ARMS, Page};
+use super::training::{Lesson, Models};
+use super::{NAMED_ARMS, Page, items};
 use crate::analysis::Analysis;
-use crate::format::{Unit, count, list, p_value, score};
+use crate::experiment::Arm;
+use crate::format::{Unit, capital, commas, count, list, p_value};
 use crate::metric::Metric;
-use crate::section::{Cell, Chart, Dot, Drawing, Level, Section, Table, Tone};
+use crate::section::{Cell, Chart, DASH, Dot, Dots, Drawing, Level, Section, Table, Tone};
 
 /// An arm against its base, or against the value of no effect of a metric that compares with the base already.
 pub(super) struct Gain {
@@ -44,20 +44,22 @@ pub(super) fn gain(analysis: &Analysis<'_>, arm: usize, metric: &Metric) -> Opti
 }
 
 fn gains(analysis: &Analysis<'_>, metric: &Metric) -> Vec<Gain> {
-    let arms = 0..analysis.experiment.arms.len();
+    let arms = analysis.experiment.places().into_iter();
     arms.filter_map(|arm| gain(analysis, arm, metric)).collect()
 }
 
 /// What the others are read against.
 fn reference(analysis: &Analysis<'_>, metric: &Metric) -> String {
+    let experiment = analysis.experiment;
+    let base = || {
+        experiment
+            .of_role(Role::Base)
+            .next()
+            .map(|at| experiment.name(at))
+    };
     match metric.chance {
         Some(chance) => Unit::Tenths.write(chance).trim_end_matches(".0").to_owned(),
-        None => {
-            let base = analysis.experiment.of_role(Role::Base).next();
-            base.map_or("base".to_owned(), |at| {
-                analysis.experiment.arms[at].name.clone()
-            })
-        }
+        None => base().unwrap_or("base").to_owned(),
     }
 }
 
@@ -65,276 +67,209 @@ fn reference(analysis: &Analysis<'_>, metric: &Metric) -> String {
 pub(crate) fn overview(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut Page) {
     let experiment = analysis.experiment;
     let metric = experiment.metric();
-    let seeds: Vec<String> = experiment.seeds.iter().map(u64::to_string).collect();
-    let mut section = Section::new(
-        "result",
-        format!("Result: {}", metric.name),
-        format!(
-            "Every arm on the same {} items, seeds {}. Intervals are 95 %. The chart shows {}: large dots are means over seeds, small dots the single seeds, faint where the interval holds zero.",
-            items(analysis),
-            list(&seeds),
-            match metric.chance {
-                Some(chance) => format!(
-                    "the distance from {}, which means no effect",
-                    Unit::Tenths.write(chance)
-                ),
-                None => "the difference to the base".to_owned(),
-            }
-        ),
+    let shows = metric
+        .chance
+        .map_or("the difference to the base".to_owned(), |chance| {
+            let chance = Unit::Tenths.write(chance);
+            format!("the distance from {chance}, which means no effect")
+        });
+    let (items, seeds) = (items(experiment), list(&experiment.seeds));
+    let introduction = format!(
+        "Every arm on the same {items} items, seeds {seeds}. Intervals are 95 %. The chart shows {shows}: large dots are means over seeds, small dots the single seeds, faint where the interval holds zero."
     );
-    if metric.key.starts_with("reward_") {
-        section.text.push("Rewards are how much log-probability an answer has gained since the base. Accuracy is the share of held-out pairs in which the chosen answer gained more than the rejected one, the margin by how many nats; TRL's `rewards/accuracies` and `rewards/margins` are the same, the margin times beta.".to_owned());
-    }
-    section.charts.extend(chart(analysis, metric));
-    section.tables.push(table(analysis, metric, models, "arms"));
-    page.section(section);
+    let rewards = "Rewards are how much log-probability an answer has gained since the base. Accuracy is the share of held-out pairs in which the chosen answer gained more than the rejected one, the margin by how many nats; TRL's `rewards/accuracies` and `rewards/margins` are the same, the margin times beta.";
+    let rewards = metric
+        .key
+        .starts_with("reward_")
+        .then(|| rewards.to_owned());
+    page.section(
+        Section::new("result", format!("Result: {}", metric.name), introduction)
+            .text(rewards)
+            .charts(chart(analysis, metric))
+            .tables([table(analysis, metric, models, "arms")]),
+    );
     page.headline(headline(analysis));
 }
 
 /// The other metrics, one table and chart each, and a line for those in which all arms are equal.
 pub(crate) fn metrics(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut Page) {
     let experiment = analysis.experiment;
-    let headline = &experiment.metric().key;
-    let others: Vec<Metric> = analysis
-        .metrics()
-        .into_iter()
-        .filter(|metric| {
-            metric.key != *headline && (metric.key != "brier" || !experiment.classifies())
-        })
-        .collect();
-    if others.is_empty() {
-        return;
+    // The calibration says it of classifiers.
+    let told =
+        |key: &str| key == experiment.metric().key || key == "brier" && experiment.classifies();
+    let (mut varied, mut constant) = (Vec::new(), Vec::new());
+    for metric in analysis.metrics() {
+        match equal(analysis, &metric) {
+            _ if told(&metric.key) => {}
+            None => varied.push(metric),
+            Some(value) => constant.push(format!(
+                "{} is {} in every arm and seed.",
+                capital(&metric.name),
+                Unit::Score.write(value)
+            )),
+        }
     }
-    let (constant, varied): (Vec<&Metric>, Vec<&Metric>) = others
-        .iter()
-        .partition(|metric| equal(analysis, metric).is_some());
     if experiment.classifies() {
-        let mut section = Section::new("metrics", "Other metrics", "");
-        section.tables.push(side_by_side(analysis, &varied));
-        page.section(section);
+        let tables = [side_by_side(analysis, &varied)];
+        page.section(Section::new("metrics", "Other metrics", "").tables(tables));
     } else {
-        for metric in varied {
-            let mut section = Section::new("metrics", capital(&metric.name), "");
-            section.charts.extend(chart(analysis, metric));
-            section
-                .tables
-                .push(table(analysis, metric, models, &metric.key));
-            page.section(section);
+        for metric in &varied {
+            page.section(
+                Section::new("metrics", capital(&metric.name), "")
+                    .charts(chart(analysis, metric))
+                    .tables([table(analysis, metric, models, &metric.key)]),
+            );
         }
     }
     if !constant.is_empty() {
-        let told = constant.into_iter().map(|metric| {
-            let value = equal(analysis, metric).map(|value| metric.unit.write(value));
-            format!(
-                "{} is {} in every arm and seed.",
-                capital(&metric.name),
-                value.unwrap_or_default()
-            )
+        let section = Section::new("constant", "Without a difference", "");
+        page.section(Section {
+            text: constant,
+            ..section
         });
-        let mut section = Section::new("constant", "Without a difference", "");
-        section.text = told.collect();
-        page.section(section);
     }
 }
 
 /// The value that every arm has in every seed, if there are several arms and one value.
 fn equal(analysis: &Analysis<'_>, metric: &Metric) -> Option<f64> {
-    let arms = 0..analysis.experiment.arms.len();
+    let arms = analysis.experiment.places().into_iter();
     let known = arms.filter_map(|arm| analysis.metric(arm, &metric.key));
     let known: Vec<Series> = known.filter(|series| !series.mean.is_nan()).collect();
-    let [first, _, ..] = &known[..] else {
-        return None;
-    };
+    let mean = known.first().filter(|_| known.len() > 1)?.mean;
     let mut values = known.iter().flat_map(|series| &series.per_seed);
-    values
-        .all(|value| *value == first.mean)
-        .then_some(first.mean)
+    values.all(|value| *value == mean).then_some(mean)
 }
 
 /// Several metrics of classifiers in one table.
-fn side_by_side(analysis: &Analysis<'_>, metrics: &[&Metric]) -> Table {
-    let columns = metrics
-        .iter()
-        .map(|metric| format!(">{}|{}", metric.key, capital(&metric.name)));
-    let columns: Vec<String> = ["arm|Arm".to_owned()].into_iter().chain(columns).collect();
-    let columns: Vec<&str> = columns.iter().map(|column| &column[..]).collect();
-    let mut table = Table::new("metrics", &columns);
-    for (at, arm) in analysis.experiment.arms.iter().enumerate() {
-        let mut cells = vec![Cell::text(&arm.name)];
-        cells.extend(
-            metrics
-                .iter()
-                .map(|metric| match analysis.estimate(at, &metric.key) {
-                    Some(estimate) => Cell::estimate(&estimate, metric.unit),
-                    None => Cell::text("–"),
-                }),
-        );
-        table.push(Some(arm.role), cells, arm.artifacts());
+fn side_by_side(analysis: &Analysis<'_>, metrics: &[Metric]) -> Table {
+    let experiment = analysis.experiment;
+    let arms = experiment.places();
+    let mut table = Table::of("metrics", &arms).column("arm|Arm", |&at| experiment.name(at));
+    for metric in metrics {
+        let head = format!(">{}|{}", metric.key, capital(&metric.name));
+        table = table.column(&head, |&at| analysis.estimate(at, &metric.key));
     }
-    table
+    table.source(|&at| experiment.source(&[at])).done()
 }
 
 fn table(analysis: &Analysis<'_>, metric: &Metric, models: &Models<'_>, id: &str) -> Table {
     let experiment = analysis.experiment;
+    let arms = experiment.places();
+    let arm = |at: usize| &experiment.arms[at];
     let minus = match metric.chance {
         Some(_) => format!(">difference|Above {}", reference(analysis, metric)),
         None => ">difference|Minus base".to_owned(),
     };
-    let mut table = Table::new(
-        id,
-        &[
-            "arm|Arm",
-            "role|Role",
-            "lesson|Learnt",
-            ">value|Mean",
-            ">seeds|Each seed",
-            &minus,
-            ">p|McNemar p, each seed",
-            ">items|Items",
-        ],
-    );
-    for (at, arm) in experiment.arms.iter().enumerate() {
-        let value = analysis
-            .estimate(at, &metric.key)
-            .filter(|value| value.mean.is_some());
-        let gain = gain(analysis, at, metric);
-        let own = arm.own_runs().len();
-        let tests = arm
-            .base
-            .filter(|_| metric.chance.is_none() && gain.is_some());
-        let tests = tests.and_then(|base| analysis.mcnemar(at, base, &metric.key));
-        let tests: Vec<String> = tests.iter().flatten().map(|test| p_value(test.p)).collect();
-        let dropped: usize = arm
-            .own_runs()
-            .iter()
-            .map(|run| run.items_original - run.items)
-            .sum();
-        let answers: usize = arm.own_runs().iter().map(|run| run.answers).sum();
-        let mut counted = count(arm.items() as u64);
-        if dropped > 0 {
-            counted += &format!(" of {}", count((arm.items() + dropped) as u64));
-        }
-        if answers != arm.items() {
-            counted += &format!(", {} answers", count(answers as u64));
-        }
-        let cells = vec![
-            Cell::text(&arm.name),
-            Cell::text(arm.role.name()),
-            Cell::text(
-                models
-                    .lesson(at)
-                    .map_or(String::new(), |lesson| lesson.told()),
-            ),
-            value.as_ref().map_or(Cell::text("–"), |value| {
-                Cell::estimate(value, metric.unit)
-            }),
-            match &value {
-                Some(value) if own > 1 => Cell::seeds(&value.per_seed, metric.unit),
-                _ => Cell::text("–"),
-            },
-            gain.map_or(Cell::text("–"), |gain| {
+    let value = |at: usize| {
+        let value = analysis.estimate(at, &metric.key);
+        value.filter(|value| value.mean.is_some())
+    };
+    let tests = |at: usize| {
+        let base = arm(at).base.filter(|_| metric.chance.is_none())?;
+        gain(analysis, at, metric)?;
+        let tests = analysis.mcnemar(at, base, &metric.key)?;
+        Some(commas(tests.iter().map(|test| p_value(test.p))))
+    };
+    Table::of(id, &arms)
+        .column("arm|Arm", |&at| experiment.name(at))
+        .column("role|Role", |&at| arm(at).role.name())
+        .column("lesson|Learnt", |&at| {
+            models.lesson(at).map_or_else(String::new, Lesson::told)
+        })
+        .column(">value|Mean", |&at| value(at))
+        .column(">seeds|Each seed", |&at| match value(at) {
+            Some(value) if value.per_seed.len() > 1 => Cell::seeds(&value, Unit::Score),
+            _ => DASH.into(),
+        })
+        .column(&minus, |&at| {
+            gain(analysis, at, metric).map(|gain| {
                 let remark = (!gain.shown()).then_some("not shown");
-                Cell::estimate(&gain.difference, metric.unit).remark(remark)
-            }),
-            Cell::text(match tests.is_empty() {
-                true => "–".to_owned(),
-                false => tests.join(", "),
-            }),
-            Cell::text(counted),
-        ];
-        table.push(Some(arm.role), cells, arm.artifacts());
-    }
-    table.without_blank_columns()
+                Cell::estimate(&gain.difference, Unit::Score).remark(remark)
+            })
+        })
+        .column(">p|McNemar p, each seed", |&at| tests(at))
+        .column(">items|Items", |&at| counted(arm(at)))
+        .source(|&at| experiment.source(&[at]))
+        .done()
 }
 
-/// Differences with their intervals, coloured by whether they are good; faint where the interval holds zero.
+/// "238 of 240, 714 answers".
+fn counted(arm: &Arm) -> String {
+    let (items, original) = (arm.items(), arm.total(|run| run.items_original));
+    let answers = arm.total(|run| run.answers);
+    let mut counted = count(items);
+    if original > items {
+        counted += &format!(" of {}", count(original));
+    }
+    if answers != items {
+        counted += &format!(", {} answers", count(answers));
+    }
+    counted
+}
+
+/// The gain of every arm; none where there is none.
 fn chart(analysis: &Analysis<'_>, metric: &Metric) -> Option<Chart> {
-    let rows: Vec<Dot> = gains(analysis, metric)
-        .into_iter()
-        .filter_map(|gain| {
-            let tone = match metric.is_better(gain.difference.mean?) {
-                Some(true) => Tone::Better,
-                Some(false) => Tone::Worse,
-                None => Tone::Student,
-            };
-            let faint = !gain.shown();
-            let dot = Dot::new(
-                &analysis.experiment.arms[gain.arm].name,
-                tone,
-                &gain.difference,
-            )?;
-            Some(Dot { faint, ..dot })
-        })
-        .collect();
-    let level = Level {
-        at: 0.0,
-        tone: Tone::Baseline,
-        label: reference(analysis, metric),
+    let dot = |gain: &Gain| {
+        let tone = Tone::of(metric.is_better(gain.difference.mean?));
+        let dot = Dot::new(analysis.experiment.name(gain.arm), tone, &gain.difference)?;
+        Some(dot.faint(!gain.shown()))
     };
-    let drawing = Drawing::Dots {
-        levels: vec![level],
-        limits: None,
-        unit: metric.unit,
-        rows,
-    };
-    let empty = matches!(&drawing, Drawing::Dots { rows, .. } if rows.is_empty());
-    (!empty).then(|| Chart::new("", drawing))
+    let rows: Vec<Dot> = gains(analysis, metric).iter().filter_map(dot).collect();
+    let any = !rows.is_empty();
+    let level = Level::new(0.0, Tone::Baseline, reference(analysis, metric));
+    let dots = Drawing::Dots(Dots::new(rows, vec![level], Unit::Score));
+    any.then(|| Chart::new("", dots))
 }
 
 fn headline(analysis: &Analysis<'_>) -> String {
     let experiment = analysis.experiment;
     let metric = experiment.metric();
-    let gains = gains(analysis, metric);
-    let reference = reference(analysis, metric);
-    let name = |gain: &Gain| experiment.arms[gain.arm].name.clone();
-    if gains.is_empty() {
+    let (all, reference) = (gains(analysis, metric), reference(analysis, metric));
+    let name = |gain: &Gain| experiment.name(gain.arm);
+    let told = |estimate: &Estimate| Unit::Score.told(estimate);
+    if all.is_empty() {
         return format!("Only the base {reference} was scored.");
     }
-    let of = |test: fn(&Gain) -> bool| -> Vec<&Gain> {
-        gains.iter().filter(|gain| test(gain)).collect()
-    };
+    let of =
+        |test: fn(&Gain) -> bool| -> Vec<&Gain> { all.iter().filter(|gain| test(gain)).collect() };
     let (up, down, open) = (of(Gain::above), of(Gain::below), of(|gain| !gain.shown()));
-    if gains.len() > NAMED_ARMS {
-        let best = gains.iter().max_by(|a, b| {
-            let mean = |gain: &Gain| gain.difference.mean.unwrap_or(f64::NEG_INFINITY);
-            mean(a).total_cmp(&mean(b))
+    if all.len() > NAMED_ARMS {
+        let mean = |gain: &Gain| gain.difference.mean.unwrap_or(f64::NEG_INFINITY);
+        let best = all.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
+        let best = best.map_or_else(String::new, |gain| {
+            let (name, size) = (name(gain), told(&gain.difference));
+            format!(" The highest is {name}, {size} from {reference}.")
         });
-        let best = best.map_or(String::new(), |gain| {
-            format!(
-                " The highest is {}, {} from {reference}.",
-                name(gain),
-                bracketed(&gain.difference)
-            )
-        });
+        let [up, down, open] = [up, down, open].map(|arms| arms.len());
         return format!(
-            "Of {} arms, {} are above {reference} in {}, {} below, and {} not shown to differ.{best}",
-            gains.len(),
-            up.len(),
-            metric.name,
-            down.len(),
-            open.len()
+            "Of {} arms, {up} are above {reference} in {}, {down} below, and {open} not shown to differ.{best}",
+            all.len(),
+            metric.name
         );
     }
     let mut clauses = Vec::new();
-    for (arms, word) in [(up, "above"), (down, "below")] {
-        clauses.extend(arms.into_iter().map(|gain| {
-            let size = bracketed(&sized(&gain.difference));
-            match metric.chance {
-                Some(_) => {
-                    let value = analysis.estimate(gain.arm, &metric.key);
-                    let value = value.as_ref().map_or(String::new(), bracketed);
-                    format!("{} is at {value}, {word} {reference}", name(gain))
-                }
-                None => format!("{} is {word} {reference} by {size}", name(gain)),
-            }
-        }));
+    for (gain, word) in up
+        .into_iter()
+        .map(|gain| (gain, "above"))
+        .chain(down.into_iter().map(|gain| (gain, "below")))
+    {
+        let name = name(gain);
+        clauses.push(match metric.chance {
+            Some(_) => format!(
+                "{name} is at {}, {word} {reference}",
+                told(&analysis.value(gain.arm))
+            ),
+            None => format!(
+                "{name} is {word} {reference} by {}",
+                told(&sized(&gain.difference))
+            ),
+        });
     }
     if !open.is_empty() {
-        let names: Vec<String> = open.into_iter().map(name).collect();
-        let verb = if names.len() == 1 { "is" } else { "are" };
+        let verb = if open.len() == 1 { "is" } else { "are" };
+        let names = list(open.into_iter().map(name));
         clauses.push(format!(
-            "{} {verb} not shown to differ from {reference}",
-            list(&names)
+            "{names} {verb} not shown to differ from {reference}"
         ));
     }
     format!(
@@ -344,12 +279,7 @@ fn headline(analysis: &Analysis<'_>) -> String {
     )
 }
 
-/// "0.123 [0.050, 0.196]".
-pub(super) fn bracketed(estimate: &Estimate) -> String {
-    Unit::Score.estimate(estimate.mean, estimate.ci95)
-}
-
-/// The same without the sign, for words that say the direction.
+/// A difference without its sign, for words that say the direction.
 fn sized(estimate: &Estimate) -> Estimate {
     match (estimate.mean, estimate.ci95) {
         (Some(mean), Some([low, high])) if mean < 0.0 => Estimate {
@@ -358,14 +288,5 @@ fn sized(estimate: &Estimate) -> Estimate {
             ..estimate.clone()
         },
         _ => estimate.clone(),
-    }
-}
-
-/// "0.123" of a number that may be missing.
-pub(super) fn scored(value: Option<f64>) -> Cell {
-    Cell {
-        text: value.map_or("–".to_owned(), score),
-        value,
-        ..Cell::default()
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use w2s_artifact::{ANSWERS_FILE, Role, ScoredAnswer};
 
 use super::Page;
-use crate::experiment::{Experiment, Run};
+use crate::experiment::{Arm, Experiment, Run};
+use crate::format::joined;
 use crate::lineage::Lineage;
 use crate::section::{Cell, Section, Table};
 
@@ -16,7 +17,7 @@ const LONGEST: usize = 400;
 
 /// Five prompts with the answers of all arms. Which ones does not depend on any answer.
 pub(crate) fn section(experiment: &Experiment, lineage: &Lineage<'_>, page: &mut Page) {
-    let shown = experiment.arms.iter().filter(|arm| !arm.on_curve());
+    let shown = experiment.arms.iter().filter(|arm| arm.stop.is_none());
     let arms: Vec<_> = shown
         .filter_map(|arm| Some((arm, read(arm.runs.first()?, lineage)?)))
         .collect();
@@ -25,66 +26,60 @@ pub(crate) fn section(experiment: &Experiment, lineage: &Lineage<'_>, page: &mut
     };
     let metric = experiment.metric();
     let wanted = PROMPTS.min(items.len());
-    let mut section = Section::new(
-        "answers",
-        "Answers",
-        format!(
-            "The first of every {} items in their order, whatever was answered: first samples, seed {}. A text of more than {LONGEST} characters ends in an ellipsis here; all answers stand whole in the scores.",
-            items.len() / wanted.max(1),
-            experiment.seeds.first().copied().unwrap_or_default()
-        ),
-    );
+    let mut tables = Vec::new();
     for at in 0..wanted {
-        let item = &items[at * items.len() / wanted];
-        let mut table = Table::new(
-            &format!("answers-{}", item.id),
-            &[
-                "arm|Arm",
-                "answer|Answer",
-                &format!(">value|{}", metric.name),
-            ],
-        );
-        for (arm, answers) in &arms {
-            let Some(answer) = answers.get(&item.id) else {
-                continue;
-            };
-            if table.title.is_empty() {
-                let asked: Vec<&str> = answer
-                    .messages
-                    .iter()
-                    .map(|message| message.content.trim())
-                    .collect();
-                table.title = format!("{}. {}", at + 1, cut(&asked.join(" / ")));
-                if let Some(right) = &answer.answer {
-                    let cells = vec![
-                        Cell::text("right answer"),
-                        Cell::text(cut(right)),
-                        Cell::text(""),
-                    ];
-                    table.push(Some(Role::Baseline), cells, []);
-                }
-            }
-            let end = if answer.finished {
-                ""
-            } else {
-                " (not finished)"
-            };
-            table.push(
-                Some(arm.role),
-                vec![
-                    Cell::text(&arm.name),
-                    Cell::text(format!("{}{end}", cut(&answer.text))),
-                    Cell::number(answer.values.get(&metric.key).copied(), metric.unit),
-                ],
-                arm.runs.first().and_then(|run| run.artifact),
-            );
+        let id = items[at * items.len() / wanted].id;
+        let answers = arms
+            .iter()
+            .filter_map(|(arm, answers)| Some((Some(*arm), answers.get(&id)?)));
+        let mut rows: Vec<(Option<&Arm>, &ScoredAnswer)> = answers.collect();
+        let Some((_, first)) = rows.first().copied() else {
+            continue;
+        };
+        if first.answer.is_some() {
+            // What would have been right stands above what was said.
+            rows.insert(0, (None, first));
         }
-        section.tables.push(table.without_blank_columns());
+        let said = |arm: Option<&Arm>, answer: &ScoredAnswer| match (arm, answer.finished) {
+            (None, _) => cut(answer.answer.as_deref().unwrap_or_default()),
+            (_, true) => cut(&answer.text),
+            (_, false) => format!("{} (not finished)", cut(&answer.text)),
+        };
+        let value = |answer: &ScoredAnswer| answer.values.get(&metric.key).copied();
+        let table = Table::of(&format!("answers-{id}"), &rows)
+            .column("arm|Arm", |(arm, _)| {
+                arm.map_or("right answer", |arm| &arm.name)
+            })
+            .column("answer|Answer", |(arm, answer)| said(*arm, answer))
+            .column(
+                &format!(">value|{}", metric.name),
+                |(arm, answer)| match arm {
+                    Some(_) => value(answer).into(),
+                    None => Cell::default(),
+                },
+            )
+            .source(|(arm, _)| match arm {
+                Some(arm) => (
+                    Some(arm.role),
+                    arm.runs.first().and_then(|run| run.artifact),
+                ),
+                None => (Some(Role::Baseline), None),
+            });
+        let asked = joined(
+            first.messages.iter().map(|message| message.content.trim()),
+            " / ",
+        );
+        tables.push(table.done().titled(format!("{}. {}", at + 1, cut(&asked))));
     }
-    section.tables.retain(|table| !table.rows.is_empty());
-    if !section.tables.is_empty() {
-        page.section(section);
+    if tables.is_empty() {
+        return;
     }
+    let every = items.len() / wanted.max(1);
+    let seed = experiment.seeds.first().copied().unwrap_or_default();
+    let introduction = format!(
+        "The first of every {every} items in their order, whatever was answered: first samples, seed {seed}. A text of more than {LONGEST} characters ends in an ellipsis here; all answers stand whole in the scores."
+    );
+    page.section(Section::new("answers", "Answers", introduction).tables(tables));
 }
 
 /// The first answer to each prompt; none where a run has no texts of its own, or they cannot be read.

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use w2s_artifact::summary::TrainingSummary;
 use w2s_artifact::{ArtifactRef, Role};
+use w2s_stats::Estimate;
 
 use super::Page;
 use crate::analysis::Analysis;
 use crate::experiment::Experiment;
 use crate::format::{Unit, list, score};
+use crate::grouped::add_once;
 use crate::lineage::Lineage;
 use crate::provenance::name;
-use crate::section::{Cell, Section, Table};
+use crate::section::{DASH, Section, Table};
 
 /// Whether an experiment is about bases alone: predictions of probes.
 pub(crate) fn is_bases(experiment: &Experiment) -> bool {
@@ -25,136 +27,134 @@ pub(crate) fn is_bases(experiment: &Experiment) -> bool {
 
 /// Everything that is known of one base.
 #[derive(Default)]
-struct Base {
-    arms: Vec<String>,
+struct Base<'a> {
+    arms: Vec<&'a str>,
     /// Whether a student or a ceiling was trained from it.
     strong: bool,
-    probe: Option<(usize, usize)>,
+    probe: Option<Probe>,
+    named: String,
+    loss: Option<f64>,
 }
 
-/// A row for each pretrained model behind the arms of `experiments`, with what the `probes` found. Says in large letters, before
-/// everything else, if the strong base did not learn; the result is then none, and `true`.
+/// How well a probe reads words from a base.
+struct Probe {
+    accuracy: Estimate,
+    chance: f64,
+    artifacts: Vec<ArtifactRef>,
+}
+
+impl Probe {
+    fn learnt(&self) -> bool {
+        self.accuracy.ci95.is_some_and(|[low, _]| low > self.chance)
+    }
+}
+
+/// A row for each pretrained model behind the arms of `experiments`, with what the `probes` found. Says in large letters, instead
+/// of everything else, if the strong base did not learn: the result is then none.
 pub(crate) fn bases(
-    experiments: &[&Analysis<'_>],
-    probes: &[&Analysis<'_>],
+    experiments: Vec<&Analysis<'_>>,
+    probes: Vec<&Analysis<'_>>,
     lineage: &Lineage<'_>,
     page: &mut Page,
-) -> bool {
-    let mut bases: BTreeMap<ArtifactRef, Base> = BTreeMap::new();
-    for analysis in experiments {
-        for arm in &analysis.experiment.arms {
-            for model in arm.own_runs().iter().filter_map(|run| run.model) {
-                let base = bases.entry(lineage.base_of(model)).or_default();
-                base.strong |= matches!(arm.role, Role::Student | Role::Ceiling);
-                if !base.arms.contains(&arm.name) {
-                    base.arms.push(arm.name.clone());
-                }
+) {
+    let mut bases: BTreeMap<ArtifactRef, Base<'_>> = BTreeMap::new();
+    for arm in experiments
+        .iter()
+        .flat_map(|analysis| &analysis.experiment.arms)
+    {
+        for model in arm.models() {
+            let base = bases.entry(lineage.base_of(model)).or_default();
+            base.strong |= matches!(arm.role, Role::Student | Role::Ceiling);
+            add_once(&mut base.arms, &arm.name);
+        }
+    }
+    for analysis in probes {
+        let experiment = analysis.experiment;
+        for at in experiment.of_role(Role::Base) {
+            for model in experiment.arms[at].models() {
+                bases.entry(lineage.base_of(model)).or_default().probe = Some(Probe {
+                    accuracy: analysis.estimate(at, "accuracy").unwrap_or_default(),
+                    chance: chance(experiment),
+                    artifacts: experiment.source(&[at]).1,
+                });
             }
         }
     }
-    for (test, analysis) in probes.iter().enumerate() {
-        for at in analysis.experiment.of_role(Role::Base) {
-            let models = analysis.experiment.arms[at]
-                .own_runs()
-                .iter()
-                .filter_map(|run| run.model);
-            for model in models {
-                bases.entry(lineage.base_of(model)).or_default().probe = Some((test, at));
-            }
-        }
-    }
-    let mut table = Table::new(
-        "bases",
-        &[
-            "base|Base",
-            "arms|Arms from it",
-            ">loss|Final loss",
-            ">probe|Accuracy of its probe",
-            ">chance|Chance",
-            "learnt|",
-        ],
-    );
-    let mut failed = false;
-    for (reference, base) in &bases {
+    for (reference, base) in &mut bases {
         let manifest = lineage.manifest(*reference);
-        let named = manifest
-            .as_ref()
-            .map_or_else(|| reference.short(), |manifest| name(manifest));
+        let named = manifest.as_ref().map(|manifest| name(manifest));
+        base.named = named.unwrap_or_else(|| reference.short());
         let summary = manifest.and_then(|manifest| manifest.summary::<TrainingSummary>().ok());
-        let loss = summary
-            .map(|summary| summary.fit.final_loss)
-            .filter(|loss| *loss > 0.0);
-        if loss.is_none() && base.probe.is_none() {
-            continue;
-        }
-        let mut cells = vec![
-            Cell::text(&named),
-            Cell::text(list(&base.arms)),
-            Cell::number(loss, Unit::Score),
-        ];
-        let mut artifacts = vec![*reference];
-        match base.probe {
-            Some((test, at)) => {
-                let analysis = probes[test];
-                let chance = chance(analysis.experiment);
-                let accuracy = analysis
-                    .estimate(at, "accuracy")
-                    .expect("a probe is a classifier");
-                let learnt = accuracy.ci95.is_some_and(|[low, _]| low > chance);
-                artifacts.extend(analysis.experiment.arms[at].artifacts());
-                if !learnt {
-                    let reached = Unit::Score.estimate(accuracy.mean, accuracy.ci95);
-                    let what = if base.strong {
-                        "The strong base"
-                    } else {
-                        "The base"
-                    };
-                    let loss = loss.map_or(String::new(), |loss| {
-                        format!(" after a final loss of {loss:.3}")
-                    });
-                    let sentence = format!(
-                        "{what} (step {named}) did not learn{loss}: a probe on what it makes of words has accuracy {reached}, and chance is {}",
-                        score(chance)
-                    );
-                    match base.strong {
-                        true => {
-                            failed = true;
-                            page.headlines.insert(0, format!("{sentence}. What its students recover of a gap says nothing, so no PGR is quoted: pretrain it for longer."));
-                        }
-                        false => page.warnings.push(sentence),
-                    }
-                }
-                cells.extend([
-                    Cell::estimate(&accuracy, Unit::Score),
-                    Cell::number(Some(chance), Unit::Score),
-                    Cell::text(if learnt { "learnt" } else { "did not learn" }),
-                ]);
+        let loss = summary.map(|summary| summary.fit.final_loss);
+        base.loss = loss.filter(|loss| *loss > 0.0);
+    }
+    bases.retain(|_, base| base.loss.is_some() || base.probe.is_some());
+    let failed: Vec<(bool, String)> = bases.values().filter_map(failure).collect();
+    for (strong, sentence) in failed {
+        match strong {
+            true => {
+                page.headlines = vec![format!(
+                    "{sentence}. What its students recover of a gap says nothing, so no PGR is quoted: pretrain it for longer."
+                )]
             }
-            None => cells.extend([Cell::text("–"), Cell::text("–"), Cell::text("–")]),
+            false => page.warning(sentence),
         }
-        table.push(None, cells, artifacts);
     }
-    if !table.rows.is_empty() {
-        let mut section = Section::new(
-            "bases",
-            "Bases",
-            "What each pretrained model had learnt before anything was taught: the mean loss over the last tenth of its training, and where there is a probe, how well a linear classifier reads words from it. Chance is the share of the most frequent class.",
-        );
-        section.tables.push(table.without_blank_columns());
-        page.section(section);
+    if bases.is_empty() {
+        return;
     }
-    failed
+    let rows: Vec<(ArtifactRef, Base<'_>)> = bases.into_iter().collect();
+    let table = Table::of("bases", &rows)
+        .column("base|Base", |(_, base)| &base.named)
+        .column("arms|Arms from it", |(_, base)| list(&base.arms))
+        .column(">loss|Final loss", |(_, base)| base.loss)
+        .column(">probe|Accuracy of its probe", |(_, base)| {
+            base.probe.as_ref().map(|probe| &probe.accuracy)
+        })
+        .column(">chance|Chance", |(_, base)| {
+            base.probe.as_ref().map(|probe| probe.chance)
+        })
+        .column("learnt|", |(_, base)| {
+            match base.probe.as_ref().map(Probe::learnt) {
+                Some(true) => "learnt",
+                Some(false) => "did not learn",
+                None => DASH,
+            }
+        })
+        .source(|(reference, base)| {
+            let probe = base.probe.iter().flat_map(|probe| &probe.artifacts);
+            (None, [*reference].into_iter().chain(probe.copied()))
+        });
+    let introduction = "What each pretrained model had learnt before anything was taught: the mean loss over the last tenth of its training, and where there is a probe, how well a linear classifier reads words from it. Chance is the share of the most frequent class.";
+    page.section(Section::new("bases", "Bases", introduction).tables([table.done()]));
+}
+
+/// Says that a base did not learn, and whether students stand on it.
+fn failure(base: &Base<'_>) -> Option<(bool, String)> {
+    let probe = base.probe.as_ref().filter(|probe| !probe.learnt())?;
+    let what = if base.strong {
+        "The strong base"
+    } else {
+        "The base"
+    };
+    let loss = base
+        .loss
+        .map(|loss| format!(" after a final loss of {loss:.3}"));
+    let (named, loss) = (&base.named, loss.unwrap_or_default());
+    let (reached, chance) = (Unit::Score.told(&probe.accuracy), score(probe.chance));
+    Some((
+        base.strong,
+        format!(
+            "{what} (step {named}) did not learn{loss}: a probe on what it makes of words has accuracy {reached}, and chance is {chance}"
+        ),
+    ))
 }
 
 /// The share of the most frequent class in the test, or one class of as many as there are.
 fn chance(experiment: &Experiment) -> f64 {
     let mut counts = vec![0usize; experiment.classes.len()];
-    for gold in experiment
-        .items
-        .iter()
-        .flatten()
-        .filter_map(|item| item.gold)
-    {
+    let items = experiment.items.iter().flatten();
+    for gold in items.filter_map(|item| item.gold) {
         counts[gold as usize] += 1;
     }
     let all: usize = counts.iter().sum();

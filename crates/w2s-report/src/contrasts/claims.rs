@@ -1,10 +1,10 @@
 //! What delta learning claims (arXiv 2507.06187), where an experiment tests it.
 
-use super::against_base::{Gain, bracketed, gain};
+use super::against_base::{Gain, gain};
 use super::training::{Lesson, Models};
 use super::{NAMED_ARMS, Page};
 use crate::analysis::Analysis;
-use crate::format::score;
+use crate::format::{Unit, nouns, score};
 
 /// What the paper says about one way of using pairs.
 struct Claim {
@@ -25,25 +25,19 @@ fn from_file(lesson: &Lesson) -> bool {
 
 const CLAIMS: [Claim; 4] = [
     Claim {
-        about: |lesson| {
-            let gapless = ["reversed", "tied", "shuffled"];
-            let rule = lesson.rule.as_deref();
-            !lesson.imitates() && rule.is_some_and(|rule| !gapless.contains(&rule))
-        },
+        about: |lesson| lesson.prefers(|rule| !["reversed", "tied", "shuffled"].contains(&rule)),
         holds: Gain::above,
         way: "Learning from the delta",
         says: "ends above the base",
     },
     Claim {
-        about: |lesson| !lesson.imitates() && lesson.rule.as_deref() == Some("reversed"),
+        about: |lesson| lesson.prefers(|rule| rule == "reversed"),
         holds: Gain::below,
         way: "Learning from reversed pairs",
         says: "ends below the base",
     },
     Claim {
-        about: |lesson| {
-            !lesson.imitates() && matches!(lesson.rule.as_deref(), Some("tied" | "shuffled"))
-        },
+        about: |lesson| lesson.prefers(|rule| ["tied", "shuffled"].contains(&rule)),
         holds: |gain| !gain.shown(),
         way: "Learning from tied or shuffled pairs",
         says: "is not shown to differ from the base",
@@ -59,33 +53,23 @@ const CLAIMS: [Claim; 4] = [
 /// A sentence for each claim that arms test, and for each arm that goes beyond what it was taught. Claims are told where
 /// several are tested: one way of training alone is a tuning run, not a test of the paper.
 pub(crate) fn findings(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut Page) {
-    let metric = analysis.experiment.metric();
-    let arms = analysis.experiment.arms.iter().enumerate();
-    let learnt: Vec<(usize, &Lesson, Gain)> = arms
-        .filter(|(_, arm)| !arm.on_curve())
-        .filter_map(|(at, _)| Some((at, models.lesson(at)?, gain(analysis, at, metric)?)))
-        .filter(|(_, lesson, _)| !from_file(lesson))
-        .collect();
-    let mut sentences = Vec::new();
-    let mut held = 0;
+    let experiment = analysis.experiment;
+    let mut learnt: Vec<(&Lesson, Gain)> = Vec::new();
+    for at in experiment.places() {
+        let lesson = models.lesson(at).filter(|lesson| !from_file(lesson));
+        let lesson = lesson.filter(|_| experiment.arms[at].stop.is_none());
+        learnt.extend(lesson.zip(gain(analysis, at, experiment.metric())));
+    }
+    let (mut sentences, mut held) = (Vec::new(), 0);
     for claim in &CLAIMS {
-        let about: Vec<&Gain> = learnt
-            .iter()
-            .filter(|(_, lesson, _)| (claim.about)(lesson))
-            .map(|(.., gain)| gain)
-            .collect();
-        if about.is_empty() {
-            continue;
+        let about = learnt.iter().filter(|(lesson, _)| (claim.about)(lesson));
+        let holds: Vec<bool> = about.map(|(_, gain)| (claim.holds)(gain)).collect();
+        let (of, bearing) = (holds.len(), holds.iter().filter(|holds| **holds).count());
+        if of > 0 {
+            held += usize::from(bearing == of);
+            let (way, says, noun) = (claim.way, claim.says, nouns(of, "arm"));
+            sentences.push(format!("{way} {says} in {bearing} of {of} {noun}."));
         }
-        let bearing = about.iter().filter(|gain| (claim.holds)(gain)).count();
-        held += usize::from(bearing == about.len());
-        let noun = if about.len() == 1 { "arm" } else { "arms" };
-        sentences.push(format!(
-            "{} {} in {bearing} of {} {noun}.",
-            claim.way,
-            claim.says,
-            about.len()
-        ));
     }
     if let tested @ 2.. = sentences.len() {
         let seen = if held == tested {
@@ -106,31 +90,29 @@ pub(crate) fn findings(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut 
 
 /// Whether arms go beyond the answers that they were taught to prefer, where both are measured by the same score and the
 /// arm has moved at all.
-fn extrapolation(analysis: &Analysis<'_>, learnt: &[(usize, &Lesson, Gain)], page: &mut Page) {
-    let metric = analysis.experiment.metric();
-    let arms: Vec<(String, bool)> = learnt
+fn extrapolation(analysis: &Analysis<'_>, learnt: &[(&Lesson, Gain)], page: &mut Page) {
+    let key = &analysis.experiment.metric().key;
+    let told = |(lesson, gain): &(&Lesson, Gain)| {
+        let same = lesson.score.as_ref() == Some(key);
+        let chosen = lesson.mean_chosen_score.filter(|_| same)?;
+        let value = analysis.estimate(gain.arm, key)?;
+        let [low, high] = value.ci95?;
+        let place = match chosen {
+            chosen if low > chosen => "above",
+            chosen if high < chosen => "below",
+            _ => "not shown to differ from",
+        };
+        let (name, value) = (analysis.experiment.name(gain.arm), Unit::Score.told(&value));
+        let answers = format!("the {} of the answers it learnt to prefer", score(chosen));
+        Some((
+            format!("{name} ends at {value}, {place} {answers}."),
+            low > chosen,
+        ))
+    };
+    let moved = learnt
         .iter()
-        .filter(|(_, lesson, gain)| !lesson.imitates() && gain.shown())
-        .filter_map(|(at, lesson, _)| {
-            if lesson.score.as_ref()? != &metric.key {
-                return None;
-            }
-            let value = analysis.estimate(*at, &metric.key)?;
-            let (chosen, [low, high]) = (lesson.mean_chosen_score?, value.ci95?);
-            let place = match chosen {
-                chosen if low > chosen => "above",
-                chosen if high < chosen => "below",
-                _ => "not shown to differ from",
-            };
-            let sentence = format!(
-                "{} ends at {}, {place} the {} of the answers it learnt to prefer.",
-                analysis.experiment.arms[*at].name,
-                bracketed(&value),
-                score(chosen)
-            );
-            Some((sentence, low > chosen))
-        })
-        .collect();
+        .filter(|(lesson, gain)| !lesson.imitates() && gain.shown());
+    let arms: Vec<(String, bool)> = moved.filter_map(told).collect();
     if arms.len() > NAMED_ARMS {
         let beyond = arms.iter().filter(|(_, above)| *above).count();
         page.finding(format!(

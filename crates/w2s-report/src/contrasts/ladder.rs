@@ -4,18 +4,19 @@ use w2s_stats::correlation::spearman;
 use w2s_stats::{Estimate, Series, metrics};
 
 use super::Page;
-use super::against_base::{bracketed, gain, scored};
+use super::against_base::{Gain, gain};
 use super::training::Models;
 use crate::analysis::Analysis;
-use crate::format::{p_value, score};
+use crate::format::{Unit, p_value, score};
+use crate::grouped::grouped;
 use crate::section::{
-    Cell, Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table,
-    Tone,
+    Chart, Drawing, HeatCell, HeatMap, Level, Line, Mark, Plot, Section, Size, Spot, Table, Tone,
 };
 
 /// One arm on the ladder.
 struct Step {
     at: usize,
+    name: String,
     /// Whether it learnt from pairs; otherwise it imitates answers, those of `chosen` if it has that tag.
     preference: bool,
     chosen: Option<String>,
@@ -24,12 +25,33 @@ struct Step {
     delta: Option<f64>,
     /// Mean score of the chosen or imitated answers: of those it was trained on, or else of the rung `chosen`.
     chosen_score: Option<f64>,
-    gain: Estimate,
+    gain: Gain,
     series: Series,
 }
 
+impl Step {
+    fn estimate(&self) -> &Estimate {
+        &self.gain.difference
+    }
+}
+
+/// A name of a tag, with the mean score of its answers.
+type Rung = (String, Option<f64>);
+
 /// A number of the pairs that an arm learnt from, where it is known.
 type Number = fn(&Step) -> Option<f64>;
+
+/// What gains are drawn against: a title, the name of the number, and the number.
+const AGAINST: [(&str, &str, Number); 2] = [
+    ("Gain against delta", "mean delta of the pairs", |step| {
+        step.delta
+    }),
+    (
+        "Gain against chosen quality",
+        "mean score of the chosen answers",
+        |step| step.chosen_score,
+    ),
+];
 
 /// Gain by the pairs that each arm learnt from, where the pairs are scored or the arms have tags `chosen` and `rejected`;
 /// points of early-stopping curves are no part of it.
@@ -39,230 +61,136 @@ pub(crate) fn section(analysis: &Analysis<'_>, models: &Models<'_>, page: &mut P
         return;
     }
     let experiment = analysis.experiment;
-    let metric = experiment.metric();
-    let rungs = rungs(&steps);
-    let mut section = Section::new(
-        "ladder",
-        "Ladder",
-        format!(
-            "Gain over the base in {}, by the pairs that an arm learnt from.",
-            metric.name
-        ),
-    );
-    if let Some(map) = map(analysis, &steps, &rungs) {
+    let metric = &experiment.metric().name;
+    let introduction =
+        format!("Gain over the base in {metric}, by the pairs that an arm learnt from.");
+    let mut section = Section::new("ladder", "Ladder", introduction);
+    if let Some(map) = map(analysis, &steps) {
         section.text.push("Under each name: the mean score of its answers. In each cell: the gain, in parentheses where its interval holds zero, and the mean delta of the pairs.".to_owned());
         section.charts.push(map);
     }
-    let x: [(&str, &str, Number); 2] = [
-        ("Gain against delta", "mean delta of the pairs", |step| {
-            step.delta
-        }),
-        (
-            "Gain against chosen quality",
-            "mean score of the chosen answers",
-            |step| step.chosen_score,
-        ),
-    ];
-    for (title, label, of) in x {
-        section
-            .charts
-            .extend(scatter(analysis, &steps, title, label, of));
+    for (title, label, of) in AGAINST {
+        section.charts.extend(scatter(&steps, title, label, of));
         let preference = steps.iter().filter(|step| step.preference);
-        let known: Vec<(f64, &Step)> = preference
-            .filter_map(|step| Some((of(step)?, step)))
-            .collect();
-        let places: Vec<f64> = known.iter().map(|(x, _)| *x).collect();
-        let series: Vec<&Series> = known.iter().map(|(_, step)| &step.series).collect();
+        let known = preference.filter_map(|step| Some((of(step)?, &step.series)));
+        let (places, series): (Vec<f64>, Vec<&Series>) = known.unzip();
         if let Some(found) = spearman(&places, &series) {
+            let (arms, value, p) = (found.arms, score(found.value), p_value(found.p));
             page.finding(format!(
-                "Over {} preference arms, the gain and the {label} have the rank correlation {} (p {}).",
-                found.arms,
-                score(found.value),
-                p_value(found.p)
+                "Over {arms} preference arms, the gain and the {label} have the rank correlation {value} (p {p})."
             ));
         }
     }
-    let mut table = Table::new(
-        "ladder",
-        &[
-            "arm|Arm",
-            "chosen|Chosen",
-            "rejected|Rejected",
-            ">delta|Mean delta",
-            ">chosen_score|Mean chosen score",
-            ">gain|Gain",
-        ],
-    );
-    for step in &steps {
-        let arm = &experiment.arms[step.at];
-        table.push(
-            Some(arm.role),
-            vec![
-                Cell::text(&arm.name),
-                Cell::text(step.chosen.clone().unwrap_or("–".to_owned())),
-                Cell::text(step.rejected.clone().unwrap_or("–".to_owned())),
-                scored(step.delta),
-                scored(step.chosen_score),
-                Cell::estimate(&step.gain, metric.unit),
-            ],
-            arm.artifacts(),
-        );
-    }
-    section.tables.push(table.without_blank_columns());
-    page.section(section);
+    let table = Table::of("ladder", &steps)
+        .column("arm|Arm", |step| &step.name)
+        .column("chosen|Chosen", |step| step.chosen.as_ref())
+        .column("rejected|Rejected", |step| step.rejected.as_ref())
+        .column(">delta|Mean delta", |step| step.delta)
+        .column(">chosen_score|Mean chosen score", |step| step.chosen_score)
+        .column(">gain|Gain", |step| step.estimate())
+        .source(|step| experiment.source(&[step.at]));
+    page.section(section.tables([table.done()]));
 }
 
 fn steps(analysis: &Analysis<'_>, models: &Models<'_>) -> Vec<Step> {
     let experiment = analysis.experiment;
-    let metric = experiment.metric();
-    let mut steps = Vec::new();
-    for (at, arm) in experiment
-        .arms
-        .iter()
-        .enumerate()
-        .filter(|(_, arm)| !arm.on_curve())
-    {
-        let (Some(base), Some(gain)) = (arm.base, gain(analysis, at, metric)) else {
-            continue;
-        };
+    let step = |at: usize| {
+        let arm = &experiment.arms[at];
+        let gain = gain(analysis, at, experiment.metric())?;
+        let series = analysis.difference(at, arm.base?, &experiment.metric().key)?;
         let tag = |name: &str| arm.tags.get(name).cloned();
         let (chosen, rejected) = (tag("chosen"), tag("rejected"));
         let lesson = models.lesson(at);
         let delta = lesson.and_then(|lesson| lesson.mean_delta);
-        let Some(series) = analysis.difference(at, base, &metric.key) else {
-            continue;
-        };
-        if delta.is_some() || chosen.is_some() {
-            steps.push(Step {
-                at,
-                preference: lesson.map_or(rejected.is_some(), |lesson| !lesson.imitates()),
-                chosen,
-                rejected,
-                delta,
-                chosen_score: lesson.and_then(|lesson| lesson.mean_chosen_score),
-                gain: gain.difference,
-                series,
-            });
-        }
-    }
+        (arm.stop.is_none() && (delta.is_some() || chosen.is_some())).then(|| Step {
+            at,
+            name: arm.name.clone(),
+            preference: lesson.map_or(rejected.is_some(), |lesson| !lesson.imitates()),
+            chosen,
+            rejected,
+            delta,
+            chosen_score: lesson.and_then(|lesson| lesson.mean_chosen_score),
+            gain,
+            series,
+        })
+    };
+    let mut steps: Vec<Step> = experiment.places().into_iter().filter_map(step).collect();
     let rungs = rungs(&steps);
     for step in &mut steps {
-        let rung = rungs
-            .iter()
-            .find(|(name, _)| Some(name) == step.chosen.as_ref());
-        step.chosen_score = step.chosen_score.or(rung.and_then(|(_, score)| *score));
+        let rung = place(&rungs, &step.chosen).and_then(|at| rungs[at].1);
+        step.chosen_score = step.chosen_score.or(rung);
     }
     steps
 }
 
 /// The values of both tags with the mean score of their answers in pairs, the worst first; those without a score last, in
 /// order of appearance.
-fn rungs(steps: &[Step]) -> Vec<(String, Option<f64>)> {
-    let mut found: Vec<(&String, Vec<f64>)> = Vec::new();
+fn rungs(steps: &[Step]) -> Vec<Rung> {
+    let mut found = Vec::new();
     for step in steps {
         let chosen = step.chosen_score.filter(|_| step.preference);
         let rejected = chosen.zip(step.delta).map(|(score, delta)| score - delta);
-        for (name, score) in [(&step.rejected, rejected), (&step.chosen, chosen)] {
-            let Some(name) = name else { continue };
-            match found.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, scores)) => scores.extend(score),
-                None => found.push((name, score.into_iter().collect())),
-            }
-        }
+        let rungs = [(&step.rejected, rejected), (&step.chosen, chosen)];
+        found.extend(rungs.map(|(name, score)| Some((name.clone()?, score))));
     }
-    let rungs = found.into_iter();
-    let mut rungs: Vec<(String, Option<f64>)> = rungs
-        .map(|(name, scores)| (name.clone(), metrics::mean(&scores)))
-        .collect();
-    let place = |rung: &(String, Option<f64>)| rung.1.unwrap_or(f64::INFINITY);
+    let mean = |(name, scores): (String, Vec<Option<f64>>)| {
+        let scores: Vec<f64> = scores.into_iter().flatten().collect();
+        (name, metrics::mean(&scores))
+    };
+    let rungs = grouped(found.into_iter().flatten());
+    let mut rungs: Vec<Rung> = rungs.into_iter().map(mean).collect();
+    let place = |rung: &Rung| rung.1.unwrap_or(f64::INFINITY);
     rungs.sort_by(|a, b| place(a).total_cmp(&place(b)));
     rungs
 }
 
-fn map(analysis: &Analysis<'_>, steps: &[Step], rungs: &[(String, Option<f64>)]) -> Option<Chart> {
-    let place = |name: &Option<String>| {
-        rungs
-            .iter()
-            .position(|(rung, _)| Some(rung) == name.as_ref())
-    };
-    let metric = analysis.experiment.metric();
-    let cells: Vec<HeatCell> = steps
+fn place(rungs: &[Rung], name: &Option<String>) -> Option<usize> {
+    rungs
         .iter()
-        .filter_map(|step| {
-            let value = step.gain.mean?;
-            let column = match step.preference {
-                true => Some(place(&step.rejected)?),
-                false => None,
-            };
-            let shown = step
-                .gain
-                .ci95
-                .is_some_and(|[low, high]| low > 0.0 || high < 0.0);
-            let delta = step.delta.filter(|_| step.preference);
-            Some(HeatCell {
-                title: format!(
-                    "{}: {}",
-                    analysis.experiment.arms[step.at].name,
-                    bracketed(&step.gain)
-                ),
-                row: place(&step.chosen)?,
-                column,
-                tone: match metric.is_better(value) {
-                    Some(true) => Tone::Better,
-                    Some(false) => Tone::Worse,
-                    None => Tone::Student,
-                },
-                value,
-                text: match shown {
-                    true => score(value),
-                    false => format!("({})", score(value)),
-                },
-                note: delta.map_or(String::new(), |delta| format!("Δ {}", score(delta))),
-            })
+        .position(|(rung, _)| Some(rung) == name.as_ref())
+}
+
+fn map(analysis: &Analysis<'_>, steps: &[Step]) -> Option<Chart> {
+    let rungs = rungs(steps);
+    let cell = |step: &Step| {
+        let value = step.estimate().mean?;
+        let column = match step.preference {
+            true => Some(place(&rungs, &step.rejected)?),
+            false => None,
+        };
+        let delta = step.delta.filter(|_| step.preference);
+        Some(HeatCell {
+            title: format!("{}: {}", step.name, Unit::Score.told(step.estimate())),
+            row: place(&rungs, &step.chosen)?,
+            column,
+            tone: Tone::of(analysis.experiment.metric().is_better(value)),
+            value,
+            text: match step.gain.shown() {
+                true => score(value),
+                false => format!("({})", score(value)),
+            },
+            note: delta.map_or_else(String::new, |delta| format!("Δ {}", score(delta))),
         })
-        .collect();
+    };
+    let cells: Vec<HeatCell> = steps.iter().filter_map(cell).collect();
     let any = cells.iter().any(|cell| cell.column.is_some());
-    any.then(|| {
-        let rungs = rungs.to_vec();
-        Chart::new("", Drawing::Map(HeatMap { rungs, cells }))
-    })
+    any.then(|| Chart::new("", Drawing::Map(HeatMap { rungs, cells })))
 }
 
 /// Gain against a number of the pairs; arms that imitate have their own mark.
-fn scatter(
-    analysis: &Analysis<'_>,
-    steps: &[Step],
-    title: &str,
-    label: &str,
-    x: Number,
-) -> Option<Chart> {
-    let line = |preference: bool| {
+fn scatter(steps: &[Step], title: &str, label: &str, x: Number) -> Option<Chart> {
+    let line = |preference: bool, tone: Tone, mark: Mark| {
         let of_kind = steps.iter().filter(|step| step.preference == preference);
-        let spots = of_kind.filter_map(|step| {
-            Some(Spot {
-                at: [x(step)?, step.gain.mean?],
-                interval: step.gain.ci95,
-                share: None,
-                title: format!(
-                    "{}: {}",
-                    analysis.experiment.arms[step.at].name,
-                    bracketed(&step.gain)
-                ),
-            })
-        });
-        match preference {
-            true => Line::marks(Tone::Student, Mark::Dot, spots.collect()),
-            false => Line::marks(Tone::Baseline, Mark::Square, spots.collect()),
-        }
+        let spots = of_kind.filter_map(|step| Spot::of(x(step)?, step.estimate(), &step.name));
+        Line::marks(tone, mark, spots.collect())
     };
-    let lines = vec![line(false), line(true)];
+    let lines = vec![
+        line(false, Tone::Baseline, Mark::Square),
+        line(true, Tone::Student, Mark::Dot),
+    ];
     let any = lines.iter().any(|line| !line.points.is_empty());
     let plot = Plot {
-        level: Some(Level {
-            at: 0.0,
-            tone: Tone::Baseline,
-            label: "no gain".to_owned(),
-        }),
+        level: Some(Level::new(0.0, Tone::Baseline, "no gain")),
         ..Plot::new(Size::Half, label, lines)
     };
     any.then(|| {
@@ -283,12 +211,16 @@ mod tests {
     fn rungs_are_ordered_by_the_score_of_their_answers() {
         let step = |chosen: &str, rejected: &str, scores: Option<(f64, f64)>| Step {
             at: 0,
+            name: String::new(),
             preference: true,
             chosen: Some(chosen.into()),
             rejected: Some(rejected.into()),
             delta: scores.map(|(chosen, rejected)| chosen - rejected),
             chosen_score: scores.map(|(chosen, _)| chosen),
-            gain: Estimate::default(),
+            gain: Gain {
+                arm: 0,
+                difference: Estimate::default(),
+            },
             series: Design::new(&[vec![0]]).mean(&[[0.0]]),
         };
         // `mini` has 0.75 in one set of pairs and 0.25 in another.

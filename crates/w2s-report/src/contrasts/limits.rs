@@ -6,7 +6,7 @@ use w2s_artifact::Role;
 use super::Page;
 use super::recovered::scored;
 use crate::analysis::Analysis;
-use crate::format::{count, list, points, score};
+use crate::format::{Unit, count, list, score};
 use crate::provenance::StepResult;
 
 /// Below this many test items the standard error at one half is above 3.5 points.
@@ -15,35 +15,33 @@ const FEW_ITEMS: usize = 200;
 /// Warnings about roles that are missing, trivial classifiers that are as good, and too little to count.
 pub(crate) fn warnings(analysis: &Analysis<'_>, page: &mut Page) {
     let experiment = analysis.experiment;
-    if experiment.classifies() {
-        for (role, name) in [
-            (Role::Teacher, "weak teacher"),
-            (Role::Ceiling, "strong ceiling"),
-        ] {
-            if experiment.of_role(role).next().is_none() {
-                page.warning(format!(
-                    "there is no {name} among the predictions, so there is no PGR"
-                ));
-            }
-            for at in experiment.of_role(role) {
-                if let Some(warning) = no_better_than_trivial(analysis, at, name) {
-                    page.warning(warning);
-                }
+    for (role, name) in [
+        (Role::Teacher, "weak teacher"),
+        (Role::Ceiling, "strong ceiling"),
+    ] {
+        if !experiment.classifies() {
+            continue;
+        }
+        if !experiment.has(role) {
+            page.warning(format!(
+                "there is no {name} among the predictions, so there is no PGR"
+            ));
+        }
+        for at in experiment.of_role(role) {
+            if let Some(warning) = no_better_than_trivial(analysis, at, name) {
+                page.warning(warning);
             }
         }
-    } else if experiment.of_role(Role::Base).next().is_none() {
+    }
+    if !experiment.classifies() && !experiment.has(Role::Base) {
         page.warning("no arm has the role `base`, so there are no differences to one".to_owned());
     }
     for arm in &experiment.arms {
-        let runs = arm.own_runs();
-        let original: usize = runs.iter().map(|run| run.items_original).sum();
-        let dropped = original.saturating_sub(arm.items());
-        if dropped > 0 {
+        let (items, original) = (arm.items(), arm.total(|run| run.items_original));
+        if original > items {
+            let (name, lost, original) = (&arm.name, count(original - items), count(original));
             page.warning(format!(
-                "arm {}: {} of {} items have no score",
-                arm.name,
-                count(dropped as u64),
-                count(original as u64)
+                "arm {name}: {lost} of {original} items have no score"
             ));
         }
     }
@@ -52,13 +50,12 @@ pub(crate) fn warnings(analysis: &Analysis<'_>, page: &mut Page) {
     }
     let fewest = experiment.items.iter().map(Vec::len).min().unwrap_or(0);
     if fewest < FEW_ITEMS {
-        let fewest_items = count(fewest as u64);
+        let error = Unit::Points.write(0.5 / (fewest.max(1) as f64).sqrt());
         page.warning(match experiment.classifies() {
             true => format!(
-                "{fewest_items} test items a seed: the standard error of an accuracy near one half is {} points",
-                points(0.5 / (fewest.max(1) as f64).sqrt())
+                "{fewest} test items a seed: the standard error of an accuracy near one half is {error} points"
             ),
-            false => format!("{fewest_items} items a seed: small differences cannot show"),
+            false => format!("{fewest} items a seed: small differences cannot show"),
         });
     }
 }
@@ -66,53 +63,45 @@ pub(crate) fn warnings(analysis: &Analysis<'_>, page: &mut Page) {
 /// What a teacher or a ceiling does not beat.
 fn no_better_than_trivial(analysis: &Analysis<'_>, at: usize, what: &str) -> Option<String> {
     let experiment = analysis.experiment;
-    let name = &experiment.arms[at].name;
-    let accuracy = |at: usize| analysis.estimate(at, "accuracy");
-    let own = accuracy(at)?;
-    let chance = 1.0 / experiment.classes.len().max(1) as f64;
-    let baselines: Vec<(usize, _)> = experiment
+    let name = |at: usize| experiment.name(at);
+    let accuracy = |at: usize| Some((at, analysis.estimate(at, "accuracy")?));
+    let (_, own) = accuracy(at)?;
+    let baselines: Vec<_> = experiment
         .of_role(Role::Baseline)
-        .filter_map(|at| Some((at, accuracy(at)?)))
+        .filter_map(accuracy)
         .collect();
     let majority = baselines
         .iter()
-        .find(|(at, _)| experiment.arms[*at].name == "majority-class");
-    let floor = majority
-        .and_then(|(_, majority)| majority.mean)
-        .map_or(chance, |share| share.max(chance));
+        .find(|(at, _)| name(*at) == "majority-class");
+    let majority = majority.and_then(|(_, majority)| majority.mean);
+    let chance = 1.0 / experiment.classes.len().max(1) as f64;
+    let floor = majority.map_or(chance, |share| share.max(chance));
+    let (arm, reached) = (name(at), score(own.mean.unwrap_or_default()));
     if own.ci95.is_some_and(|[low, _]| low <= floor) {
+        let floor = score(floor);
         return Some(format!(
-            "the {what} `{name}` is not clearly above always answering one class ({})",
-            score(floor)
+            "the {what} `{arm}` is not clearly above always answering one class ({floor})"
         ));
     }
-    let better: Vec<String> = baselines
+    let better = baselines
         .iter()
-        .filter(|(_, baseline)| baseline.mean >= own.mean)
-        .map(|(at, baseline)| scored(&experiment.arms[*at].name, baseline))
-        .collect();
+        .filter(|(_, baseline)| baseline.mean >= own.mean);
+    let better = list(better.map(|(at, baseline)| scored(name(*at), baseline)));
     (!better.is_empty()).then(|| {
-        format!(
-            "the {what} `{name}` ({}) does not beat a trivial classifier: {}",
-            score(own.mean.unwrap_or_default()),
-            list(&better)
-        )
+        format!("the {what} `{arm}` ({reached}) does not beat a trivial classifier: {better}")
     })
 }
 
 /// One warning for each use of gold labels that a real run would not have; such parameters are named `oracle-…` everywhere.
-pub(crate) fn oracle_options(steps: &[StepResult]) -> Vec<String> {
-    let unset = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
-    let mut warnings = Vec::new();
+pub(crate) fn oracle_options(steps: &[StepResult], page: &mut Page) {
     for step in steps {
         for (name, value) in step.parameters.as_object().into_iter().flatten() {
-            if name.starts_with("oracle") && !unset(value) {
-                warnings.push(format!(
-                    "step {} uses `{name}`, which looks at gold labels that a real run would not have",
-                    step.step
+            if name.starts_with("oracle") && !matches!(value, Value::Null | Value::Bool(false)) {
+                let step = &step.step;
+                page.warning(format!(
+                    "step {step} uses `{name}`, which looks at gold labels that a real run would not have"
                 ));
             }
         }
     }
-    warnings
 }

@@ -1,4 +1,10 @@
 //! What is compared with what: each contrast turns an analysed experiment into sections, findings and warnings.
+//!
+//! To add one: a file with `section(analysis, …, page)`, called from [`experiment`] at its place on the page. Return early where
+//! the experiment does not have what is compared. [`Analysis`] gives paired quantities (`metric`, `difference`, `share`), its
+//! `estimated` their intervals. Declare the table with [`Table::of`](crate::section::Table::of), a column a line;
+//! `experiment.source` says what a row is about. Put dots, lines or a map into a [`Chart`](crate::section::Chart). Sentences
+//! write numbers with [`Unit`](crate::format::Unit) and go to `page.finding` or, before anybody quotes them, `page.warning`.
 
 mod against_base;
 mod agreement;
@@ -14,10 +20,14 @@ mod recovered;
 mod theory;
 mod training;
 
+use std::rc::Rc;
+
 use w2s_artifact::Role;
 
 use crate::adapters::predictions::Data;
 use crate::analysis::Analysis;
+use crate::experiment::Experiment;
+use crate::format::{commas, count};
 use crate::lineage::Lineage;
 use crate::section::{ArmEstimates, MetricEstimate, Section};
 
@@ -56,40 +66,38 @@ impl Page {
 
     /// Adds a sentence in large letters.
     fn headline(&mut self, sentence: String) {
-        self.headlines.push(match &self.test {
-            Some(test) => format!("On {test}: {sentence}"),
-            None => sentence,
-        });
+        self.headlines.push(self.on_test("On", sentence));
     }
 
     fn finding(&mut self, sentence: String) {
-        self.findings.push(match &self.test {
-            Some(test) => format!("On {test}: {sentence}"),
-            None => sentence,
-        });
+        self.findings.push(self.on_test("On", sentence));
     }
 
     fn warning(&mut self, clause: String) {
-        self.warnings.push(match &self.test {
-            Some(test) => format!("on {test}: {clause}"),
-            None => clause,
-        });
+        self.warnings.push(self.on_test("on", clause));
+    }
+
+    fn on_test(&self, on: &str, words: String) -> String {
+        match &self.test {
+            Some(test) => format!("{on} {test}: {words}"),
+            None => words,
+        }
     }
 }
 
 /// Everything about one test.
 pub(crate) fn experiment(
     analysis: &Analysis<'_>,
-    data: &[&Data],
+    data: &[Rc<Data>],
     lineage: &Lineage<'_>,
     page: &mut Page,
 ) {
     let experiment = analysis.experiment;
     let models = training::Models::new(experiment, lineage);
     let recovery = recovered::recover(analysis);
-    match experiment.of_role(Role::Base).next() {
-        Some(_) if !experiment.classifies() => against_base::overview(analysis, &models, page),
-        _ => recovered::overview(analysis, &recovery, page),
+    match experiment.has(Role::Base) && !experiment.classifies() {
+        true => against_base::overview(analysis, &models, page),
+        false => recovered::overview(analysis, &recovery, page),
     }
     limits::warnings(analysis, page);
     recovered::section(analysis, &recovery, page);
@@ -105,24 +113,34 @@ pub(crate) fn experiment(
     data::section(data, page);
     data::leaks(experiment, lineage, page);
     page.warnings.extend(experiment.left_out.iter().cloned());
-    page.arms.extend((0..experiment.arms.len()).map(|at| {
-        let arm = &experiment.arms[at];
-        let estimate = |key: &str| {
-            Some(MetricEstimate {
-                metric: key.to_owned(),
-                value: analysis.estimate(at, key)?,
-            })
-        };
-        ArmEstimates {
-            test: experiment.test.clone(),
-            arm: arm.name.clone(),
-            role: arm.role,
-            seeds: arm.own_runs().iter().map(|run| run.seed).collect(),
-            metrics: analysis
-                .metrics()
-                .iter()
-                .filter_map(|metric| estimate(&metric.key))
-                .collect(),
-        }
-    }));
+    page.arms.extend(estimates(analysis));
+}
+
+/// Every arm on every metric, for programs.
+fn estimates(analysis: &Analysis<'_>) -> Vec<ArmEstimates> {
+    let experiment = analysis.experiment;
+    let metrics = |at: usize| {
+        let all = analysis.metrics().into_iter();
+        all.filter_map(move |metric| {
+            let value = analysis.estimate(at, &metric.key)?;
+            let metric = metric.key;
+            Some(MetricEstimate { metric, value })
+        })
+    };
+    let arms = experiment.arms.iter().enumerate();
+    arms.map(|(at, arm)| ArmEstimates {
+        test: experiment.test.clone(),
+        arm: arm.name.clone(),
+        role: arm.role,
+        seeds: arm.own_runs().iter().map(|run| run.seed).collect(),
+        metrics: metrics(at).collect(),
+    })
+    .collect()
+}
+
+/// Items of each seed, once where they are equally many.
+fn items(experiment: &Experiment) -> String {
+    let mut sizes: Vec<usize> = experiment.items.iter().map(Vec::len).collect();
+    sizes.dedup();
+    commas(sizes.into_iter().map(count))
 }

@@ -1,11 +1,11 @@
 //! Every student against every other one.
 
 use w2s_artifact::Role;
-use w2s_stats::{Series, pairwise};
+use w2s_stats::pairwise::{self, Difference};
 
 use super::{NAMED_ARMS, Page};
 use crate::analysis::Analysis;
-use crate::format::{Unit, list, p_value};
+use crate::format::{Unit, list, nouns};
 use crate::section::{Cell, Section, Table};
 
 /// Below this corrected p a difference is shown.
@@ -15,11 +15,9 @@ const LEVEL: f64 = 0.05;
 pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
     let experiment = analysis.experiment;
     let metric = experiment.metric();
-    let students: Vec<usize> = experiment
-        .of_role(Role::Student)
-        .filter(|&at| !experiment.arms[at].on_curve())
-        .collect();
-    let series: Vec<Series> = students.iter().map(|&at| analysis.headline(at)).collect();
+    let mut students: Vec<usize> = experiment.of_role(Role::Student).collect();
+    students.retain(|&at| experiment.arms[at].stop.is_none());
+    let series: Vec<_> = students.iter().map(|&at| analysis.headline(at)).collect();
     let n = students
         .first()
         .map_or(0, |&at| experiment.arms[at].items());
@@ -27,73 +25,45 @@ pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
     if pairs.is_empty() {
         return;
     }
-    let unit = if metric.key == "accuracy" {
-        Unit::Points
-    } else {
-        metric.unit
+    let (unit, in_points) = match metric.key == "accuracy" {
+        true => (Unit::Points, ", points"),
+        false => (Unit::Score, ""),
     };
-    let difference_column = match unit {
-        Unit::Points => ">difference|First minus second, points",
-        _ => ">difference|First minus second",
-    };
-    let mut table = Table::new(
-        "pairs_of_arms",
-        &[
-            "first|First",
-            "second|Second",
-            difference_column,
-            ">p|p",
-            ">p_holm|p after Holm",
+    let shown = |pair: &Difference| pair.p_holm.is_some_and(|p| p < LEVEL);
+    let places = |pair: &Difference| [students[pair.first], students[pair.second]];
+    let table = Table::of("pairs_of_arms", &pairs)
+        .column("first|First", |pair| experiment.name(places(pair)[0]))
+        .column("second|Second", |pair| experiment.name(places(pair)[1]))
+        .column(
+            &format!(">difference|First minus second{in_points}"),
+            |pair| Cell::estimate(&pair.difference, unit),
+        )
+        .column(">p|p", |pair| pair.p.map(Cell::p))
+        .column(">p_holm|p after Holm", |pair| pair.p_holm.map(Cell::p))
+        .column(
             "shown|",
-        ],
-    );
-    let mut shown = Vec::new();
-    for pair in &pairs {
-        let arms = [pair.first, pair.second].map(|at| &experiment.arms[students[at]]);
-        let p = |p: Option<f64>| Cell {
-            text: p.map_or("–".to_owned(), p_value),
-            value: p,
-            ..Cell::default()
-        };
-        let is_shown = pair.p_holm.is_some_and(|p| p < LEVEL);
-        if is_shown {
-            let (order, word) = match metric.is_better(pair.difference.mean.unwrap_or_default()) {
-                Some(true) => (arms, "is better than"),
-                Some(false) => ([arms[1], arms[0]], "is better than"),
-                None => (arms, "differs from"),
-            };
-            shown.push(format!("{} {word} {}", order[0].name, order[1].name));
+            |pair| if shown(pair) { "shown" } else { "not shown" },
+        )
+        .source(|pair| experiment.source(&places(pair)));
+    let told = |pair: &Difference| {
+        let [first, second] = places(pair).map(|at| experiment.name(at));
+        match metric.is_better(pair.difference.mean.unwrap_or_default()) {
+            Some(true) => format!("{first} is better than {second}"),
+            Some(false) => format!("{second} is better than {first}"),
+            None => format!("{first} differs from {second}"),
         }
-        table.push(
-            Some(Role::Student),
-            vec![
-                Cell::text(&arms[0].name),
-                Cell::text(&arms[1].name),
-                Cell::estimate(&pair.difference, unit),
-                p(pair.p),
-                p(pair.p_holm),
-                Cell::text(if is_shown { "shown" } else { "not shown" }),
-            ],
-            arms.into_iter().flat_map(|arm| arm.artifacts()),
-        );
-    }
-    let n = pairs.len();
-    let all = if n == 1 { "pair" } else { "pairs" };
-    page.finding(match &shown[..] {
-        [] => format!("In {}, no student is shown to differ from another ({n} {all} of arms, Holm-corrected).", metric.name),
-        names if names.len() <= NAMED_ARMS => {
-            format!("In {}, {} (Holm-corrected over {n} {all} of arms).", metric.name, list(names))
-        }
-        names => format!("In {}, {} of {n} {all} of students are shown to differ (Holm-corrected).", metric.name, names.len()),
+    };
+    let told: Vec<String> = pairs.iter().filter(|pair| shown(pair)).map(told).collect();
+    let (n, name, noun) = (pairs.len(), &metric.name, nouns(pairs.len(), "pair"));
+    page.finding(match told.len() {
+        0 => format!("In {name}, no student is shown to differ from another ({n} {noun} of arms, Holm-corrected)."),
+        ..=NAMED_ARMS => format!("In {name}, {} (Holm-corrected over {n} {noun} of arms).", list(told)),
+        shown => format!("In {name}, {shown} of {n} {noun} of students are shown to differ (Holm-corrected)."),
     });
-    let mut section = Section::new(
-        "pairs",
-        "Student against student",
-        format!(
-            "Paired differences in {} on the same items and seeds. With {n} comparisons some would look different by chance: p after Holm's correction may be compared with {LEVEL}.",
-            metric.name
-        ),
+    let introduction = format!(
+        "Paired differences in {name} on the same items and seeds. With {n} comparisons some would look different by chance: p after Holm's correction may be compared with {LEVEL}."
     );
-    section.tables.push(table);
-    page.section(section);
+    page.section(
+        Section::new("pairs", "Student against student", introduction).tables([table.done()]),
+    );
 }

@@ -1,19 +1,20 @@
 //! The recovered gap: how much of the way from its teacher to its ceiling each student went.
 
 use w2s_artifact::Role;
-use w2s_stats::Estimate;
 use w2s_stats::metrics::McNemar;
-use w2s_stats::pgr::{self, Recovered};
+use w2s_stats::{Estimate, pgr};
 
-use super::Page;
+use super::{Page, items};
 use crate::analysis::Analysis;
-use crate::format::{Unit, count, list, p_value, percent, percent_range, points, score};
-use crate::section::{Cell, Chart, Dot, Drawing, Level, Section, Table, Tone};
+use crate::format::{Unit, capital, joined, list, nouns, score};
+use crate::metric::Metric;
+use crate::section::{Cell, Chart, DASH, Dot, Dots, Drawing, Level, Section, Table, Tone};
 
 /// Metrics beside that of the headline on which the share is told too.
 const OTHERS: [&str; 2] = ["auroc", "prior_matched_accuracy"];
 
 /// The gaps of an experiment, and what of them came back.
+#[derive(Default)]
 pub(crate) struct Recovery {
     gaps: Vec<Gap>,
     students: Vec<Student>,
@@ -27,12 +28,18 @@ struct Gap {
     significant: bool,
 }
 
+/// A recovered share; without a significant gap it says nothing.
+struct Share {
+    estimate: Estimate,
+    significant: bool,
+}
+
 /// One student.
 struct Student {
     arm: usize,
     gap: usize,
-    recovered: Recovered,
-    others: Vec<Option<Recovered>>,
+    share: Share,
+    others: [Option<Share>; OTHERS.len()],
     difference: Estimate,
     mcnemar: Option<McNemar>,
 }
@@ -41,306 +48,237 @@ struct Student {
 /// compared with a base, there is none.
 pub(crate) fn recover(analysis: &Analysis<'_>) -> Recovery {
     let experiment = analysis.experiment;
-    let mut recovery = Recovery {
-        gaps: Vec::new(),
-        students: Vec::new(),
-    };
-    let based = experiment.of_role(Role::Base).next().is_some();
-    if based && !experiment.classifies() {
+    let mut recovery = Recovery::default();
+    if experiment.has(Role::Base) && !experiment.classifies() {
         return recovery;
     }
-    let mut gap_of = |teacher: usize, ceiling: usize| {
-        let known = |gap: &Gap| (gap.teacher, gap.ceiling) == (teacher, ceiling);
-        if let Some(at) = recovery.gaps.iter().position(known) {
-            return at;
-        }
-        let series = analysis
-            .headline(ceiling)
-            .minus(&analysis.headline(teacher));
-        recovery.gaps.push(Gap {
-            teacher,
-            ceiling,
-            estimate: analysis.estimated(teacher, &series),
-            significant: pgr::gap_significant(
-                &analysis.headline(teacher),
-                &analysis.headline(ceiling),
-            ),
-        });
-        recovery.gaps.len() - 1
-    };
-    let only = |role| {
-        let mut arms = experiment.of_role(role);
-        arms.next().filter(|_| arms.next().is_none())
-    };
-    if let (Some(teacher), Some(ceiling)) = (only(Role::Teacher), only(Role::Ceiling)) {
-        gap_of(teacher, ceiling);
+    let pair = experiment
+        .only(Role::Teacher)
+        .zip(experiment.only(Role::Ceiling));
+    if let Some((teacher, ceiling)) = pair {
+        recovery.gap(analysis, teacher, ceiling);
     }
+    let key = &experiment.metric().key;
     for arm in experiment.of_role(Role::Student) {
         let relatives = &experiment.arms[arm];
-        let (Some(teacher), Some(ceiling)) = (relatives.teacher, relatives.ceiling) else {
+        let Some((teacher, ceiling)) = relatives.teacher.zip(relatives.ceiling) else {
             continue;
         };
         let share = |key: &str| {
             let of = |at| analysis.metric(at, key);
-            Some(pgr::recovered(&of(teacher)?, &of(arm)?, &of(ceiling)?))
+            let found = pgr::recovered(&of(teacher)?, &of(arm)?, &of(ceiling)?);
+            let estimate = Estimate {
+                mean: found.value,
+                ci95: found.ci95,
+                per_seed: found.per_seed,
+                ..Estimate::default()
+            };
+            let significant = found.gap_significant;
+            Some(Share {
+                estimate,
+                significant,
+            })
         };
-        let key = &experiment.metric().key;
-        let Some(recovered) = share(key) else {
-            continue;
-        };
+        let Some(own) = share(key) else { continue };
         let difference = analysis.headline(arm).minus(&analysis.headline(teacher));
         let tests = analysis.mcnemar(arm, teacher, key);
-        recovery.students.push(Student {
+        let student = Student {
             arm,
-            gap: gap_of(teacher, ceiling),
-            recovered,
-            others: OTHERS.map(share).to_vec(),
+            gap: recovery.gap(analysis, teacher, ceiling),
+            share: own,
+            others: OTHERS.map(share),
             difference: analysis.estimated(arm, &difference),
             mcnemar: tests.map(|tests| {
                 let first = tests.iter().map(|test| test.only_first).sum();
                 McNemar::new(first, tests.iter().map(|test| test.only_second).sum())
             }),
-        });
+        };
+        recovery.students.push(student);
     }
     recovery
+}
+
+impl Recovery {
+    /// The place of a gap, which is computed once.
+    fn gap(&mut self, analysis: &Analysis<'_>, teacher: usize, ceiling: usize) -> usize {
+        let known = |gap: &Gap| (gap.teacher, gap.ceiling) == (teacher, ceiling);
+        self.gaps.iter().position(known).unwrap_or_else(|| {
+            let [low, high] = [teacher, ceiling].map(|at| analysis.headline(at));
+            self.gaps.push(Gap {
+                teacher,
+                ceiling,
+                estimate: analysis.estimated(teacher, &high.minus(&low)),
+                significant: pgr::gap_significant(&low, &high),
+            });
+            self.gaps.len() - 1
+        })
+    }
+}
+
+impl From<&Share> for Cell {
+    fn from(share: &Share) -> Self {
+        let noise = share.estimate.mean.is_some() && !share.significant;
+        Self::estimate(&share.estimate, Unit::Percent)
+            .remark(noise.then_some("gap not significant"))
+    }
 }
 
 /// The first table, and the result in a sentence or two.
 pub(crate) fn overview(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
     let experiment = analysis.experiment;
-    let metric = experiment.metric();
-    let mut table = Table::new(
-        "arms",
-        &[
-            "arm|Arm",
-            "role|Role",
-            &format!(">value|{}", capital(&metric.name)),
-            ">seeds|Each seed",
-            ">pgr|PGR",
-            ">minus_teacher|Minus its teacher, points",
-        ],
-    );
-    let estimate = |at: usize| {
-        analysis
-            .estimate(at, &metric.key)
-            .expect("the headline's metric")
-    };
-    for (at, arm) in experiment.arms.iter().enumerate() {
-        let student = recovery.students.iter().find(|student| student.arm == at);
-        let pgr = student.map_or(Cell::text("–"), |student| share(&student.recovered));
-        let difference = student.map_or(Cell::text("–"), |student| {
-            Cell::estimate(&student.difference, Unit::Points)
-        });
-        let value = estimate(at);
-        table.push(
-            Some(arm.role),
-            vec![
-                Cell::text(&arm.name),
-                Cell::text(arm.role.name()),
-                Cell::estimate(&value, metric.unit),
-                match arm.own_runs().len() > 1 {
-                    true => Cell::seeds(&value.per_seed, metric.unit),
-                    false => Cell::text("–"),
-                },
-                pgr,
-                difference,
-            ],
-            arm.artifacts(),
-        );
-    }
-    let rows = experiment.arms.iter().enumerate();
-    let rows = rows.filter_map(|(at, arm)| Dot::new(&arm.name, arm.role, &estimate(at)));
-    let level = |role: Role, label: &str| {
-        let mut of_role = experiment.of_role(role);
-        let at = estimate(of_role.next().filter(|_| of_role.next().is_none())?).mean?;
-        Some(Level {
-            at,
-            tone: role.into(),
-            label: label.to_owned(),
-        })
-    };
-    let levels = [
-        level(Role::Teacher, "teacher"),
-        level(Role::Ceiling, "ceiling"),
-    ];
-    let mut section = Section::new(
-        "result",
-        "Result",
-        format!(
-            "{} of {} test items a seed, seeds {}. Intervals are 95 %; in the chart, large dots are means over seeds, small dots the single seeds.",
-            capital(&metric.name),
-            items(analysis),
-            list(
-                &experiment
-                    .seeds
-                    .iter()
-                    .map(u64::to_string)
-                    .collect::<Vec<_>>()
-            ),
-        ),
-    );
-    let trivial = experiment
-        .arms
-        .iter()
-        .filter_map(|arm| Some((&arm.name, arm.about.as_ref()?)));
-    let trivial: Vec<String> = trivial
-        .map(|(name, about)| format!("{name}: {about}"))
+    let metric = capital(&experiment.metric().name);
+    let student = |at: usize| recovery.students.iter().find(|student| student.arm == at);
+    let values: Vec<(usize, Estimate)> = experiment
+        .places()
+        .into_iter()
+        .map(|at| (at, analysis.value(at)))
         .collect();
-    if !trivial.is_empty() {
-        section.text.push(format!(
-            "Trivial classifiers stand beside the models. {}.",
-            trivial.join("; ")
-        ));
-    }
-    section.charts.push(Chart::new(
-        "",
-        Drawing::Dots {
-            rows: rows.collect(),
-            levels: levels.into_iter().flatten().collect(),
-            limits: None,
-            unit: metric.unit,
-        },
-    ));
-    section.tables.push(table.without_blank_columns());
-    page.section(section);
-    for sentence in headlines(analysis, recovery) {
-        page.headline(sentence);
-    }
-}
-
-/// Items of each seed, once where they are equally many.
-pub(super) fn items(analysis: &Analysis<'_>) -> String {
-    let sizes = analysis.experiment.items.iter();
-    let mut sizes: Vec<String> = sizes.map(|items| count(items.len() as u64)).collect();
-    sizes.dedup();
-    sizes.join(", ")
-}
-
-/// The first letter large.
-pub(super) fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str()
-}
-
-fn share(recovered: &Recovered) -> Cell {
-    let remark =
-        (recovered.value.is_some() && !recovered.gap_significant).then_some("gap not significant");
-    Cell {
-        text: Unit::Percent.estimate(recovered.value, recovered.ci95),
-        value: recovered.value,
-        ci95: recovered.value.and(recovered.ci95),
-        n: None,
-    }
-    .remark(remark)
-}
-
-fn headlines(analysis: &Analysis<'_>, recovery: &Recovery) -> Vec<String> {
-    let experiment = analysis.experiment;
-    let scored = |at: usize| {
-        let value = analysis
-            .estimate(at, &experiment.metric().key)
-            .expect("the headline's metric");
-        scored(&experiment.arms[at].name, &value)
+    let table = Table::of("arms", &values)
+        .column("arm|Arm", |(at, _)| experiment.name(*at))
+        .column("role|Role", |(at, _)| experiment.arms[*at].role.name())
+        .column(&format!(">value|{metric}"), |(_, value)| value)
+        .column(">seeds|Each seed", |(_, value)| {
+            match value.per_seed.len() {
+                1 => DASH.into(),
+                _ => Cell::seeds(value, Unit::Score),
+            }
+        })
+        .column(">pgr|PGR", |(at, _)| {
+            student(*at).map(|student| &student.share)
+        })
+        .column(">minus_teacher|Minus its teacher, points", |(at, _)| {
+            student(*at).map(|student| Cell::estimate(&student.difference, Unit::Points))
+        })
+        .source(|(at, _)| experiment.source(&[*at]));
+    let dot = |(at, value): &(usize, Estimate)| {
+        Dot::new(experiment.name(*at), experiment.arms[*at].role, value)
     };
-    if recovery.gaps.is_empty() {
-        let arms =
-            (0..experiment.arms.len()).filter(|&at| experiment.arms[at].role != Role::Baseline);
-        let arms = list(&arms.map(scored).collect::<Vec<_>>());
-        let has = |role| experiment.of_role(role).next().is_some();
-        return vec![match (experiment.classifies(), has(Role::Teacher)) {
-            (false, _) => format!(
-                "There is no base to compare with. In {}: {arms}.",
-                experiment.metric().name
-            ),
-            (true, false) => format!("There is no weak teacher, so no gap to recover: {arms}."),
-            (true, true) => format!("There is no strong ceiling, so no gap to recover: {arms}."),
-        }];
+    let level = |role: Role| {
+        let (_, value) = values.get(experiment.only(role)?)?;
+        Some(Level::new(value.mean?, role, role.name()))
+    };
+    let levels = [Role::Teacher, Role::Ceiling].into_iter().filter_map(level);
+    let chart = Dots::new(
+        values.iter().filter_map(dot).collect(),
+        levels.collect(),
+        Unit::Score,
+    );
+    let (items, seeds) = (items(experiment), list(&experiment.seeds));
+    let arms = experiment.arms.iter();
+    let trivial = arms.filter_map(|arm| Some(format!("{}: {}", arm.name, arm.about?)));
+    let trivial = joined(trivial, "; ");
+    let trivial = (!trivial.is_empty())
+        .then(|| format!("Trivial classifiers stand beside the models. {trivial}."));
+    let introduction = format!(
+        "{metric} of {items} test items a seed, seeds {seeds}. Intervals are 95 %; in the chart, large dots are means over seeds, small dots the single seeds."
+    );
+    page.section(
+        Section::new("result", "Result", introduction)
+            .text(trivial)
+            .charts([Chart::new("", Drawing::Dots(chart))])
+            .tables([table.done()]),
+    );
+    match recovery.gaps.is_empty() {
+        true => page.headline(no_gap(analysis)),
+        false => (0..recovery.gaps.len())
+            .for_each(|gap| page.headline(headline(analysis, recovery, gap))),
     }
-    let gaps = recovery.gaps.iter().enumerate();
-    gaps.map(|(at, gap)| {
-        let students = recovery.students.iter().filter(|student| student.gap == at);
-        headline(
-            analysis,
-            gap,
-            &students.collect::<Vec<_>>(),
-            recovery.gaps.len() > 1,
-        )
-    })
-    .collect()
 }
 
-fn headline(analysis: &Analysis<'_>, gap: &Gap, students: &[&Student], named: bool) -> String {
+/// What is said where there is nothing to recover.
+fn no_gap(analysis: &Analysis<'_>) -> String {
     let experiment = analysis.experiment;
-    let arm = |what: &str, at: usize| match named {
-        true => format!("{what} {}", experiment.arms[at].name),
-        false => what.to_owned(),
+    let mut arms = experiment.places();
+    arms.retain(|&at| experiment.arms[at].role != Role::Baseline);
+    let arms = list(
+        arms.into_iter()
+            .map(|at| scored(experiment.name(at), &analysis.value(at))),
+    );
+    let lacking = match experiment.has(Role::Teacher) {
+        true => "strong ceiling",
+        false => "weak teacher",
+    };
+    match experiment.classifies() {
+        true => format!("There is no {lacking}, so no gap to recover: {arms}."),
+        false => format!(
+            "There is no base to compare with. In {}: {arms}.",
+            experiment.metric().name
+        ),
+    }
+}
+
+fn headline(analysis: &Analysis<'_>, recovery: &Recovery, at: usize) -> String {
+    let experiment = analysis.experiment;
+    let gap = &recovery.gaps[at];
+    let arm = |what: &str, at: usize| match recovery.gaps.len() {
+        1 => what.to_owned(),
+        _ => format!("{what} {}", experiment.name(at)),
     };
     let (teacher, ceiling) = (
         arm("weak teacher", gap.teacher),
         arm("strong ceiling", gap.ceiling),
     );
-    let value = |at: usize| score(analysis.headline(at).mean);
-    let (low, high) = (value(gap.teacher), value(gap.ceiling));
+    let [low, high] = [gap.teacher, gap.ceiling].map(|at| score(analysis.headline(at).mean));
     let metric = &experiment.metric().name;
     let mean = gap.estimate.mean.unwrap_or_default();
     let between = format!("between the {teacher} ({metric} {low}) and the {ceiling} ({high})");
-    let interval = gap.estimate.ci95.map_or(String::new(), |[low, high]| {
-        format!(" (95 % interval {} to {})", points(low), points(high))
-    });
+    let interval = gap.estimate.ci95.map(|range| Unit::Points.range(range));
+    let interval = interval.map_or_else(String::new, |range| format!(" (95 % interval {range})"));
     if mean <= 0.0 {
         return format!(
             "The {ceiling} ({metric} {high}) is not above the {teacher} ({low}), so there is no gap to recover and no PGR."
         );
     }
-    let size = points(mean);
+    let size = Unit::Points.write(mean);
     if !gap.significant {
         return format!(
             "The gap of {size} points{interval} {between} is not significant, so no recovered share is quoted."
         );
     }
-    if students.is_empty() {
+    let mut students = recovery
+        .students
+        .iter()
+        .filter(|student| student.gap == at)
+        .peekable();
+    if students.peek().is_none() {
         return format!("The gap {between} is {size} points{interval}; no student was evaluated.");
     }
     let (mut shares, mut unproven, mut worse) = (Vec::new(), Vec::new(), Vec::new());
     for student in students {
-        let (Some(value), Some([low, high])) = (student.recovered.value, student.recovered.ci95)
-        else {
+        let Estimate { mean, ci95, .. } = student.share.estimate;
+        let Some((value, [low, high])) = mean.zip(ci95) else {
             continue;
         };
-        let name = &experiment.arms[student.arm].name;
+        let name = experiment.name(student.arm);
         let (verb, label) = match shares.is_empty() {
             true => (" recovers", "95 % interval "),
             false => ("", ""),
         };
-        shares.push(format!(
-            "{name}{verb} {} ({label}{})",
-            percent(value),
-            percent_range(low, high)
-        ));
+        let (value, range) = (Unit::Percent.write(value), Unit::Percent.range([low, high]));
+        shares.push(format!("{name}{verb} {value} ({label}{range})"));
         if high < 0.0 {
-            worse.push(name.clone());
+            worse.push(name);
         } else if low <= 0.0 {
-            unproven.push(name.clone());
+            unproven.push(name);
         }
     }
-    let mut text = format!("Of the {size}-point gap {between}, {}.", list(&shares));
-    match &unproven[..] {
+    let mut text = format!("Of the {size}-point gap {between}, {}.", list(shares));
+    match unproven[..] {
         [] => {}
         [name] => {
             text +=
                 &format!(" The interval of {name} holds zero: it is not shown to beat the teacher.")
         }
-        names => {
+        _ => {
+            let names = list(unproven);
             text += &format!(
-                " The intervals of {} hold zero: they are not shown to beat the teacher.",
-                list(names)
+                " The intervals of {names} hold zero: they are not shown to beat the teacher."
             )
         }
     }
     if !worse.is_empty() {
         let verb = if worse.len() == 1 { "ends" } else { "end" };
-        text += &format!(" {} {verb} below the teacher.", list(&worse));
+        text += &format!(" {} {verb} below the teacher.", list(worse));
     }
     text
 }
@@ -349,11 +287,7 @@ fn headline(analysis: &Analysis<'_>, gap: &Gap, students: &[&Student], named: bo
 pub(super) fn scored(name: &str, value: &Estimate) -> String {
     let mean = value.mean.map_or("unknown".to_owned(), score);
     match value.ci95 {
-        Some([low, high]) => format!(
-            "{name} {mean} (95 % interval {} to {})",
-            score(low),
-            score(high)
-        ),
+        Some(range) => format!("{name} {mean} (95 % interval {})", Unit::Score.range(range)),
         None => format!("{name} {mean}"),
     }
 }
@@ -361,116 +295,87 @@ pub(super) fn scored(name: &str, value: &Estimate) -> String {
 /// The shares in detail, and what keeps them from being quoted.
 pub(crate) fn section(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
     warnings(analysis, recovery, page);
-    if recovery.students.is_empty() {
+    let (experiment, students) = (analysis.experiment, &recovery.students);
+    if students.is_empty() {
         return;
     }
-    let experiment = analysis.experiment;
-    let others: Vec<String> = OTHERS
-        .iter()
-        .map(|key| format!(">pgr_{key}|PGR of {}", crate::metric::Metric::new(key).name))
-        .collect();
-    let mut columns = vec![
-        "arm|Student",
-        "teacher|Its teacher",
-        "ceiling|Its ceiling",
-        ">pgr|PGR",
-        ">seeds|Each seed",
-    ];
-    columns.extend(others.iter().map(|column| &column[..]));
-    columns.extend([">minus_teacher|Minus its teacher, points", ">p|McNemar p"]);
-    let mut table = Table::new("pgr", &columns);
-    let mut dots = Vec::new();
-    for student in &recovery.students {
-        let (arm, gap) = (&experiment.arms[student.arm], &recovery.gaps[student.gap]);
-        let recovered = &student.recovered;
-        let relatives = [gap.teacher, gap.ceiling].map(|at| &experiment.arms[at]);
-        let mut cells = vec![
-            Cell::text(&arm.name),
-            Cell::text(&relatives[0].name),
-            Cell::text(&relatives[1].name),
-            share(recovered),
-            Cell::seeds(&recovered.per_seed, Unit::Percent),
-        ];
-        cells.extend(
-            student
-                .others
-                .iter()
-                .map(|other| other.as_ref().map_or(Cell::text("–"), share)),
-        );
-        cells.push(Cell::estimate(&student.difference, Unit::Points));
-        cells.push(match student.mcnemar {
-            Some(test) => Cell {
-                text: p_value(test.p),
-                value: Some(test.p),
-                ..Cell::default()
-            },
-            None => Cell::text("–"),
+    let gap = |student: &Student| &recovery.gaps[student.gap];
+    let mut table = Table::of("pgr", students)
+        .column("arm|Student", |student| experiment.name(student.arm))
+        .column("teacher|Its teacher", |student| {
+            experiment.name(gap(student).teacher)
+        })
+        .column("ceiling|Its ceiling", |student| {
+            experiment.name(gap(student).ceiling)
+        })
+        .column(">pgr|PGR", |student| &student.share)
+        .column(">seeds|Each seed", |student| {
+            Cell::seeds(&student.share.estimate, Unit::Percent)
         });
-        let artifacts = [arm, relatives[0], relatives[1]]
-            .into_iter()
-            .flat_map(|arm| arm.artifacts());
-        table.push(Some(arm.role), cells, artifacts);
-        if let Some(mean) = recovered.value {
-            dots.push(Dot {
-                label: arm.name.clone(),
-                tone: Tone::Student,
-                mean,
-                interval: recovered.ci95,
-                per_seed: recovered.per_seed.iter().flatten().copied().collect(),
-                faint: !recovered.gap_significant,
-            });
-        }
+    for (at, key) in OTHERS.iter().enumerate() {
+        let head = format!(">pgr_{key}|PGR of {}", Metric::new(key).name);
+        table = table.column(&head, |student| student.others[at].as_ref());
     }
-    let mut section = Section::new(
-        "pgr",
-        "Performance gap recovered",
-        "(student − teacher) / (ceiling − teacher), never clipped: 0 % imitates the teacher, 100 % reaches the ceiling. It is the ratio of means over seeds, with Fieller's interval: none unless the gap is shown.",
-    );
-    section.text.extend(recovery.gaps.iter().map(|gap| {
-        let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| &experiment.arms[at].name);
-        let interval = gap.estimate.ci95.map_or(String::new(), |[low, high]| {
-            format!(" [{}, {}]", points(low), points(high))
+    let table = table
+        .column(">minus_teacher|Minus its teacher, points", |student| {
+            Cell::estimate(&student.difference, Unit::Points)
+        })
+        .column(">p|McNemar p", |student| {
+            student.mcnemar.map(|test| Cell::p(test.p))
+        })
+        .source(|student| {
+            let gap = gap(student);
+            experiment.source(&[student.arm, gap.teacher, gap.ceiling])
         });
+    let dot = |student: &Student| {
+        let dot = Dot::new(
+            experiment.name(student.arm),
+            Tone::Student,
+            &student.share.estimate,
+        )?;
+        Some(dot.faint(!student.share.significant))
+    };
+    let dots = Dots {
+        limits: Some([-1.0, 2.0]),
+        ..Dots::new(
+            students.iter().filter_map(dot).collect(),
+            vec![
+                Level::new(0.0, Tone::Teacher, "0 % = teacher"),
+                Level::new(1.0, Tone::Ceiling, "100 % = ceiling"),
+            ],
+            Unit::Percent,
+        )
+    };
+    let gaps = recovery.gaps.iter().map(|gap| {
+        let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| experiment.name(at));
+        let size = Unit::Points.estimate(gap.estimate.mean.or(Some(0.0)), gap.estimate.ci95);
         let remark = if gap.significant {
             ""
         } else {
             ", gap not significant"
         };
-        format!(
-            "The gap from {teacher} to {ceiling} is {}{interval} points{remark}.",
-            points(gap.estimate.mean.unwrap_or_default())
+        format!("The gap from {teacher} to {ceiling} is {size} points{remark}.")
+    });
+    let shared = experiment.shares_items() && experiment.seeds.len() > 1;
+    let too_small = "McNemar's exact test is on the counts of all seeds together. They share test items, which makes its p too small: prefer the interval of the difference.";
+    page.section(
+        Section::new(
+            "pgr",
+            "Performance gap recovered",
+            "(student − teacher) / (ceiling − teacher), never clipped: 0 % imitates the teacher, 100 % reaches the ceiling. It is the ratio of means over seeds, with Fieller's interval: none unless the gap is shown.",
         )
-    }));
-    if experiment.shared_items && experiment.seeds.len() > 1 {
-        section.text.push("McNemar's exact test is on the counts of all seeds together. They share test items, which makes its p too small: prefer the interval of the difference.".to_owned());
-    }
-    if !dots.is_empty() {
-        let level = |at, tone, label: &str| Level {
-            at,
-            tone,
-            label: label.to_owned(),
-        };
-        let drawing = Drawing::Dots {
-            rows: dots,
-            levels: vec![
-                level(0.0, Tone::Teacher, "0 % = teacher"),
-                level(1.0, Tone::Ceiling, "100 % = ceiling"),
-            ],
-            limits: Some([-1.0, 2.0]),
-            unit: Unit::Percent,
-        };
-        section.charts.push(Chart::new("", drawing));
-    }
-    section.tables.push(table.without_blank_columns());
-    page.section(section);
+        .text(gaps)
+        .text(shared.then(|| too_small.to_owned()))
+        .charts((!dots.rows.is_empty()).then(|| Chart::new("", Drawing::Dots(dots))))
+        .tables([table.done()]),
+    );
 }
 
 fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
     let experiment = analysis.experiment;
     for gap in &recovery.gaps {
-        let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| &experiment.arms[at].name);
-        let mean = gap.estimate.mean.unwrap_or_default();
-        if mean <= 0.0 {
+        let [teacher, ceiling] = [gap.teacher, gap.ceiling].map(|at| experiment.name(at));
+        if gap.estimate.mean.unwrap_or_default() <= 0.0 {
             page.warning(format!("the strong ceiling `{ceiling}` is not above the weak teacher `{teacher}`: PGR is undefined"));
             continue;
         }
@@ -479,19 +384,12 @@ fn warnings(analysis: &Analysis<'_>, recovery: &Recovery, page: &mut Page) {
                 "gap not significant: the 95 % interval of {ceiling} − {teacher} holds zero, so the PGR values are ratios of noise"
             ));
         }
-        let below: Vec<String> = experiment
-            .seeds
-            .iter()
-            .zip(&gap.estimate.per_seed)
-            .filter(|(_, gap)| gap.is_some_and(|gap| gap <= 0.0))
-            .map(|(seed, _)| seed.to_string())
-            .collect();
+        let below = experiment.seeds.iter().zip(&gap.estimate.per_seed);
+        let below = below.filter(|(_, gap)| gap.is_some_and(|gap| gap <= 0.0));
+        let below: Vec<&u64> = below.map(|(seed, _)| seed).collect();
         if !below.is_empty() {
-            let plural = if below.len() == 1 { "seed" } else { "seeds" };
-            page.warning(format!(
-                "{plural} {}: the ceiling {ceiling} is not above the teacher {teacher}, so no PGR there",
-                list(&below)
-            ));
+            let (noun, seeds) = (nouns(below.len(), "seed"), list(below));
+            page.warning(format!("{noun} {seeds}: the ceiling {ceiling} is not above the teacher {teacher}, so no PGR there"));
         }
     }
 }

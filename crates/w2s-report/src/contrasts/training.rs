@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
-use serde_json::Value;
 use w2s_artifact::summary::{PairsSummary, TRAINING_LOG, TrainingLogLine, TrainingSummary};
 use w2s_artifact::{ArtifactRef, Kind, Manifest};
 use w2s_stats::metrics;
 
 use super::Page;
 use crate::experiment::{Arm, Experiment};
-use crate::format::{count, list, score};
-use crate::lineage::{Lineage, artifacts};
-use crate::provenance::{name, outcome, written};
-use crate::section::{Cell, Chart, Drawing, Line, Plot, Section, Size, Table, Tone};
+use crate::format::{commas, count, joined, list, plural, score};
+use crate::grouped::{add_once, grouped};
+use crate::lineage::{Lineage, Parameters, artifacts};
+use crate::provenance::{name, operation, outcome, values};
+use crate::section::{Chart, Drawing, Line, Mark, Plot, Section, Size, Spot, Table, Tone};
 
 /// Logged steps at the end of training whose mean displacement is judged.
 const LAST_STEPS: usize = 10;
@@ -45,14 +45,11 @@ const PANELS: [(&str, &[&str]); 10] = [
     ),
     ("gradient norm", &["grad_norm"]),
 ];
-/// Parameters that tell runs of one arm apart, or where to find things, and not how it was trained.
-const NO_SETTING: [&str; 1] = ["seed"];
-
 /// What an arm was trained on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Lesson {
     /// The operation: `prefer`, `sft`, `classify`, ...
-    pub(super) method: String,
+    method: String,
     /// How the pairs were made: `order`, `score`, `reversed`, `tied`, ...
     pub(super) rule: Option<String>,
     /// Name of the score behind the next two.
@@ -69,6 +66,11 @@ impl Lesson {
         self.method == "sft"
     }
 
+    /// Whether it learnt which of two answers is better, from pairs of such a rule.
+    pub(super) fn prefers(&self, rule: impl Fn(&str) -> bool) -> bool {
+        !self.imitates() && self.rule.as_deref().is_some_and(rule)
+    }
+
     /// "prefer on score pairs".
     pub(super) fn told(&self) -> String {
         match &self.rule {
@@ -78,12 +80,15 @@ impl Lesson {
     }
 }
 
+/// Points over steps, by the column of a log.
+type Curves = BTreeMap<String, Vec<[f64; 2]>>;
+
 /// The log of one run.
 struct Log {
     arm: String,
     seed: u64,
-    /// Points of each column, thinned for drawing.
-    curves: BTreeMap<String, Vec<[f64; 2]>>,
+    /// Thinned for drawing.
+    curves: Curves,
     /// Mean log-probability that chosen and rejected answers have gained since the reference at the end of training.
     displacement: Option<[f64; 2]>,
 }
@@ -106,11 +111,8 @@ impl<'a> Models<'a> {
             logs: Vec::new(),
             unreadable: Vec::new(),
         };
-        models.lessons = experiment
-            .arms
-            .iter()
-            .map(|arm| models.learnt(arm))
-            .collect();
+        let arms = experiment.arms.iter();
+        models.lessons = arms.map(|arm| models.learnt(arm)).collect();
         models.read_logs();
         models
     }
@@ -124,34 +126,29 @@ impl<'a> Models<'a> {
         runs.map(|run| self.lineage.manifest(run.model?)).collect()
     }
 
+    /// The pairs that a model learnt from.
+    fn pairs(&self, model: &Manifest) -> Option<Rc<Manifest>> {
+        self.lineage.manifest(model.input("pairs")?)
+    }
+
     fn learnt(&self, arm: &Arm) -> Option<Lesson> {
         let models = self.manifests(arm)?;
-        let method = models
-            .first()
-            .filter(|model| model.stage != "base")?
-            .operation
-            .clone();
+        let first = models.first().filter(|model| model.stage != "base")?;
         let mut lesson = Lesson {
-            method,
-            rule: None,
-            score: None,
-            mean_delta: None,
-            mean_chosen_score: None,
+            method: first.operation.clone(),
+            ..Lesson::default()
         };
         let (mut deltas, mut scores) = (Vec::new(), Vec::new());
         for model in &models {
-            let pairs = model
-                .input("pairs")
-                .and_then(|pairs| self.lineage.manifest(pairs));
-            let Some(pairs) = pairs.and_then(|pairs| pairs.summary::<PairsSummary>().ok()) else {
-                continue;
-            };
-            let imitated = match model.parameters["side"].as_str() {
+            let pairs = self
+                .pairs(model)
+                .and_then(|pairs| pairs.summary::<PairsSummary>().ok());
+            let Some(pairs) = pairs else { continue };
+            deltas.extend(pairs.mean_delta);
+            scores.extend(match Parameters::of(&model.parameters).side.as_deref() {
                 Some("rejected") => pairs.mean_rejected_score,
                 _ => pairs.mean_chosen_score,
-            };
-            deltas.extend(pairs.mean_delta);
-            scores.extend(imitated);
+            });
             (lesson.rule, lesson.score) = (pairs.rule, pairs.score);
         }
         lesson.mean_delta = metrics::mean(&deltas);
@@ -161,10 +158,10 @@ impl<'a> Models<'a> {
 
     /// The steps that the models of an arm have taken, a number for each of its own runs; none where one does not tell.
     pub(super) fn steps(&self, arm: &Arm) -> Option<Vec<u64>> {
-        let models = self.manifests(arm)?.into_iter();
+        let models = self.manifests(arm)?;
         let steps =
-            models.map(|model| Some(model.summary::<TrainingSummary>().ok()?.fit.steps as u64));
-        steps.collect()
+            |model: &Rc<Manifest>| Some(model.summary::<TrainingSummary>().ok()?.fit.steps as u64);
+        models.iter().map(steps).collect()
     }
 
     /// The logs of the models behind the arms, and of what these were made from.
@@ -180,17 +177,15 @@ impl<'a> Models<'a> {
             }
         }
         while let Some(next) = behind.pop() {
-            let Some(manifest) = self.lineage.manifest(next) else {
-                continue;
-            };
-            for input in artifacts(&manifest).filter(|input| seen.insert(*input)) {
+            let manifest = self.lineage.manifest(next);
+            for input in manifest.iter().flat_map(|manifest| artifacts(manifest)) {
+                if !seen.insert(input) {
+                    continue;
+                }
                 behind.push(input);
-                if let Some(made) = self
-                    .lineage
-                    .manifest(input)
-                    .filter(|made| made.kind == Kind::Checkpoint)
-                {
-                    let seed = made.parameters["seed"].as_u64().unwrap_or_default();
+                let made = self.lineage.manifest(input);
+                if let Some(made) = made.filter(|made| made.kind == Kind::Checkpoint) {
+                    let seed = Parameters::of(&made.parameters).seed.unwrap_or_default();
                     self.read_log(input, &without_seed(&name(&made)), seed);
                 }
             }
@@ -198,17 +193,14 @@ impl<'a> Models<'a> {
     }
 
     fn read_log(&mut self, model: ArtifactRef, arm: &str, seed: u64) {
-        let Some(manifest) = self.lineage.manifest(model) else {
-            return;
-        };
-        if !manifest.files.iter().any(|file| file.name == TRAINING_LOG) {
+        let files = self.lineage.manifest(model);
+        let mut files = files.iter().flat_map(|manifest| &manifest.files);
+        if !files.any(|file| file.name == TRAINING_LOG) {
             return;
         }
         let path = self.lineage.store().artifact_dir(&model).join(TRAINING_LOG);
-        match std::fs::read_to_string(path)
-            .map_err(|e| e.to_string())
-            .and_then(|text| curves(&text))
-        {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        match text.and_then(|text| curves(&text)) {
             Ok(curves) => self.logs.push(Log::new(arm, seed, curves)),
             Err(reason) => self.unreadable.push(format!(
                 "the training log of {arm} ({}) cannot be read: {reason}",
@@ -224,168 +216,107 @@ impl<'a> Models<'a> {
             page.warning(clause.clone());
         }
         self.displaced(page);
-        let (table, shared) = self.settings();
-        if !table.rows.is_empty() {
-            let mut section = Section::new("settings", "Settings", shared.unwrap_or_default());
-            section.tables.push(table);
-            page.section(section);
-        }
+        self.settings(page);
         let charts = self.charts();
         if charts.is_empty() {
             return;
         }
-        let mut section = Section::new(
-            "training",
-            "Training",
-            "Curves over optimisation steps, one line a seed.",
+        let grouped = charts.iter().any(|chart| !chart.group.is_empty());
+        let of_pairs = "Rewards are in the units that the loss sees; displacement is the mean log-probability that answers have gained since the reference. The panel k3 is Schulman’s third estimate of the divergence from the reference on the pairs’ answers: how far the policy has moved on what it was shown, not how far its own answers have.";
+        let introduction = "Curves over optimisation steps, one line a seed.";
+        page.section(
+            Section::new("training", "Training", introduction)
+                .text(grouped.then(|| of_pairs.to_owned()))
+                .charts(charts),
         );
-        if charts.iter().any(|chart| !chart.group.is_empty()) {
-            section.text.push("Rewards are in the units that the loss sees; displacement is the mean log-probability that answers have gained since the reference. The panel k3 is Schulman’s third estimate of the divergence from the reference on the pairs’ answers: how far the policy has moved on what it was shown, not how far its own answers have.".to_owned());
-        }
-        section.charts = charts;
-        page.section(section);
     }
 
     /// A row an arm with the settings in which trainings differ, and a sentence with those that all of them share.
-    fn settings(&self) -> (Table, Option<String>) {
-        let mut table = Table::new(
-            "settings",
-            &[
-                "arm|Arm",
-                "operation|Trained by",
-                "result|Result",
-                "settings|Its own settings",
-            ],
-        );
-        let mut trained: Vec<(&Arm, Vec<Rc<Manifest>>)> = Vec::new();
+    fn settings(&self, page: &mut Page) {
+        let mut trained: Vec<(&Arm, Vec<Rc<Manifest>>, BTreeMap<String, String>)> = Vec::new();
         for arm in &self.experiment.arms {
-            let models = self.manifests(arm).filter(|models| !models.is_empty());
-            trained.extend(models.map(|models| (arm, models)));
-        }
-        let settings = |models: &[Rc<Manifest>]| -> BTreeMap<String, String> {
-            let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for (key, value) in models
-                .iter()
-                .flat_map(|model| model.parameters.as_object().into_iter().flatten())
-            {
-                let unset = matches!(value, Value::Null | Value::Bool(false));
-                let value = written(value);
-                let known = values.entry(key.replace('_', "-")).or_default();
-                if !unset && !known.contains(&value) {
-                    known.push(value);
-                }
+            if let Some(models) = self.manifests(arm).filter(|models| !models.is_empty()) {
+                let settings = settings(&models);
+                trained.push((arm, models, settings));
             }
-            values.retain(|key, values| !values.is_empty() && !NO_SETTING.contains(&&key[..]));
-            values
-                .into_iter()
-                .map(|(key, values)| (key, values.join(" | ")))
-                .collect()
-        };
-        let all: Vec<BTreeMap<String, String>> =
-            trained.iter().map(|(_, models)| settings(models)).collect();
-        let shared =
-            |key: &String, value: &String| all.iter().all(|own| own.get(key) == Some(value));
-        let told = |settings: Vec<(&String, &String)>| {
-            let settings: Vec<String> = settings
-                .into_iter()
-                .map(|(key, value)| format!("{key} {value}"))
-                .collect();
-            settings.join(", ")
-        };
-        for ((arm, models), own) in trained.iter().zip(&all) {
-            let own = own
-                .iter()
-                .filter(|(key, value)| all.len() == 1 || !shared(key, value));
-            table.push(
-                Some(arm.role),
-                vec![
-                    Cell::text(&arm.name),
-                    Cell::text(format!("{} {}", models[0].stage, models[0].operation)),
-                    Cell::text(self.told(models)),
-                    Cell::text(told(own.collect())),
-                ],
-                models.iter().map(|model| model.reference()),
-            );
         }
-        let common = all.first().filter(|_| all.len() > 1).map(|first| {
-            told(
-                first
+        let Some((_, _, first)) = trained.first() else {
+            return;
+        };
+        let several = trained.len() > 1;
+        let shared = |(key, value): &(&String, &String)| {
+            several
+                && trained
                     .iter()
-                    .filter(|(key, value)| shared(key, value))
-                    .collect(),
-            )
-        });
-        let common = common.filter(|common| !common.is_empty());
-        (
-            table,
-            common.map(|common| format!("All trainings share: {common}.")),
-        )
+                    .all(|(_, _, own)| own.get(*key) == Some(*value))
+        };
+        let told = |(key, value): (&String, &String)| format!("{key} {value}");
+        let table = Table::of("settings", &trained)
+            .column("arm|Arm", |(arm, ..)| &arm.name)
+            .column("operation|Trained by", |(_, models, _)| {
+                operation(&models[0])
+            })
+            .column("result|Result", |(_, models, _)| self.told(models))
+            .column("settings|Its own settings", |(.., own)| {
+                commas(own.iter().filter(|setting| !shared(setting)).map(told))
+            })
+            .source(|(arm, models, _)| {
+                (Some(arm.role), models.iter().map(|model| model.reference()))
+            });
+        let common = commas(first.iter().filter(shared).map(told));
+        let introduction = match common.is_empty() {
+            true => String::new(),
+            false => format!("All trainings share: {common}."),
+        };
+        page.section(Section::new("settings", "Settings", introduction).tables([table.done()]));
     }
 
     /// What the trainings of an arm and the pairs behind them say of themselves, each thing once.
     fn told(&self, models: &[Rc<Manifest>]) -> String {
         let mut told: Vec<String> = Vec::new();
         for model in models {
-            let pairs = model
-                .input("pairs")
-                .and_then(|pairs| self.lineage.manifest(pairs));
-            let said = [
-                Some(outcome(model)),
-                pairs.map(|pairs| format!("pairs: {}", outcome(&pairs))),
-            ];
-            for line in said.into_iter().flatten() {
-                if !line.is_empty() && !told.contains(&line) {
-                    told.push(line);
-                }
+            let pairs = self
+                .pairs(model)
+                .map(|pairs| format!("pairs: {}", outcome(&pairs)));
+            for line in [Some(outcome(model)), pairs].into_iter().flatten() {
+                add_once(&mut told, line);
             }
         }
+        told.retain(|line| !line.is_empty());
         told.join("\n")
     }
 
     fn charts(&self) -> Vec<Chart> {
-        let mut names: Vec<&str> = Vec::new();
-        for log in &self.logs {
-            if !names.contains(&&log.arm[..]) {
-                names.push(&log.arm);
-            }
-        }
+        let logs = self.logs.iter();
         let mut charts = Vec::new();
-        for arm in names {
-            let logs: Vec<&Log> = self.logs.iter().filter(|log| log.arm == arm).collect();
+        for (arm, logs) in grouped(logs.map(|log| (&log.arm, log))) {
             let pairs = logs
                 .iter()
                 .any(|log| log.curves.contains_key("rewards_margin"));
-            let runs = match logs.len() {
-                1 => "1 run".to_owned(),
-                runs => format!("{runs} runs"),
-            };
+            let runs = plural(logs.len(), "run");
             for (title, columns) in PANELS {
                 // Of a training that compares nothing, the loss and the held-out score tell enough.
                 if !pairs && !matches!(columns, ["loss"] | ["held_out"]) {
                     continue;
                 }
-                let lines: Vec<Line> = columns
+                let lines = columns
                     .iter()
-                    .flat_map(|column| logs.iter().map(move |log| (*column, log)))
-                    .filter_map(|(column, log)| {
-                        let points = log.curves.get(column).filter(|points| points.len() > 1)?;
-                        let title = format!("{}, seed {}", column.replace('_', " "), log.seed);
-                        Some(Line::curve(title, tone(column), points))
-                    })
-                    .collect();
+                    .flat_map(|column| logs.iter().filter_map(|log| log.line(column)));
+                let lines: Vec<Line> = lines.collect();
                 if lines.is_empty() {
                     continue;
                 }
-                let plot = Drawing::Plot(Plot::new(Size::Small, "steps", lines));
+                let plot = Plot::new(Size::Small, "steps", lines);
                 charts.push(match pairs {
-                    true => Chart::new(title, plot)
-                        .grouped(format!("{arm}, {runs}"))
-                        .legend(&[
+                    false => Chart::new(format!("{arm}: {title}, {runs}"), Drawing::Plot(plot)),
+                    true => Chart {
+                        group: format!("{arm}, {runs}"),
+                        ..Chart::new(title, Drawing::Plot(plot)).legend(&[
                             (Tone::Ceiling, "chosen"),
                             (Tone::Teacher, "rejected"),
                             (Tone::Student, "neither"),
-                        ]),
-                    false => Chart::new(format!("{arm}: {title}, {runs}"), plot),
+                        ])
+                    },
                 });
             }
         }
@@ -395,35 +326,41 @@ impl<'a> Models<'a> {
     fn displaced(&self, page: &mut Page) {
         for arm in &self.experiment.arms {
             let logs = self.logs.iter().filter(|log| log.arm == arm.name);
-            let runs: Vec<String> = logs
-                .filter_map(|log| Some((log.seed, log.displacement?)))
-                .filter(|(_, sides)| sides.iter().all(|side| *side < ALARM))
-                .map(|(seed, [chosen, rejected])| {
-                    format!("{} and {} with seed {seed}", score(chosen), score(rejected))
-                })
-                .collect();
+            let runs = logs.filter_map(|log| {
+                let both = log.displacement?;
+                let [chosen, rejected] = both.map(score);
+                let lost = both.iter().all(|side| *side < ALARM);
+                lost.then(|| format!("{chosen} and {rejected} with seed {}", log.seed))
+            });
+            let runs = list(runs);
             if !runs.is_empty() {
+                let arm = &arm.name;
                 page.warning(format!(
-                    "arm {}: the chosen and the rejected answers both lost probability, in nats a token: {}",
-                    arm.name,
-                    list(&runs)
+                    "arm {arm}: the chosen and the rejected answers both lost probability, in nats a token: {runs}"
                 ));
             }
         }
     }
 }
 
+/// How the models of an arm were trained: every parameter that is set, but for the seed, which tells its runs apart.
+fn settings(models: &[Rc<Manifest>]) -> BTreeMap<String, String> {
+    let all = values(models.iter().map(|model| &model.parameters)).into_iter();
+    let mut settings = BTreeMap::new();
+    for (key, mut values) in all.filter(|(key, _)| *key != "seed") {
+        values.retain(|value| !matches!(&value[..], "–" | "false"));
+        if !values.is_empty() {
+            settings.insert(key.replace('_', "-"), joined(values, " | "));
+        }
+    }
+    settings
+}
+
 impl Log {
-    fn new(arm: &str, seed: u64, mut curves: BTreeMap<String, Vec<[f64; 2]>>) -> Self {
+    fn new(arm: &str, seed: u64, mut curves: Curves) -> Self {
         let end = |name: &str| {
-            let curve = curves.get(name)?;
-            let last: Vec<f64> = curve
-                .iter()
-                .rev()
-                .take(LAST_STEPS)
-                .map(|point| point[1])
-                .collect();
-            metrics::mean(&last)
+            let last = curves.get(name)?.iter().rev().take(LAST_STEPS);
+            metrics::mean(&last.map(|point| point[1]).collect::<Vec<_>>())
         };
         let displacement = end("displacement_chosen").zip(end("displacement_rejected"));
         for points in curves.values_mut() {
@@ -433,32 +370,38 @@ impl Log {
             arm: arm.to_owned(),
             seed,
             curves,
-            displacement: displacement.map(|(chosen, rejected)| [chosen, rejected]),
+            displacement: displacement.map(<[f64; 2]>::from),
         }
+    }
+
+    /// The line of a column, where there is one to draw.
+    fn line(&self, column: &str) -> Option<Line> {
+        let points = self.curves.get(column).filter(|points| points.len() > 1)?;
+        let spots = points.iter().map(|&at| Spot::new(at, "")).collect();
+        let title = format!("{}, seed {}", column.replace('_', " "), self.seed);
+        Some(Line::curve(title, tone(column), Mark::None, spots))
     }
 }
 
 /// The columns of a training log.
-fn curves(text: &str) -> Result<BTreeMap<String, Vec<[f64; 2]>>, String> {
-    let mut curves: BTreeMap<String, Vec<[f64; 2]>> = BTreeMap::new();
-    for (at, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
+fn curves(text: &str) -> Result<Curves, String> {
+    let mut curves = Curves::new();
+    let lines = text.lines().enumerate();
+    for (at, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let line: TrainingLogLine =
             serde_json::from_str(line).map_err(|error| format!("line {}: {error}", at + 1))?;
-        let mut add = |name: &str, value: f64| {
+        let own = [
+            ("loss", Some(line.loss)),
+            ("grad_norm", Some(line.grad_norm)),
+            ("held_out", line.held_out),
+        ];
+        let own = own
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let more = line.more.iter().map(|(name, value)| (&name[..], *value));
+        for (name, value) in own.chain(more) {
             let points = curves.entry(name.to_owned()).or_default();
             points.push([line.step as f64, value]);
-        };
-        add("loss", line.loss);
-        add("grad_norm", line.grad_norm);
-        if let Some(score) = line.held_out {
-            add("held_out", score);
-        }
-        for (name, value) in &line.more {
-            add(name, *value);
         }
     }
     Ok(curves)
@@ -467,22 +410,18 @@ fn curves(text: &str) -> Result<BTreeMap<String, Vec<[f64; 2]>>, String> {
 /// Averages neighbouring points until at most [`CURVE_POINTS`] are left.
 fn thin(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let size = points.len().div_ceil(CURVE_POINTS).max(1);
-    let mean = |chunk: &[[f64; 2]], at: usize| {
-        chunk.iter().map(|point| point[at]).sum::<f64>() / chunk.len() as f64
+    let mean = |chunk: &[[f64; 2]]| {
+        [0, 1].map(|at| chunk.iter().map(|point| point[at]).sum::<f64>() / chunk.len() as f64)
     };
-    points
-        .chunks(size)
-        .map(|chunk| [mean(chunk, 0), mean(chunk, 1)])
-        .collect()
+    points.chunks(size).map(mean).collect()
 }
 
 fn tone(column: &str) -> Tone {
-    if column.ends_with("_chosen") || column == "held_out" {
-        Tone::Ceiling
-    } else if column.ends_with("_rejected") {
-        Tone::Teacher
-    } else {
-        Tone::Student
+    match column {
+        "held_out" => Tone::Ceiling,
+        _ if column.ends_with("_chosen") => Tone::Ceiling,
+        _ if column.ends_with("_rejected") => Tone::Teacher,
+        _ => Tone::Student,
     }
 }
 
@@ -491,34 +430,30 @@ fn without_seed(step: &str) -> String {
     let Some((name, point)) = step.trim_end_matches(']').split_once('[') else {
         return step.to_owned();
     };
-    let axes = point
-        .split(',')
-        .map(str::trim)
-        .filter(|axis| !axis.starts_with("seed="));
-    match axes.collect::<Vec<_>>()[..] {
-        [] => name.to_owned(),
-        ref axes => format!("{name}[{}]", axes.join(",")),
+    let axes = point.split(',').map(str::trim);
+    let axes = joined(axes.filter(|axis| !axis.starts_with("seed=")), ",");
+    match axes.is_empty() {
+        true => name.to_owned(),
+        false => format!("{name}[{axes}]"),
     }
 }
 
 /// A warning where models were not trained for the steps that their tag says.
 pub(super) fn other_steps(arm: &str, meant: u64, taken: &[u64]) -> Option<String> {
-    let (fewest, most) = (taken.iter().min()?, taken.iter().max()?);
-    if (*fewest, *most) == (meant, meant) {
-        return None;
-    }
+    let (fewest, most) = (*taken.iter().min()?, *taken.iter().max()?);
     let range = match fewest == most {
-        true => count(*most),
-        false => format!("{} to {}", count(*fewest), count(*most)),
+        _ if (fewest, most) == (meant, meant) => return None,
+        true => count(most),
+        false => format!("{} to {}", count(fewest), count(most)),
     };
-    let why = if *fewest < meant {
+    let why = if fewest < meant {
         ": the data ended earlier"
     } else {
         ""
     };
+    let meant = count(meant);
     Some(format!(
-        "arm {arm}: the tag says {} steps, training took {range}{why}",
-        count(meant)
+        "arm {arm}: the tag says {meant} steps, training took {range}{why}"
     ))
 }
 

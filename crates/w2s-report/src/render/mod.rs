@@ -4,9 +4,11 @@ mod svg;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::{AutoEscape, Environment, context, escape_formatter};
 
-use crate::section::{Chart, Drawing, Report, Row, Section, Size, Table};
+use crate::format::printable;
+use crate::grouped::{add_once, grouped};
+use crate::section::{Cell, Chart, Drawing, Report, Row, Section, Size, Table};
 
 /// Artifacts of a row that are named one by one.
 const NAMED_ARTIFACTS: usize = 6;
@@ -35,7 +37,16 @@ impl Report {
 
 fn environment(escape: AutoEscape) -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
+    let markdown = matches!(escape, AutoEscape::None);
     environment.set_auto_escape_callback(move |_| escape.clone());
+    // Names, prompts and answers are anybody's words: none of them is markup, and none steers a terminal.
+    environment.set_formatter(move |out, state, value| match value.as_str() {
+        Some(text) if !value.is_safe() => match markdown {
+            true => Ok(out.write_str(&plain_markdown(text).replace('\n', " "))?),
+            false => escape_formatter(out, state, &Value::from(printable(text))),
+        },
+        _ => escape_formatter(out, state, value),
+    });
     let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
         .lstrip_blocks(true)
@@ -44,10 +55,26 @@ fn environment(escape: AutoEscape) -> Result<Environment<'static>, minijinja::Er
     environment.set_syntax(syntax);
     // A bar or a line break in a cell would end it.
     environment.add_filter("cell", |text: String| {
-        text.replace('|', "\\|").replace('\n', "<br>")
+        let text = plain_markdown(&text).replace('|', "\\|");
+        Value::from_safe_string(text.replace('\n', "<br>"))
     });
     environment.add_template("style.css", include_str!("style.css"))?;
     Ok(environment)
+}
+
+/// Text in which no `<` begins a tag.
+fn plain_markdown(text: &str) -> String {
+    let mut plain = String::new();
+    let text = printable(text);
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let next = rest.peek().copied().unwrap_or(' ');
+        if character == '<' && (next.is_ascii_alphabetic() || "/!?".contains(next)) {
+            plain.push('\\');
+        }
+        plain.push(character);
+    }
+    plain
 }
 
 fn page(report: &Report, charts: impl Fn(&Section) -> Value) -> Value {
@@ -68,14 +95,11 @@ fn page(report: &Report, charts: impl Fn(&Section) -> Value) -> Value {
 fn table(table: &Table) -> Value {
     let steps = table.id == "steps";
     let row = |row: &Row| {
-        let links: Vec<Value> = row
-            .artifacts
-            .iter()
-            .take(NAMED_ARTIFACTS)
-            .map(|artifact| context! { artifact, anchor => anchor(artifact) })
-            .collect();
+        let named = if steps { 0 } else { NAMED_ARTIFACTS };
+        let links = row.artifacts.iter().take(named);
+        let links = links.map(|artifact| context! { artifact, anchor => anchor(artifact) });
         context! {
-            links => if steps { Vec::new() } else { links },
+            links => links.collect::<Vec<_>>(),
             more => row.artifacts.len().saturating_sub(NAMED_ARTIFACTS),
             anchor => row.artifacts.first().filter(|_| steps).map(|artifact| anchor(artifact)),
             role => row.role.map(w2s_artifact::Role::name),
@@ -90,13 +114,10 @@ fn table(table: &Table) -> Value {
 }
 
 /// A cell whose number and interval stand on two lines.
-fn cell(cell: &crate::section::Cell) -> Value {
+fn cell(cell: &Cell) -> Value {
     let split = cell.text.split_once(" [").filter(|_| cell.ci95.is_some());
-    let (main, range) = match split {
-        Some((main, range)) => (main, range.replacen(']', "", 1)),
-        None => (&cell.text[..], String::new()),
-    };
-    context! { text => &cell.text, main, range, n => cell.n }
+    let (main, range) = split.unwrap_or((&cell.text, ""));
+    context! { text => &cell.text, main, range => range.replacen(']', "", 1), n => cell.n }
 }
 
 /// The place of a step on the page.
@@ -105,48 +126,35 @@ fn anchor(artifact: &str) -> String {
     format!("{kind}-{}", key.get(..8).unwrap_or(key))
 }
 
-/// Charts by their group, those without one first; neighbours that are not wide share a grid.
+/// Charts by their group, with what their tones mean; neighbours that are not wide share a grid.
 fn groups(charts: &[Chart]) -> Vec<Value> {
-    let mut names: Vec<&str> = Vec::new();
-    for chart in charts {
-        if !names.contains(&&chart.group[..]) {
-            names.push(&chart.group);
-        }
-    }
-    let group = |name: &str| {
-        let of_group = charts.iter().filter(|chart| chart.group == name);
+    let group = |(name, charts): (&String, Vec<&Chart>)| {
         let mut legend = Vec::new();
-        let mut drawn = Vec::new();
-        for chart in of_group {
-            for entry in &chart.legend {
-                if !legend.contains(entry) {
-                    legend.push(entry.clone());
-                }
-            }
-            drawn.push(context! {
+        for entry in charts.iter().flat_map(|chart| &chart.legend) {
+            add_once(&mut legend, entry);
+        }
+        let drawn = charts.iter().map(|chart| {
+            context! {
                 title => &chart.title,
                 size => size(&chart.drawing),
                 svg => Value::from_safe_string(svg::draw(&chart.drawing)),
-            });
-        }
-        let legend: Vec<Value> = legend
-            .iter()
-            .map(|(tone, name)| context! { tone => tone.name(), name })
-            .collect();
-        context! { name, legend, charts => drawn }
+            }
+        });
+        context! { name, legend => Value::from(Serde(legend)), charts => drawn.collect::<Vec<_>>() }
     };
-    names.into_iter().map(group).collect()
+    let charts = charts.iter().map(|chart| (&chart.group, chart));
+    grouped(charts).into_iter().map(group).collect()
 }
 
 /// The grid in which a chart stands; none for a wide one.
 fn size(drawing: &Drawing) -> Option<&'static str> {
-    match drawing {
-        Drawing::Plot(plot) => match plot.size {
-            Size::Wide => None,
-            Size::Half => Some("plots"),
-            Size::Small => Some("wide"),
-            Size::Square => Some("squares"),
-        },
-        Drawing::Dots { .. } | Drawing::Map(_) => None,
+    let Drawing::Plot(plot) = drawing else {
+        return None;
+    };
+    match plot.size {
+        Size::Wide => None,
+        Size::Half => Some("plots"),
+        Size::Small => Some("wide"),
+        Size::Square => Some("squares"),
     }
 }

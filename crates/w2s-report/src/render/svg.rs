@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::format::{Unit, count, score};
-use crate::section::{Dot, Drawing, HeatMap, Level, Line, Mark, Plot, Size};
+use crate::format::{Unit, count, printable, score};
+use crate::section::{Dots, Drawing, HeatMap, Level, Line, Mark, Plot, Size, Tone};
 
 /// Width of a drawing over the whole page, in its own units.
 const WIDTH: f64 = 860.0;
@@ -13,45 +13,38 @@ const CHARACTER: f64 = 7.3;
 /// A drawing as an `svg` element.
 pub(crate) fn draw(drawing: &Drawing) -> String {
     match drawing {
-        Drawing::Dots {
-            rows,
-            levels,
-            limits,
-            unit,
-        } => dots(rows, levels, *limits, *unit),
+        Drawing::Dots(chart) => dots(chart),
         Drawing::Plot(plot) => draw_plot(plot),
         Drawing::Map(map) => heat_map(map),
     }
 }
 
-fn dots(rows: &[Dot], levels: &[Level], limits: Option<[f64; 2]>, unit: Unit) -> String {
+fn dots(chart: &Dots) -> String {
     const TOP: f64 = 30.0;
     const ROW: f64 = 34.0;
     const BOTTOM: f64 = 30.0;
-    let longest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0) as f64;
-    let texts: Vec<String> = rows
+    let Dots {
+        rows, levels, unit, ..
+    } = chart;
+    let told = rows
         .iter()
-        .map(|row| unit.estimate(Some(row.mean), row.interval))
-        .collect();
-    let labels = longest(&mut rows.iter().map(|row| row.label.chars().count()));
-    let left = (CHARACTER * labels + 24.0).clamp(110.0, 300.0);
-    let right = CHARACTER * longest(&mut texts.iter().map(|text| text.chars().count())) + 26.0;
-    let limits = limits.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
-    let values = rows
-        .iter()
-        .flat_map(|row| {
-            let interval = row.interval.into_iter().flatten();
-            interval
-                .chain([row.mean])
-                .chain(row.per_seed.iter().copied())
-        })
-        .chain(levels.iter().map(|level| level.at))
-        .map(|value| value.clamp(limits[0], limits[1]));
-    let axis = Axis::around(values, 6);
+        .map(|row| unit.estimate(Some(row.mean), row.interval));
+    let texts: Vec<String> = told.collect();
+    let left = width(rows.iter().map(|row| &row.label[..]), CHARACTER) + 24.0;
+    let left = left.clamp(110.0, 300.0);
+    let right = width(texts.iter().map(|text| &text[..]), CHARACTER) + 26.0;
+    let [low, high] = chart.limits.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
+    let values = rows.iter().flat_map(|row| {
+        let interval = row.interval.into_iter().flatten();
+        interval
+            .chain([row.mean])
+            .chain(row.per_seed.iter().copied())
+    });
+    let values = values.chain(levels.iter().map(|level| level.at));
+    let axis = Axis::around(values.map(|value| value.clamp(low, high)), 6);
     let height = TOP + ROW * rows.len() as f64 + BOTTOM;
     let bottom = height - BOTTOM;
-    let x =
-        |value: f64| left + axis.share(value.clamp(axis.low, axis.high)) * (WIDTH - left - right);
+    let x = |value: f64| left + axis.share(axis.clamp(value)) * (WIDTH - left - right);
 
     let mut svg = open(WIDTH, height, "chart");
     for &tick in &axis.ticks {
@@ -64,7 +57,7 @@ fn dots(rows: &[Dot], levels: &[Level], limits: Option<[f64; 2]>, unit: Unit) ->
         svg += &text("tick", at, bottom + 18.0, "middle", &written);
     }
     for (level, anchor) in levels.iter().zip(anchors(levels, &x)) {
-        let (at, tone) = (x(level.at), level.tone.name());
+        let (at, tone) = (x(level.at), class(level.tone));
         svg += &line(&format!("reference {tone}"), [at, TOP - 8.0], [at, bottom]);
         let class = format!("reference-label {tone}");
         svg += &text(&class, at, TOP - 14.0, anchor, &level.label);
@@ -74,7 +67,7 @@ fn dots(rows: &[Dot], levels: &[Level], limits: Option<[f64; 2]>, unit: Unit) ->
         _ = write!(
             svg,
             r#"<g class="{}{}"><title>{}: {}</title>{}"#,
-            row.tone.name(),
+            class(row.tone),
             if row.faint { " faint" } else { "" },
             escape(&row.label),
             escape(written),
@@ -97,7 +90,7 @@ fn dots(rows: &[Dot], levels: &[Level], limits: Option<[f64; 2]>, unit: Unit) ->
             }
         }
         let seeds = row.per_seed.iter().filter(|_| row.per_seed.len() > 1);
-        for &value in seeds.filter(|value| (axis.low..=axis.high).contains(value)) {
+        for &value in seeds.filter(|value| axis.holds(**value)) {
             svg += &circle("seed", [x(value), y + 9.0], 2.6, "");
         }
         svg += &circle("mean", [x(row.mean), y], 5.5, "");
@@ -107,25 +100,32 @@ fn dots(rows: &[Dot], levels: &[Level], limits: Option<[f64; 2]>, unit: Unit) ->
     svg + "</svg>"
 }
 
+/// The width of the longest of some texts, with characters so wide.
+fn width<'t>(texts: impl Iterator<Item = &'t str>, character: f64) -> f64 {
+    character * texts.map(|text| text.chars().count()).max().unwrap_or(0) as f64
+}
+
+/// The word for a tone in the style sheet.
+fn class(tone: Tone) -> String {
+    format!("{tone:?}").to_lowercase()
+}
+
 /// Two labels that would touch are set to the outer sides of their lines.
 fn anchors(levels: &[Level], x: &dyn Fn(f64) -> f64) -> Vec<&'static str> {
-    match levels {
-        [first, second]
-            if (x(first.at) - x(second.at)).abs()
-                < CHARACTER * (first.label.len() + second.label.len()) as f64 / 2.0 + 12.0 =>
-        {
-            match first.at <= second.at {
-                true => vec!["end", "start"],
-                false => vec!["start", "end"],
-            }
-        }
-        _ => vec!["middle"; levels.len()],
+    let [first, second] = levels else {
+        return vec!["middle"; levels.len()];
+    };
+    let room = CHARACTER * (first.label.len() + second.label.len()) as f64 / 2.0 + 12.0;
+    match (x(first.at) - x(second.at)).abs() < room {
+        true if first.at <= second.at => vec!["end", "start"],
+        true => vec!["start", "end"],
+        false => vec!["middle"; 2],
     }
 }
 
 fn draw_plot(plot: &Plot) -> String {
     const TOP: f64 = 18.0;
-    let (width, height, class) = match plot.size {
+    let (across, height, kind) = match plot.size {
         Size::Wide => (WIDTH, 300.0, "chart"),
         Size::Half => (420.0, 275.0, "plot"),
         Size::Small => (270.0, 160.0, "small"),
@@ -137,16 +137,12 @@ fn draw_plot(plot: &Plot) -> String {
         false => (52.0, height - 40.0),
     };
     let spots = || plot.lines.iter().flat_map(|line| &line.points);
-    let place = |value: f64| {
-        if plot.logarithmic {
-            value.ln_1p()
-        } else {
-            value
-        }
+    let place = |value: f64| match plot.logarithmic {
+        true => value.ln_1p(),
+        false => value,
     };
-    let heights = spots()
-        .flat_map(|spot| spot.interval.into_iter().flatten().chain([spot.at[1]]))
-        .chain(plot.level.iter().map(|level| level.at));
+    let heights = spots().flat_map(|spot| spot.interval.into_iter().flatten().chain([spot.at[1]]));
+    let heights = heights.chain(plot.level.iter().map(|level| level.at));
     let places = spots().map(|spot| spot.at[0]);
     let places = places.chain(plot.mark.iter().map(|mark| mark.0)).map(place);
     let (horizontal, vertical) = match plot.size {
@@ -155,39 +151,28 @@ fn draw_plot(plot: &Plot) -> String {
         _ => (Axis::around(places, 6), Axis::around(heights, 5)),
     };
     // The name of the level stands beside its line, where no point can be.
-    let name = plot
-        .level
-        .as_ref()
-        .map_or(0, |level| level.label.chars().count());
-    let end = width - 14.0 - CHARACTER * name as f64;
+    let label = plot.level.iter().map(|level| &level.label[..]);
+    let end = across - 14.0 - width(label, CHARACTER);
     let x = |value: f64| left + (end - left) * horizontal.share(place(value));
     let y = |value: f64| TOP + (bottom - TOP) * (1.0 - vertical.share(value));
 
-    let mut svg = open(width, height, class);
+    let mut svg = open(across, height, kind);
     for &tick in &vertical.ticks {
         svg += &line("grid", [left, y(tick)], [end, y(tick)]);
         svg += &text("tick", left - 7.0, y(tick) + 4.0, "end", &plain(tick));
     }
-    let ticks: Vec<(f64, String)> = match plot.logarithmic {
-        true => [0u32, 1, 10, 100, 1000, 10_000, 100_000]
-            .into_iter()
-            .filter(|&tick| (horizontal.low..=horizontal.high).contains(&place(f64::from(tick))))
-            .map(|tick| (f64::from(tick), count(u64::from(tick))))
-            .collect(),
-        false => {
-            let written = |tick: f64| match tick >= 1000.0 {
-                true => count(tick.round() as u64),
+    let ticks = match plot.logarithmic {
+        true => vec![0.0, 1.0, 10.0, 100.0, 1000.0, 10_000.0, 100_000.0],
+        false => horizontal.ticks.clone(),
+    };
+    for tick in ticks {
+        if horizontal.holds(place(tick)) {
+            let label = match tick >= 1000.0 {
+                true => count(tick.round()),
                 false => plain(tick),
             };
-            horizontal
-                .ticks
-                .iter()
-                .map(|&tick| (tick, written(tick)))
-                .collect()
+            svg += &text("tick", x(tick), bottom + 15.0, "middle", &label);
         }
-    };
-    for (tick, label) in &ticks {
-        svg += &text("tick", x(*tick), bottom + 15.0, "middle", label);
     }
     let under = bottom + if small { 27.0 } else { 33.0 };
     svg += &text("tick", end, under, "end", &plot.x);
@@ -196,15 +181,10 @@ fn draw_plot(plot: &Plot) -> String {
     }
     if let Some(level) = &plot.level {
         let at = y(level.at);
-        let class = format!("reference {}", level.tone.name());
-        svg += &line(&class, [left, at], [end, at]);
-        svg += &text(
-            "reference-label",
-            end + 7.0,
-            at + 4.0,
-            "start",
-            &level.label,
-        );
+        let kind = format!("reference {}", class(level.tone));
+        svg += &line(&kind, [left, at], [end, at]);
+        let (x, label) = (end + 7.0, &level.label);
+        svg += &text("reference-label", x, at + 4.0, "start", label);
     }
     if let Some((mark, label)) = &plot.mark {
         let at = x(*mark);
@@ -218,7 +198,7 @@ fn draw_plot(plot: &Plot) -> String {
 }
 
 fn draw_line(drawn: &Line, place: &dyn Fn([f64; 2]) -> [f64; 2]) -> String {
-    let mut svg = format!(r#"<g class="{}">"#, drawn.tone.name());
+    let mut svg = format!(r#"<g class="{}">"#, class(drawn.tone));
     if drawn.joined {
         let points = drawn.points.iter().map(|spot| place(spot.at));
         let path: Vec<String> = points.map(|[x, y]| format!("{x:.1},{y:.1}")).collect();
@@ -255,8 +235,7 @@ fn heat_map(map: &HeatMap) -> String {
     const TOP: f64 = 58.0;
     const HEIGHT: f64 = 48.0;
     const GAP: f64 = 14.0;
-    let longest = map.rungs.iter().map(|(name, _)| name.chars().count()).max();
-    let label = 7.5 * longest.unwrap_or(0) as f64;
+    let label = width(map.rungs.iter().map(|(name, _)| &name[..]), 7.5);
     let (left, cell) = ((label + 24.0).max(72.0), (label + 16.0).max(92.0));
     let side = map.rungs.len();
     let imitation = map.cells.iter().any(|cell| cell.column.is_none());
@@ -264,7 +243,7 @@ fn heat_map(map: &HeatMap) -> String {
     let gap = |column| if Some(column) == imitation { GAP } else { 0.0 };
     let x = |column: usize| left + cell * column as f64 + gap(column);
     let y = |row: usize| TOP + HEIGHT * row as f64;
-    let width = x(imitation.unwrap_or(side.saturating_sub(1))) + cell + 8.0;
+    let across = x(imitation.unwrap_or(side.saturating_sub(1))) + cell + 8.0;
     let height = TOP + HEIGHT * side as f64 + 8.0;
     let rect = |class: &str, row: usize, column: usize, opacity: f64| {
         format!(
@@ -276,15 +255,10 @@ fn heat_map(map: &HeatMap) -> String {
         )
     };
     let mut svg = format!(
-        r#"<svg class="map" viewBox="0 0 {width:.0} {height:.0}" style="max-width: {width:.0}px" role="img">"#
+        r#"<svg class="map" viewBox="0 0 {across:.0} {height:.0}" style="max-width: {across:.0}px" role="img">"#
     );
-    svg += &text(
-        "tick",
-        left + cell * side as f64 / 2.0,
-        14.0,
-        "middle",
-        "rejected",
-    );
+    let middle = left + cell * side as f64 / 2.0;
+    svg += &text("tick", middle, 14.0, "middle", "rejected");
     svg += &text("tick", left - 12.0, 14.0, "end", "chosen");
     for (at, (name, scored)) in map.rungs.iter().enumerate() {
         let scored = scored.map_or(String::new(), score);
@@ -308,17 +282,13 @@ fn heat_map(map: &HeatMap) -> String {
         let (row, column) = (filled.row, filled.column.unwrap_or(side));
         let middle = x(column) + cell / 2.0;
         let baseline = y(row) + if filled.note.is_empty() { 29.0 } else { 21.0 };
+        let opacity = 0.08 + 0.6 * filled.value.abs() / largest;
         _ = write!(
             svg,
             r#"<g class="{}"><title>{}</title>{}{}{}</g>"#,
-            filled.tone.name(),
+            class(filled.tone),
             escape(&filled.title),
-            rect(
-                "heat",
-                row,
-                column,
-                0.08 + 0.6 * filled.value.abs() / largest
-            ),
+            rect("heat", row, column, opacity),
             text("gain", middle, baseline, "middle", &filled.text),
             text("delta", middle, baseline + 17.0, "middle", &filled.note)
         );
@@ -351,19 +321,27 @@ impl Axis {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        let room = match high > low {
-            true => 0.04 * (high - low),
-            false => 0.05,
+        let room = if high > low {
+            0.04 * (high - low)
+        } else {
+            0.05
         };
         (low, high) = (low - room, high + room);
         let raw = (high - low) / wanted as f64;
         let power = 10f64.powf(raw.log10().floor());
         let steps = [1.0, 2.0, 5.0, 10.0].map(|m| m * power);
         let step = steps.into_iter().find(|step| *step >= raw).unwrap_or(raw);
-        let ticks = ((low / step).ceil() as i64..=(high / step).floor() as i64)
-            .map(|tick| tick as f64 * step)
-            .collect();
+        let ticks = (low / step).ceil() as i64..=(high / step).floor() as i64;
+        let ticks = ticks.map(|tick| tick as f64 * step).collect();
         Self { low, high, ticks }
+    }
+
+    fn holds(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
+
+    fn clamp(&self, value: f64) -> f64 {
+        value.clamp(self.low, self.high)
     }
 
     fn share(&self, value: f64) -> f64 {
@@ -408,7 +386,8 @@ fn plain(value: f64) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
+    printable(text)
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
@@ -417,7 +396,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::section::Tone;
+    use crate::section::Dot;
 
     #[test]
     fn ticks_are_round_and_inside() {
@@ -446,16 +425,20 @@ mod tests {
         }
     }
 
+    fn chart(row: Dot) -> Dots {
+        Dots::new(vec![row], vec![], Unit::Score)
+    }
+
     #[test]
     fn names_cannot_break_out_of_the_page() {
-        let svg = dots(&[row("<script>", None)], &[], None, Unit::Score);
+        let svg = dots(&chart(row("<script>", None)));
         assert!(svg.contains("&lt;script&gt;") && !svg.contains("<script>"));
     }
 
     #[test]
     fn a_value_ends_inside_the_drawing() {
         let wide = row("arm", Some([-1234.5678, 1234.5678]));
-        let svg = dots(&[wide], &[], None, Unit::Score);
+        let svg = dots(&chart(wide));
         let value = svg.split(r#"class="value" x=""#).nth(1).unwrap();
         let (at, rest) = value.split_once('"').unwrap();
         let written = rest.split('>').nth(1).unwrap().split('<').next().unwrap();
