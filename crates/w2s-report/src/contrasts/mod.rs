@@ -16,6 +16,7 @@ mod data;
 mod ladder;
 mod limits;
 mod pairs_of_arms;
+mod reasoning;
 mod recovered;
 mod theory;
 mod training;
@@ -106,6 +107,7 @@ pub(crate) fn experiment(
     claims::findings(analysis, &models, page);
     ladder::section(analysis, &models, page);
     curve::section(analysis, &models, page);
+    reasoning::sections(analysis, lineage, page);
     agreement::agreement(analysis, page);
     agreement::calibration(analysis, page);
     answers::section(experiment, lineage, page);
