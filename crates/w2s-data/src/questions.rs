@@ -198,15 +198,11 @@ impl Operation for AnswersOperation {
     fn check(&self) -> anyhow::Result<()> {
         self.world.check()?;
         let world = self.world.asking()?;
-        if self.samples == 0 {
-            bail!("--samples 0: nothing would be answered");
-        }
         match self.sections {
             Some(sections) if self.world.world != Some(WorldName::Sections) => bail!(
                 "--sections {sections}: the world `{}` writes no sections",
                 world.name()
             ),
-            Some(0) => bail!("--sections 0: an answer needs a section"),
             _ => Ok(()),
         }
     }

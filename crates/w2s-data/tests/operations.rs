@@ -498,14 +498,10 @@ fn worlds_refuse_what_they_cannot_do() {
         answers(&["--world", "glossary", "--sections", "3"]),
         "--sections 3: the world `glossary` writes no sections"
     );
-    assert_eq!(
-        answers(&["--world", "sections", "--sections", "0"]),
-        "--sections 0: an answer needs a section"
-    );
-    assert_eq!(
-        answers(&["--world", "glossary", "--samples", "0"]),
-        "--samples 0: nothing would be answered"
-    );
+    for flag in ["--sections", "--samples"] {
+        let told = answers(&["--world", "sections", flag, "0"]);
+        assert!(told.contains("0 is not in 1..="), "{told}");
+    }
 }
 
 #[test]

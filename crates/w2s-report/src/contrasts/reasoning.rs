@@ -185,13 +185,13 @@ fn by_tag(analysis: &Analysis<'_>, lineage: &Lineage<'_>, page: &mut Page) {
         }
         let places = experiment.places();
         let mut table = Table::of(name, &places)
-            .titled(name.clone())
             .column("arm|Arm", |at| experiment.name(*at));
         for of in values {
             let part = |at: &usize| part(analysis, *at, |id| value(id) == Some(of));
             table = table.column(&format!(">{name}_{of}|{name} {of}"), part);
         }
-        tables.push(table.source(|at| experiment.source(&[*at])).done());
+        let table = table.source(|at| experiment.source(&[*at])).done();
+        tables.push(table.titled(name.clone()));
     }
     if !tables.is_empty() {
         let introduction = format!(
