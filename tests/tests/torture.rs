@@ -236,9 +236,12 @@ fn reference(output: &Output) -> Option<ArtifactRef> {
 
 /// One damage: what is done to the folder of an artifact, in words.
 fn damage(dice: &mut Dice, dir: &Path, elsewhere: &Path) -> String {
+    // A hidden file that an earlier damage made a folder or a pipe stays one: nobody needs it mended.
     let mut names: Vec<String> = fs::read_dir(dir)
         .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(Result::unwrap)
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     names.sort_unstable();
     let name = dice.of(&names).clone();
