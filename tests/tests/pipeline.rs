@@ -211,6 +211,7 @@ fn shipped_recipes_are_ready_to_run() {
         ("delta-self", own(&[])),
         ("delta-ladder", own(&[])),
         ("delta-theory", own(&[])),
+        ("reasoning", own(&[])),
         (
             "classify",
             own(&[("strong-model", &folder), ("data", &reviews)]),
