@@ -92,13 +92,15 @@ fn built(stages: &[&str], features: &[String]) -> Result<BTreeMap<String, PathBu
             // The whole workspace, as the tests build it: another selection of packages would give shared dependencies
             // other features, and build the tensor library a second time.
             "--workspace",
-            "--bins",
             "--message-format=json-render-diagnostics",
         ])
         .current_dir(workspace::root())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // Of all stages, whichever are needed, so that one recipe after another builds nothing twice.
+    // All stages, whichever are needed, so that one recipe after another builds nothing twice, and no other binary.
+    for stage in crate::recipe::STAGES {
+        cargo.arg("--bin").arg(format!("w2s-{stage}"));
+    }
     let features: Vec<String> = features
         .iter()
         .flat_map(|feature| ON_DEVICE.map(|stage| format!("w2s-{stage}/{feature}")))
