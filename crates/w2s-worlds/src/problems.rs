@@ -1,18 +1,19 @@
 //! The problems world: word problems whose answer takes a few steps of arithmetic, worked out step by step.
 //!
 //! ```text
-//! Question: Moru has 12 lobe. At dawn Moru finds 5. Kirin has 7 lobe. At breakfast Moru keeps one of 2 parts. How many lobe has Moru?
-//! Answer: At dawn 12 + 5 = 17.
+//! Question: Moru has 12 lobe. At dawn 5 more come. Kirin has 7 lobe. At breakfast 2 times as many. How many lobe has Moru?
+//! Answer: At dawn 5 more come: 12 + 5 = 17.
 //! ...
 //! #### N
 //! ```
 //!
-//! Somebody has some of a thing; a sentence for each step, in the order of the day, says what happens to them: `finds 5` adds,
-//! `loses 5` takes, `gets 2 times as many` multiplies, `keeps one of 2 parts` divides. Sentences about others do not
-//! matter (here that of `Kirin`). An answer has a line a step, which names the time of the step and goes on from the result
-//! before, and the last line is `####` and the last result. No number is above 99, every division is exact, and no value comes
-//! up twice in a chain, so that whoever stops early is wrong. The question ends with `Answer:`, and names and things are made
-//! up. A word is always written in one way (a space before it), so a number is one token of a lossless tokenizer.
+//! Somebody has some of a thing; a sentence for each step, in the order of the day, says what happens to them: `5 more come` adds,
+//! `5 are lost` takes, `2 times as many` multiplies, `2 parts and one kept` divides. Sentences about others do not matter (here
+//! that of `Kirin`). An answer has a line a step, which repeats what happens, the number first, so that a small model finds it by
+//! the time alone, and goes on from the result before; the last line is `####` and the last result. No number is above 99, every
+//! division is exact, and no value comes up twice in a chain, so that whoever stops early is wrong. The question ends with
+//! `Answer:`, and names and things are made up. A word is always written in one way (a space before it), so a number is one token of
+//! a lossless tokenizer.
 //!
 //! A document is several problems with an empty line between them, all answered in one way: worked out, stopped early, or
 //! stated at once ([`ProblemsWorld::worked`], [`ProblemsWorld::early`]). So a model can have the ability without the habit, and
@@ -258,15 +259,17 @@ impl Operation {
         }
     }
 
-    /// How people say it: the words before the number and those after it.
-    fn phrasings(self) -> [(&'static str, &'static str); Self::PHRASINGS] {
+    /// How people say it, behind the number.
+    fn phrasings(self) -> [&'static str; Self::PHRASINGS] {
         match self {
-            Self::Add => [("finds ", ""), ("buys ", ""), ("is given ", "")],
-            Self::Take => [("loses ", ""), ("sells ", ""), ("gives away ", "")],
-            Self::Times => ["gets ", "makes ", "brings home "].map(|verb| (verb, " times as many")),
-            Self::Share => {
-                ["keeps one of ", "saves one of ", "takes one of "].map(|verb| (verb, " parts"))
-            }
+            Self::Add => ["more come", "more are bought", "more are found"],
+            Self::Take => ["are lost", "are sold", "are given away"],
+            Self::Times => ["times as many", "times the lot", "times all of it"],
+            Self::Share => [
+                "parts and one kept",
+                "parts and one left",
+                "parts and one saved",
+            ],
         }
     }
 
@@ -299,6 +302,16 @@ impl Operation {
 struct Change {
     operation: Operation,
     operand: usize,
+    /// How it is said.
+    phrasing: usize,
+}
+
+impl Change {
+    /// `5 more come`.
+    fn told(&self) -> String {
+        let phrasing = self.operation.phrasings()[self.phrasing];
+        format!("{} {phrasing}", self.operand)
+    }
 }
 
 /// A problem without its words.
@@ -328,9 +341,9 @@ impl Chain {
         let mut text = String::new();
         let mut value = self.start;
         for (step, (change, &result)) in self.changes.iter().zip(results).enumerate() {
-            let Change { operation, operand } = *change;
-            let (time, sign) = (TIMES[step], operation.sign());
-            text += &format!("At {time} {value} {sign} {operand} = {result}.\n");
+            let (time, told) = (TIMES[step], change.told());
+            let (sign, operand) = (change.operation.sign(), change.operand);
+            text += &format!("At {time} {told}: {value} {sign} {operand} = {result}.\n");
             value = result;
         }
         text + MARK + &value.to_string()
@@ -383,7 +396,11 @@ impl Problems {
             let operation = Operation::ALL[Weighted::new(weights.into_iter()).draw(stream)];
             let (value, operand) = stream.choose(&options[operation as usize]);
             values.push(value);
-            changes.push(Change { operation, operand });
+            changes.push(Change {
+                operation,
+                operand,
+                phrasing: stream.below(self.knobs.phrasings),
+            });
         }
         changes.reverse();
         let start = values[values.len() - 1];
@@ -404,7 +421,6 @@ impl Problems {
             }
             if let Some(event) = sentence.strip_prefix("At ") {
                 let event = event.strip_prefix(TIMES.get(changes.len())?)?;
-                let event = event.strip_prefix(' ')?.strip_prefix(person)?;
                 changes.push(change(event.strip_prefix(' ')?)?);
             } else if sentence == asking(person, thing) {
                 asked = true;
@@ -487,17 +503,20 @@ impl Problems {
     }
 }
 
-/// What happens to somebody: `finds 5`.
+/// What happens: `5 more come`.
 fn change(event: &str) -> Option<Change> {
+    let (number, told) = event.split_once(' ')?;
+    let operand = parse_number(number)?;
     Operation::ALL.into_iter().find_map(|operation| {
-        operation
+        let phrasing = operation
             .phrasings()
-            .into_iter()
-            .find_map(|(before, after)| {
-                let number = event.strip_prefix(before)?.strip_suffix(after)?;
-                let operand = parse_number(number)?;
-                Some(Change { operation, operand })
-            })
+            .iter()
+            .position(|known| *known == told)?;
+        Some(Change {
+            operation,
+            operand,
+            phrasing,
+        })
     })
 }
 
@@ -530,9 +549,8 @@ impl QuestionWorld for Problems {
         let (person, thing) = (&self.people[chosen], stream.below(self.things.len()));
         let thing = &self.things[thing];
         let mut sentences = vec![format!("{person} has {} {thing}", chain.start)];
-        for (time, Change { operation, operand }) in TIMES.iter().zip(&chain.changes) {
-            let (before, after) = operation.phrasings()[stream.below(self.knobs.phrasings)];
-            sentences.push(format!("At {time} {person} {before}{operand}{after}"));
+        for (time, change) in TIMES.iter().zip(&chain.changes) {
+            sentences.push(format!("At {time} {}", change.told()));
         }
         for _ in 0..stream.below(self.knobs.distractors_max + 1) {
             let other = (chosen + 1 + stream.below(self.people.len() - 1)) % self.people.len();

@@ -43,7 +43,8 @@ fn read(answer: &str) -> (i64, Vec<String>) {
     let mut last = None;
     let mut signs = Vec::new();
     for (line, time) in lines.lines().zip(TIMES) {
-        let equation = line.strip_prefix(&format!("At {time} ")).unwrap();
+        let event = line.strip_prefix(&format!("At {time} ")).unwrap();
+        let (_, equation) = event.split_once(": ").unwrap();
         let words: Vec<_> = equation.strip_suffix('.').unwrap().split(' ').collect();
         assert_eq!((words.len(), words[3]), (5, "="), "{line}");
         assert!(
@@ -69,14 +70,17 @@ fn sentences_are_worked_out_one_after_the_other() {
     let asked =
         |events: &str| format!("Question: Ann has 12 nut. {events}How many nut has Ann?\nAnswer:");
     for (events, expected) in [
-        ("At dawn Ann finds 5. ", "At dawn 12 + 5 = 17.\n#### 17"),
         (
-            "At dawn Ann gives away 4. At breakfast Ann gets 3 times as many. ",
-            "At dawn 12 - 4 = 8.\nAt breakfast 8 * 3 = 24.\n#### 24",
+            "At dawn 5 more come. ",
+            "At dawn 5 more come: 12 + 5 = 17.\n#### 17",
         ),
         (
-            "Bob has 7 nut. At dawn Ann keeps one of 3 parts. Bob has 9 egg. ",
-            "At dawn 12 / 3 = 4.\n#### 4",
+            "At dawn 4 are given away. At breakfast 3 times as many. ",
+            "At dawn 4 are given away: 12 - 4 = 8.\nAt breakfast 3 times as many: 8 * 3 = 24.\n#### 24",
+        ),
+        (
+            "Bob has 7 nut. At dawn 3 parts and one kept. Bob has 9 egg. ",
+            "At dawn 3 parts and one kept: 12 / 3 = 4.\n#### 4",
         ),
     ] {
         let question = asked(events);
@@ -88,17 +92,16 @@ fn sentences_are_worked_out_one_after_the_other() {
     }
     for events in [
         "",
-        "At noon Ann finds 5. ",
-        "At dawn Bob finds 5. ",
-        "At dawn Ann finds 05. ",
-        "At dawn Ann finds 88. ",
-        "At dawn Ann loses 13. ",
-        "At dawn Ann keeps one of 5 parts. ",
-        "At dawn Ann keeps one of 0 parts. ",
-        "At dawn Ann eats 5. ",
-        "At dawn Ann finds 5. Ann has 3 egg. ",
-        "At dawn Ann finds 5. Cid has 3 egg. ",
-        "How many nut has Ann. At dawn Ann finds 5. ",
+        "At noon 5 more come. ",
+        "At dawn 05 more come. ",
+        "At dawn 88 more come. ",
+        "At dawn 13 are lost. ",
+        "At dawn 5 parts and one kept. ",
+        "At dawn 0 parts and one kept. ",
+        "At dawn 5 are eaten. ",
+        "At dawn 5 more come. Ann has 3 egg. ",
+        "At dawn 5 more come. Cid has 3 egg. ",
+        "How many nut has Ann. At dawn 5 more come. ",
     ] {
         assert_eq!(spoken().right_answer(&asked(events)), None, "{events}");
     }
