@@ -18,6 +18,8 @@ pub(crate) struct Baseline {
     pub(crate) name: &'static str,
     /// What it does, for the reader of a report.
     pub(crate) about: &'static str,
+    /// Whether it looks at the text; rows that are features alone have none.
+    pub(crate) reads: bool,
     /// Fits it on the gold split, for so many classes.
     pub(crate) fit: fn(&Labelled<'_>, usize) -> Classifier,
 }
@@ -26,16 +28,19 @@ pub(crate) const BASELINES: [Baseline; 3] = [
     Baseline {
         name: "majority-class",
         about: "always the most frequent class of the gold split",
+        reads: false,
         fit: majority_class,
     },
     Baseline {
         name: "length",
         about: "one threshold on the number of words",
+        reads: true,
         fit: length,
     },
     Baseline {
         name: "unigram-bayes",
         about: "naive Bayes over single words, add-one smoothing",
+        reads: true,
         fit: unigram_bayes,
     },
 ];

@@ -904,7 +904,23 @@ fn a_ceiling_that_loses_to_a_baseline_is_warned_about() {
     );
 }
 
-/// Rows of a matrix of features say nothing in words: no baseline reads them.
+/// `data task` calls rows of features alone by their numbers: no baseline reads those.
+#[test]
+fn rows_without_text_have_no_baseline_that_reads() {
+    let fixture = Fixture::new();
+    let mut rows = rows(0);
+    rows.iter_mut()
+        .for_each(|row| row.text = format!("row {}", row.id));
+    let data = fixture.data(0, 0, &rows);
+    let test: Vec<&Example> = rows.iter().filter(|row| row.split == Split::Test).collect();
+    let model = fixture.checkpoint("probe", ("student", "probe"), json!({}), vec![], 10);
+    let answers = predict(&test, 0, 1.0, 1.0, 9);
+    let predictions = fixture.predictions("probe", Role::Student, 0, &model, &data, &answers);
+    let report = build(&fixture, &[predictions]);
+    let arms: Vec<&str> = report.arms.iter().map(|arm| &arm.arm[..]).collect();
+    assert_eq!(arms, ["probe", "majority-class"]);
+}
+
 #[test]
 fn missing_combinations_are_named() {
     let fixture = Fixture::new();

@@ -146,12 +146,18 @@ fn difference(rows: &[Prediction], test: &[Example]) -> Option<String> {
     })
 }
 
-/// Adds the trivial classifiers, fitted on the gold split of each seed, where every seed has one.
+/// Adds the trivial classifiers, fitted on the gold split of each seed, where every seed has one; those that read, where there
+/// are texts.
 pub(crate) fn add_baselines(experiment: &mut Experiment, seed_data: &[Rc<Data>]) {
     if seed_data.is_empty() || seed_data.iter().any(|data| data.gold.is_empty()) {
         return;
     }
-    for baseline in &BASELINES {
+    let mut rows = seed_data
+        .iter()
+        .flat_map(|data| data.gold.iter().chain(&data.test));
+    // Rows of features alone are called by their numbers.
+    let texts = rows.any(|row| row.text != format!("row {}", row.id));
+    for baseline in BASELINES.iter().filter(|baseline| texts || !baseline.reads) {
         experiment.arms.push(arm(baseline, experiment, seed_data));
     }
 }
