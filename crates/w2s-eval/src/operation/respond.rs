@@ -125,16 +125,19 @@ impl Operation for RespondOperation {
 
     fn run(&self, step: &Step) -> Result<Value> {
         let model = step.artifact("model")?;
-        let mut prompts: Vec<Prompt> = step.artifact("prompts")?.records()?;
+        let prompts: Vec<Prompt> = step.artifact("prompts")?.records()?;
+        // What is scored is the question; examples in front of it only help to answer.
+        let mut asked = prompts.clone();
         if let Some(demonstrations) = step.optional_artifact("demonstrations")? {
-            let asked = match step.optional_artifact("demonstration-prompts")? {
-                Some(asked) => asked.records()?,
+            let shown = match step.optional_artifact("demonstration-prompts")? {
+                Some(shown) => shown.records()?,
                 None => prompts.clone(),
             };
-            let shown = self
+            let demonstrations = demonstrations.records()?;
+            asked = self
                 .shots
-                .prompts(&prompts, &asked, &demonstrations.records()?);
-            prompts = shown.map_err(anyhow::Error::msg)?;
+                .prompts(&prompts, &shown, &demonstrations)
+                .map_err(anyhow::Error::msg)?;
         }
         let responder = Responder::open(
             &model.path,
@@ -150,7 +153,7 @@ impl Operation for RespondOperation {
         let mut watch = step.watch("answer");
         let done = responder
             .respond(
-                &prompts,
+                &asked,
                 sampling.samples,
                 &self.shots.settings(sampling.settings()),
                 &mut |done, total| watch(done as u64, total as u64, String::new()),
@@ -161,7 +164,7 @@ impl Operation for RespondOperation {
             responses: &done.responses,
             missing: "no_room",
             template_hash: Some(&responder.encoder.template().hash()),
-            kl: &self.kl(step, &responder, &prompts, &sampling)?,
+            kl: &self.kl(step, &responder, &asked, &sampling)?,
         };
         let summary = self.scoring.run(step, &self.arm, seed, &answers)?;
         Ok(serde_json::to_value(summary)?)

@@ -184,8 +184,7 @@ fn by_tag(analysis: &Analysis<'_>, lineage: &Lineage<'_>, page: &mut Page) {
             continue;
         }
         let places = experiment.places();
-        let mut table = Table::of(name, &places)
-            .column("arm|Arm", |at| experiment.name(*at));
+        let mut table = Table::of(name, &places).column("arm|Arm", |at| experiment.name(*at));
         for of in values {
             let part = |at: &usize| part(analysis, *at, |id| value(id) == Some(of));
             table = table.column(&format!(">{name}_{of}|{name} {of}"), part);
