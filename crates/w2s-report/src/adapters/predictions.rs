@@ -1,6 +1,7 @@
 //! Predictions of classifiers, with the rows they are about and the trivial classifiers beside them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::rc::Rc;
 
 use w2s_artifact::summary::{PredictionsSummary, SplitSummary};
@@ -39,11 +40,14 @@ pub(crate) fn read(
             ReportError::hinted(what, "make it with `w2s-eval predict`")
         };
         let reference = artifact.manifest.input("data").ok_or_else(missing)?;
-        if !data.contains_key(&reference) {
-            let read = Data::read(&lineage.store().require(&reference)?)?;
-            data.insert(reference, Rc::new(read));
-        }
-        entries.push(entry(artifact, &data[&reference], lineage)?);
+        let known = match data.entry(reference) {
+            Vacant(free) => {
+                let read = Data::read(&lineage.store().require(&reference)?)?;
+                free.insert(Rc::new(read))
+            }
+            Occupied(known) => known.into_mut(),
+        };
+        entries.push(entry(artifact, known, lineage)?);
     }
     Ok((entries, data))
 }

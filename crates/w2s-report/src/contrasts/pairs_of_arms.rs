@@ -57,7 +57,7 @@ pub(crate) fn section(analysis: &Analysis<'_>, page: &mut Page) {
     let (n, name, noun) = (pairs.len(), &metric.name, nouns(pairs.len(), "pair"));
     page.finding(match told.len() {
         0 => format!("In {name}, no student is shown to differ from another ({n} {noun} of arms, Holm-corrected)."),
-        ..=NAMED_ARMS => format!("In {name}, {} (Holm-corrected over {n} {noun} of arms).", list(told)),
+        1..=NAMED_ARMS => format!("In {name}, {} (Holm-corrected over {n} {noun} of arms).", list(told)),
         shown => format!("In {name}, {shown} of {n} {noun} of students are shown to differ (Holm-corrected)."),
     });
     let introduction = format!(

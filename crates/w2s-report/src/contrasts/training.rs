@@ -102,6 +102,9 @@ pub(crate) struct Models<'a> {
     unreadable: Vec<String>,
 }
 
+/// An arm with its models and their settings.
+type Trained<'e> = (&'e Arm, Vec<Rc<Manifest>>, BTreeMap<String, String>);
+
 impl<'a> Models<'a> {
     pub(crate) fn new(experiment: &'a Experiment, lineage: &'a Lineage<'a>) -> Self {
         let mut models = Self {
@@ -233,7 +236,7 @@ impl<'a> Models<'a> {
 
     /// A row an arm with the settings in which trainings differ, and a sentence with those that all of them share.
     fn settings(&self, page: &mut Page) {
-        let mut trained: Vec<(&Arm, Vec<Rc<Manifest>>, BTreeMap<String, String>)> = Vec::new();
+        let mut trained: Vec<Trained<'_>> = Vec::new();
         for arm in &self.experiment.arms {
             if let Some(models) = self.manifests(arm).filter(|models| !models.is_empty()) {
                 let settings = settings(&models);
