@@ -509,10 +509,11 @@ fn read_tokenizer(folder: &Path) -> Result<(), TextError> {
 }
 
 fn try_all(name: &str, cases: Vec<(String, End)>) {
-    for (source, end) in cases {
+    for (place, (source, end)) in cases.into_iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), &source).unwrap();
-        let shown: String = source.chars().take(300).collect();
+        let start: String = source.chars().take(300).collect();
+        let shown = format!("case {place}, {start}");
         let (refused, said) = child(folder.path(), &shown);
         assert!(refused || end == End::Any, "{shown} is taken");
         assert!(!refused || said.contains(name), "{shown}: {said}");

@@ -55,7 +55,8 @@ fn the_stage_binaries_are_built_with_the_features_asked_for() {
     assert_eq!(ran.stderr, "   Compiling w2s-data v0.1.0");
     assert_eq!(
         fs::read_to_string(place.path("asked")).expect("cargo was asked"),
-        "build --release --workspace --bins --message-format=json-render-diagnostics --features \
+        "build --release --workspace --message-format=json-render-diagnostics --bin w2s-data --bin w2s-base --bin \
+         w2s-teacher --bin w2s-student --bin w2s-eval --bin w2s-report --features \
          w2s-base/cuda,w2s-teacher/cuda,w2s-student/cuda,w2s-eval/cuda\n"
     );
 }

@@ -144,7 +144,7 @@ proptest! {
         let question = world.draw(&mut Stream::new("test", seed, 1));
         let body = question.strip_prefix("Question: ").unwrap();
         let person = body.split(' ').next().unwrap();
-        let bare: Vec<_> = body.split(". ").filter(|sentence| sentence.contains(person)).collect();
+        let bare: Vec<_> = body.split(". ").filter(|sentence| sentence.contains(person) || sentence.starts_with("At ")).collect();
         let bare = format!("Question: {}", bare.join(". "));
         prop_assert!(world.right_answer(&question).is_some());
         prop_assert_eq!(world.right_answer(&question), world.right_answer(&bare));
@@ -333,7 +333,8 @@ fn a_share_of_the_answers_has_a_wrong_step() {
         let lines = answer.lines().filter_map(|line| line.strip_suffix('.'));
         let broken: Vec<bool> = lines
             .map(|line| {
-                let words: Vec<_> = line.split(' ').skip(2).collect();
+                let (_, equation) = line.split_once(": ").unwrap();
+                let words: Vec<_> = equation.split(' ').collect();
                 compute(&words[..3]).to_string() != words[4]
             })
             .collect();
@@ -487,12 +488,14 @@ fn problems_are_fixed_for_ever() {
         })
         .collect();
     let expected = [
-        "Question: Nikek has 30 kaise. At dawn Nikek keeps one of 3 parts. At breakfast Nikek gets 2 times as many. \
-         At noon Nikek buys 5. At teatime Nikek sells 4. How many kaise has Nikek?\nAnswer: At dawn 30 / 3 = 10.\n\
-         At breakfast 10 * 2 = 20.\nAt noon 20 + 5 = 25.\nAt teatime 25 - 4 = 21.\n#### 21",
-        "Question: Nikek has 85 melor. At dawn Nikek loses 4. At breakfast Nikek finds 3. At noon Nikek finds 2. \
-         At teatime Nikek saves one of 2 parts. Rafe has 30 skunobek. How many melor has Nikek?\n\
-         Answer: At dawn 85 - 4 = 81.\nAt breakfast 81 + 3 = 84.\nAt noon 84 + 2 = 86.\nAt teatime 86 / 2 = 43.\n#### 43",
+        "Question: Stusa has 44 mopugir. At dawn 2 times the lot. At breakfast 2 are sold. At noon 3 are sold. At \
+         teatime 3 are lost. At sunset 2 parts and one left. How many mopugir has Stusa?\nAnswer: At dawn 2 times the \
+         lot: 44 * 2 = 88.\nAt breakfast 2 are sold: 88 - 2 = 86.\nAt noon 3 are sold: 86 - 3 = 83.\nAt teatime 3 are \
+         lost: 83 - 3 = 80.\nAt sunset 2 parts and one left: 80 / 2 = 40.\n#### 40",
+        "Question: Rafe has 14 melor. At dawn 5 are sold. Kusin has 56 kozoler. At breakfast 3 times the lot. At noon 3 \
+         times as many. At teatime 4 are lost. At sunset 2 more come. How many melor has Rafe?\nAnswer: At dawn 5 are \
+         sold: 14 - 5 = 9.\nAt breakfast 3 times the lot: 9 * 3 = 27.\nAt noon 3 times as many: 27 * 3 = 81.\nAt \
+         teatime 4 are lost: 81 - 4 = 77.\nAt sunset 2 more come: 77 + 2 = 79.\n#### 79",
     ];
     assert_eq!(problems, expected);
 }
