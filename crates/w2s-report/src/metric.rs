@@ -37,6 +37,8 @@ fn known(key: &str) -> Option<(&'static str, Better)> {
         "exact" => ("exact match", Higher),
         "words" => ("share of right words", Higher),
         "number" => ("right number", Higher),
+        "answer" => ("right final answers", Higher),
+        "no_answer" => ("answers without a final one", Lower),
         "finished" => ("finished answers", Higher),
         "length_characters" => ("characters an answer", Neither),
         "length_words" => ("words an answer", Neither),

@@ -9,7 +9,7 @@ use w2s_stats::Estimate;
 
 use super::Page;
 use crate::analysis::Analysis;
-use crate::format::{Unit, count};
+use crate::format::{Unit, capital, count};
 use crate::lineage::Lineage;
 use crate::section::{Cell, Section, Table};
 
@@ -195,7 +195,7 @@ fn by_tag(analysis: &Analysis<'_>, lineage: &Lineage<'_>, page: &mut Page) {
     if !tables.is_empty() {
         let introduction = format!(
             "{} of the prompts with each tag: where the task is hard, and for whom.",
-            experiment.metric().name
+            capital(&experiment.metric().name)
         );
         page.section(Section::new("tags", "By tags of the prompts", introduction).tables(tables));
     }
