@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use w2s_artifact::summary::{
-    FitSummary, PairsSummary, ScoresSummary, TRAINING_LOG, TrainingLogLine, TrainingSummary,
+    FitSummary, PairsSummary, ResponsesSummary, ScoresSummary, SelectionAccuracy, SelectionSummary,
+    TRAINING_LOG, TrainingLogLine, TrainingSummary,
 };
 use w2s_artifact::{
     ANSWERS_FILE, Answer, Artifact, ArtifactRef, Input, KeySpec, Kind, Message, Pair, Pending,
-    Provenance, Role, Score, ScoredAnswer, Store,
+    Prompt, Provenance, Response, Role, Score, ScoredAnswer, Store,
 };
 use w2s_report::{Cell, Inputs, Options, Report, Section, Table};
 use w2s_theory::{Case, Flow, Sgd, THEORY_FILE};
@@ -1209,4 +1210,102 @@ fn what_cannot_be_compared_is_refused() {
     there are no predictions, scores or theory to report on
     hint: name some with `--predictions`, `--scores` or `--theory`
     ");
+}
+
+#[test]
+fn reasoning_shows_selections_tags_and_repeated_errors() {
+    let fixture = Fixture::new();
+    let prompt = |id: u64| Prompt {
+        id,
+        group: id,
+        messages: vec![Message {
+            role: "user".into(),
+            content: format!("What is {id}?"),
+        }],
+        answer: Some(id.to_string()),
+        choices: Vec::new(),
+        gold: None,
+        tags: [("steps".to_owned(), (2 + id % 2).to_string())].into(),
+    };
+    let prompts: Vec<Prompt> = (0..40).map(prompt).collect();
+    let prompts = fixture.run(
+        "questions",
+        ("data", "questions", Kind::Prompts),
+        json!({}),
+        &[],
+        json!({}),
+        |pending| pending.write_records(&prompts).unwrap(),
+    );
+    let checkpoint = |name: &str, inputs: &[(&str, ArtifactRef)]| {
+        fixture.run(
+            name,
+            ("student", "sft", Kind::Checkpoint),
+            json!({"name": name, "seed": 0}),
+            inputs,
+            json!(TrainingSummary::default()),
+            |pending| pending.write_file("config.json", b"{}").unwrap(),
+        )
+    };
+    let weak = checkpoint("weak", &[]);
+    let selection = SelectionSummary {
+        rule: "gold".into(),
+        take: "weak".into(),
+        oracle: true,
+        prompts: 10,
+        kept: 4,
+        weak: Some(SelectionAccuracy::new(10, 5, 4, 3)),
+        ..SelectionSummary::default()
+    };
+    let summary = ResponsesSummary {
+        selection: Some(selection),
+        ..ResponsesSummary::default()
+    };
+    let selected = fixture.run(
+        "select",
+        ("data", "select", Kind::Responses),
+        json!({}),
+        &[("weak", weak.reference)],
+        json!(summary),
+        |pending| pending.write_records::<Response>(&[]).unwrap(),
+    );
+    let student = checkpoint("student", &[("responses", selected.reference)]);
+    let score = |name: &str, role: Role, model: &Artifact, right: fn(u64) -> bool| {
+        let row = |id: u64| Score {
+            id,
+            sample: 0,
+            group: id,
+            content: id,
+            values: [("answer".to_owned(), f64::from(u8::from(right(id))))].into(),
+        };
+        let rows: Vec<Score> = (0..40).map(row).collect();
+        let arm = Arm {
+            role,
+            ..arm(name, "", "", 0.0, 0)
+        };
+        let inputs = [("model", model.reference), ("prompts", prompts.reference)];
+        fixture.scored_on(&arm, 0, &rows, &inputs, &[])
+    };
+    // The teacher knows short chains alone, the student half of the long ones, too.
+    let scores = [
+        score("weak", Role::Teacher, &weak, |id| id % 2 == 0),
+        score("student", Role::Student, &student, |id| id % 4 != 3),
+    ];
+    let report = build(&fixture, &scores, &[]);
+    let selections = &section(&report, "selections").tables[0];
+    for (column, expected) in [
+        ("kept", 0.4),
+        ("weak", 0.5),
+        ("weak_kept", 0.75),
+        ("recall", 0.6),
+    ] {
+        near(cell(selections, "student", column), expected);
+    }
+    let oracle = "arm student: its answers were selected by right ones";
+    assert!(report.warnings.iter().any(|told| told.starts_with(oracle)));
+    let tags = &section(&report, "tags").tables[0];
+    near(cell(tags, "weak", "steps_2"), 1.0);
+    near(cell(tags, "student", "steps_3"), 0.5);
+    let errors = &section(&report, "errors").tables[0];
+    near(cell(errors, "student", "repeated"), 0.5);
+    near(cell(errors, "student", "new"), 0.0);
 }
