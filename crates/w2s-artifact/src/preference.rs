@@ -152,11 +152,29 @@ pub struct Pair {
     pub rejected: Answer,
     /// The rule that made it, such as `order`, `score` or `reversed`.
     pub rule: String,
+    /// Probability that the chosen answer is the better one, at least one half, where a model ordered the pair.
+    pub confidence: Option<f32>,
+    /// Whether the truth orders it so too, where a model ordered it and the truth is known. Only what is flagged as an oracle,
+    /// or a conflicting objective, may learn from it.
+    pub gold: Option<bool>,
+}
+
+impl Pair {
+    /// Which of two places the chosen answer takes, 0 or 1, where both are shown as answers of which either may be the better
+    /// one: a fair coin, the same one wherever the pair appears.
+    pub fn place(&self) -> usize {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.id.to_le_bytes());
+        for message in &self.messages {
+            hasher.update(message.content.as_bytes());
+        }
+        usize::from(hasher.finalize().as_bytes()[0] & 1)
+    }
 }
 
 impl Record for Pair {
     const KIND: Kind = Kind::Pairs;
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
 
     fn validate(&self) -> Result<(), String> {
         check_messages(&self.messages)?;
@@ -168,7 +186,12 @@ impl Record for Pair {
                 return Err(format!("the score of the {side} answer is not finite"));
             }
         }
-        Ok(())
+        match self.confidence {
+            Some(p) if !(0.5..=1.0).contains(&p) => Err(format!(
+                "the chosen answer is the better one with a probability of {p}, which is not between 0.5 and 1"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -298,6 +321,8 @@ mod tests {
             chosen: answer(chosen),
             rejected: answer(rejected),
             rule: "order".into(),
+            confidence: None,
+            gold: None,
         }
     }
 
@@ -308,6 +333,26 @@ mod tests {
             pair("yes", " \n").validate(),
             Err("the rejected answer is empty".into())
         );
+        let mut ordered = pair("yes", "no");
+        ordered.confidence = Some(0.5);
+        assert_eq!(ordered.validate(), Ok(()));
+        for wrong in [0.25, f32::NAN] {
+            ordered.confidence = Some(wrong);
+            assert_eq!(
+                ordered.validate(),
+                Err(format!(
+                    "the chosen answer is the better one with a probability of {wrong}, which is not between 0.5 and 1"
+                ))
+            );
+        }
+        let first = (0..200).map(|id| {
+            Pair {
+                id,
+                ..pair("yes", "no")
+            }
+            .place()
+        });
+        assert!((80..120).contains(&first.sum::<usize>()));
         let mut silent = pair("yes", "no");
         silent.messages.clear();
         assert_eq!(silent.validate(), Err("the prompt is empty".into()));

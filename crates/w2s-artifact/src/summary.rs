@@ -270,6 +270,9 @@ pub struct PredictionsSummary {
     pub arm: String,
     /// What it is in the experiment.
     pub role: Role,
+    /// What else tells it from others, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// Seed of the model's training.
     pub seed: u64,
     /// Names of the classes, in the order of the probabilities.

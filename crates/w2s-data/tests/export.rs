@@ -352,6 +352,8 @@ fn pairs_go_to_parquet_and_are_a_source_again() {
         chosen: answer("so", Some(0.75), Some(2)),
         rejected: answer(" no", None, None),
         rule: "order".to_owned(),
+        confidence: None,
+        gold: None,
     };
     let table = place.table(&place.records(std::slice::from_ref(&row)));
     let names = table.schema();
@@ -363,7 +365,7 @@ fn pairs_go_to_parquet_and_are_a_source_again() {
     assert_eq!(
         names.join(" "),
         "id prompt group messages chosen chosen_source chosen_sample chosen_score chosen_tokens chosen_finished \
-         rejected rejected_source rejected_sample rejected_score rejected_tokens rejected_finished rule"
+         rejected rejected_source rejected_sample rejected_score rejected_tokens rejected_finished rule confidence gold"
     );
     assert_eq!(
         (u64s(&table, "id"), u64s(&table, "prompt")),

@@ -98,6 +98,8 @@ fn a_pair_shows_what_is_in_the_loss() {
         chosen: answer("2", true),
         rejected: answer("4", false),
         rule: "order".into(),
+        confidence: None,
+        gold: None,
     };
     let pairs = records(place.path(), &[pair]);
     let shown = lines(inspect(place.path(), &["--pairs", &pairs]));

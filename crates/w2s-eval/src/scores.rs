@@ -58,6 +58,13 @@ pub struct ArmArgs {
 }
 
 impl ArmArgs {
+    /// What else tells the arm from others, by name.
+    pub fn tags(&self) -> BTreeMap<String, String> {
+        let tags = self.tag.iter();
+        tags.map(|tag| (tag.name.clone(), tag.value.clone()))
+            .collect()
+    }
+
     /// Refuses a name without letters and a tag that is given twice.
     pub fn check(&self) -> Result<(), String> {
         if self.arm.trim().is_empty() {
@@ -126,16 +133,12 @@ pub fn summary(
     task_hash: String,
 ) -> ScoresSummary {
     let means = means(scores);
-    let tags = arm
-        .tag
-        .iter()
-        .map(|tag| (tag.name.clone(), tag.value.clone()));
     let ids: BTreeSet<u64> = scores.iter().map(|score| score.id).collect();
     ScoresSummary {
         arm: arm.arm.clone(),
         role: arm.role,
         seed,
-        tags: tags.collect(),
+        tags: arm.tags(),
         metrics: means
             .iter()
             .map(|(name, mean)| (name.clone(), mean.mean))

@@ -600,6 +600,8 @@ fn pairs_are_ordered_as_the_model_orders_them() {
         chosen: answer(chosen),
         rejected: answer(rejected),
         rule: "order".into(),
+        confidence: None,
+        gold: None,
     };
     let long = "good ".repeat(20);
     let pairs = fixture.records(&[

@@ -389,6 +389,8 @@ mod tests {
             chosen: answer.clone(),
             rejected: answer.clone(),
             rule: "order".into(),
+            confidence: None,
+            gold: None,
         };
         neighbours(&prompts.chars().map(pair).collect::<Vec<_>>())
     }

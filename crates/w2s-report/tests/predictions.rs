@@ -240,6 +240,7 @@ impl Fixture {
             summary: json!(PredictionsSummary {
                 arm: arm.to_owned(),
                 role,
+                tags: Default::default(),
                 seed,
                 classes,
                 rows: rows.len(),

@@ -982,6 +982,8 @@ fn pair(id: u64) -> Pair {
         chosen: answer("yes"),
         rejected: answer("no"),
         rule: "file".into(),
+        confidence: None,
+        gold: None,
     }
 }
 

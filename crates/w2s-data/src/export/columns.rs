@@ -213,7 +213,11 @@ impl Columns for Pair {
                 required(&name("finished"), DataType::Boolean),
             ]);
         }
-        fields.push(required("rule", DataType::Utf8));
+        fields.extend([
+            required("rule", DataType::Utf8),
+            optional("confidence", DataType::Float32),
+            optional("gold", DataType::Boolean),
+        ]);
         fields
     }
 
@@ -246,7 +250,13 @@ impl Columns for Pair {
                 truths(answers.map(|answer| answer.finished)),
             ]);
         }
-        columns.push(texts(rows.iter().map(|row| row.rule.as_str())));
+        let confidences = rows.iter().map(|row| row.confidence);
+        let golds = rows.iter().map(|row| row.gold);
+        columns.extend([
+            texts(rows.iter().map(|row| row.rule.as_str())),
+            Arc::new(confidences.collect::<Float32Array>()),
+            Arc::new(golds.collect::<BooleanArray>()),
+        ]);
         columns
     }
 }

@@ -83,6 +83,8 @@ impl Pairing {
                 chosen: answer(comparison.chosen, chosen_score),
                 rejected: answer(comparison.rejected, rejected_score),
                 rule: "file".to_owned(),
+                confidence: None,
+                gold: None,
             });
         }
         Ok(pairing)
@@ -97,6 +99,8 @@ impl Pairing {
             chosen: chosen.clone(),
             rejected: rejected.clone(),
             rule: rule.to_owned(),
+            confidence: None,
+            gold: None,
         });
     }
 

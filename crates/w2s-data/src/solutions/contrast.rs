@@ -108,6 +108,8 @@ pub fn contrast(
                 chosen: side(chosen),
                 rejected: side(rejected),
                 rule: "contrast".to_owned(),
+                confidence: None,
+                gold: None,
             });
         }
     }

@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::bail;
 use serde_json::{Value, json};
 use w2s_artifact::summary::PredictionsSummary;
-use w2s_artifact::{Kind, Role, Split};
+use w2s_artifact::{Kind, Split};
 use w2s_stage::{ArtifactArg, Inputs, Interrupted, KnownInputs, Operation, Step, choices};
 
-use crate::scores::model_seed;
+use crate::scores::{ArmArgs, model_seed};
 
 /// Predicts the test split with one model of an experiment.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -28,12 +28,10 @@ pub struct PredictOperation {
     /// Split to predict; another than the test is for looking at what a model was trained on
     #[arg(long, value_parser = choices(Split::ALL), default_value_t = Split::Test, value_name = "NAME")]
     pub split: Split,
-    /// Name of the arm in the report
-    #[arg(long, value_name = "NAME")]
-    pub arm: String,
-    /// Part that the arm plays
-    #[arg(long, value_parser = choices(Role::ALL), value_name = "NAME")]
-    pub role: Role,
+    /// Where the predictions belong in the report
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub arm: ArmArgs,
     /// Seed of the experiment, by which arms are paired [default: that of the model's own training]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -51,6 +49,10 @@ impl Operation for PredictOperation {
         inputs
             .artifact("features", &self.features)
             .of(Kind::Features);
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        self.arm.check().map_err(anyhow::Error::msg)
     }
 
     /// A probe without features is told before it is trained.
@@ -98,8 +100,9 @@ impl Operation for PredictOperation {
         let right = right.filter(|p| w2s_lm::argmax(&p.probabilities) == p.label as usize);
         let (right, rows) = (right.count(), done.predictions.len());
         Ok(json!(PredictionsSummary {
-            arm: self.arm.clone(),
-            role: self.role,
+            arm: self.arm.arm.clone(),
+            role: self.arm.role,
+            tags: self.arm.tags(),
             seed: model_seed(self.seed, &model.manifest),
             classes: done.classes,
             rows,

@@ -82,6 +82,8 @@ pub fn pairs(count: u64) -> Vec<Pair> {
                 chosen: answer(format!("{what} is very {good} {longer}"), true),
                 rejected: answer(format!("{what} is {bad}"), id % 5 != 4),
                 rule: "score".into(),
+                confidence: None,
+                gold: None,
             }
         })
         .collect()

@@ -113,7 +113,7 @@ fn entry(artifact: &Artifact, data: &Data, lineage: &Lineage<'_>) -> Result<Entr
     Ok(Entry {
         test: data.summary.task.clone(),
         role: summary.role,
-        tags: Default::default(),
+        tags: summary.tags,
         items: items.collect(),
         run: run.classified(probabilities.collect(), &data.labels()),
         arm: summary.arm,
