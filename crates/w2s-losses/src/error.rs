@@ -94,6 +94,11 @@ pub enum LossError {
         /// The loss.
         loss: &'static str,
     },
+    /// A loss that no conflict is defined for.
+    NoConflict {
+        /// The loss.
+        loss: &'static str,
+    },
     /// A statistic of a batch that is too small for it.
     TooSmall {
         /// The statistic.
@@ -134,6 +139,7 @@ impl LossError {
             Self::NoPartners { .. } => Some(
                 "compute them once for the whole batch with `aot_partners`, and set `partners`".into(),
             ),
+            Self::NoConflict { .. } => Some("use `sigmoid` or `simpo`".into()),
             _ => None,
         }
     }
@@ -194,6 +200,9 @@ impl fmt::Display for LossError {
                 f,
                 "the loss `{loss}` sorts the whole batch and needs what each pair is compared with"
             ),
+            Self::NoConflict { loss } => {
+                write!(f, "no conflicting reward is defined for the loss `{loss}`")
+            }
             Self::TooSmall {
                 what,
                 count,

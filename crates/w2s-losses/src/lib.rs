@@ -8,7 +8,7 @@
 //! **Learning from pairs.** [`preference`] is the one entry point for a [`Preference`], which is a [`PreferenceLoss`] with its
 //! settings, from DPO (`sigmoid`) and its length-normalised form (`delta-preference`) to ORPO and KTO. It takes
 //! [`PairLogProbs`] of the policy and of the reference and gives a [`PreferenceOutput`]. [`reward_model`] gives the same for
-//! scores.
+//! scores. [`reward_conflict`] and [`preference_conflict`] are a second objective that pulls against the first.
 //!
 //! # A batch in parts
 //!
@@ -48,6 +48,7 @@
 //! What a user can get wrong is a [`LossError`] with a hint; tensors of shapes that no caller should pass are a panic.
 #![deny(missing_docs)]
 
+mod conflict;
 mod labels;
 mod preference;
 mod reward;
@@ -55,6 +56,7 @@ mod reward;
 mod error;
 mod numeric;
 
+pub use conflict::{preference_conflict, reward_conflict};
 pub use error::LossError;
 pub use labels::{
     Confidence, ConfidenceVariant, Entropy, LabelLoss, LabelSetting, Product, Window,

@@ -15,9 +15,11 @@
 //! | `paper` | `a_max min(1, s/u)` | exactly half of the batch, those with the largest `p_0` | 0.5 (the paper: 0.75 for its largest students), 0.2 |
 //! | `openai` | `a_max s` up to `s = u`, then `a_max` at once | `p_0 ≥ quantile(p_0, mean w_1)` | 0.5, 0.1 |
 //! | `openai-fixed` | `a_max min(1, s/u)` | as `openai` | 0.5, 0.1 |
+//! | `deception` | as `openai` | `p_0 ≥ quantile(p_0, median w_0)` | 0.5, 0.2 |
 //!
-//! `openai` is what the public code does, jump included; `openai-fixed` is its pull request 33. The quantile is
-//! interpolated linearly, and rows at the threshold go to class 0.
+//! `openai` is what the public code does, jump included; `openai-fixed` is its pull request 33; `deception` is `logconf_bce`
+//! of weak-to-strong-deception (arXiv 2406.11431), for reward models, with the lower median of an even number of labels. The
+//! quantile is interpolated linearly, and rows at the threshold go to class 0.
 //!
 //! *Exactly half*: the rows are put in order of the student's `p_1`, largest first, and the first `⌊rows / 2⌋` become
 //! class 1. Of an odd number the middle row becomes class 0, which is the strict `p_1 > median`. Rows on which the
@@ -45,11 +47,18 @@ pub enum ConfidenceVariant {
     OpenAi,
     /// The same with the warm-up mended.
     OpenAiFixed,
+    /// `logconf_bce` of weak-to-strong-deception: a quantile at the labels' median.
+    Deception,
 }
 
 impl ConfidenceVariant {
     /// Every variant.
-    pub const ALL: [Self; 3] = [Self::Paper, Self::OpenAi, Self::OpenAiFixed];
+    pub const ALL: [Self; 4] = [
+        Self::Paper,
+        Self::OpenAi,
+        Self::OpenAiFixed,
+        Self::Deception,
+    ];
 
     /// The name in recipes and flags.
     pub fn name(self) -> &'static str {
@@ -57,11 +66,12 @@ impl ConfidenceVariant {
             Self::Paper => "paper",
             Self::OpenAi => "openai",
             Self::OpenAiFixed => "openai-fixed",
+            Self::Deception => "deception",
         }
     }
 
-    /// The threshold on `P(class 0)` that divides the batch: the median (`paper`), or the quantile at the weak labels'
-    /// mean `P(class 1)`.
+    /// The threshold on `P(class 0)` that divides the batch: the median (`paper`), the quantile at the weak labels'
+    /// mean `P(class 1)`, or that at their median `P(class 0)` (`deception`).
     pub fn threshold(self, student: &Tensor<2>, weak: &Tensor<2>) -> Result<f64, LossError> {
         let (student, weak) = binary(student, weak)?;
         Ok(self.cut(&student, &weak))
@@ -73,7 +83,7 @@ impl ConfidenceVariant {
         let first: Vec<bool> = match self {
             _ if rows.len() == 1 => vec![rows[0][0] >= rows[0][1]],
             Self::Paper => upper_half(&rows, &weak_rows),
-            Self::OpenAi | Self::OpenAiFixed => {
+            Self::OpenAi | Self::OpenAiFixed | Self::Deception => {
                 let threshold = self.cut(&rows, &weak_rows);
                 rows.iter().map(|p| p[0] >= threshold).collect()
             }
@@ -91,6 +101,7 @@ impl ConfidenceVariant {
             Self::OpenAi | Self::OpenAiFixed => {
                 weak.iter().map(|w| w[1]).sum::<f64>() / weak.len() as f64
             }
+            Self::Deception => lower_median(weak.iter().map(|w| w[0]).collect()),
         };
         quantile(student.iter().map(|p| p[0]).collect(), at)
     }
@@ -116,6 +127,7 @@ impl FromStr for ConfidenceVariant {
                 meant: match name {
                     "logconf" | "repo" => Some("`openai`".into()),
                     "repo-fixed" | "repo_fixed" => Some("`openai-fixed`".into()),
+                    "logconf_bce" => Some("`deception`".into()),
                     _ => None,
                 },
             })
@@ -140,7 +152,7 @@ impl Confidence {
             variant,
             max_weight: 0.5,
             warmup_fraction: match variant {
-                ConfidenceVariant::Paper => 0.2,
+                ConfidenceVariant::Paper | ConfidenceVariant::Deception => 0.2,
                 ConfidenceVariant::OpenAi | ConfidenceVariant::OpenAiFixed => 0.1,
             },
         }
@@ -149,10 +161,11 @@ impl Confidence {
     /// The weight `a` at a step, given as `step / steps` with steps counted from zero.
     pub fn weight(&self, step_fraction: f64) -> f64 {
         let warmup = self.warmup_fraction;
+        use ConfidenceVariant::*;
         let part = match self.variant {
-            ConfidenceVariant::OpenAi if step_fraction > warmup => 1.0,
-            ConfidenceVariant::OpenAi => step_fraction,
-            _ => ramp(step_fraction, warmup),
+            OpenAi | Deception if step_fraction > warmup => 1.0,
+            OpenAi | Deception => step_fraction,
+            Paper | OpenAiFixed => ramp(step_fraction, warmup),
         };
         part * self.max_weight
     }
@@ -246,6 +259,12 @@ fn quantile(mut values: Vec<f64>, at: f64) -> f64 {
     let below = position.floor() as usize;
     let above = position.ceil() as usize;
     values[below] + (values[above] - values[below]) * (position - below as f64)
+}
+
+/// The lower of the two middle values of at least one, as `torch.median` has it.
+fn lower_median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() - 1) / 2]
 }
 
 #[cfg(test)]
