@@ -140,6 +140,9 @@ pub struct LabelsSummary {
     pub tokens_per_second: f64,
 }
 
+/// The classes of labels of pairs: how probable it is that each side is the better one.
+pub const PAIR_CLASSES: [&str; 2] = ["chosen", "rejected"];
+
 /// What `student encode` says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PreparedSummary {

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use w2s_eval::operation::{
-    ChoicesOperation, LikelihoodOperation, PredictOperation, RespondOperation, ScoreOperation,
-    TheoryOperation,
+    ChoicesOperation, LikelihoodOperation, MarginsOperation, PredictOperation, RespondOperation,
+    ScoreOperation, TheoryOperation,
 };
 use w2s_stage::Stage;
 
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         .operation::<ScoreOperation>()
         .operation::<ChoicesOperation>()
         .operation::<LikelihoodOperation>()
+        .operation::<MarginsOperation>()
         .operation::<TheoryOperation>()
         .device_check(|name| Ok(w2s_lm::device(name).map(|_| ())?)),
     )

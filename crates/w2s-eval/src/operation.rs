@@ -18,5 +18,8 @@ pub use choices::ChoicesOperation;
 mod likelihood;
 pub use likelihood::LikelihoodOperation;
 
+mod margins;
+pub use margins::MarginsOperation;
+
 mod theory;
 pub use theory::TheoryOperation;

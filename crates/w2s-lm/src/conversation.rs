@@ -1,6 +1,6 @@
 //! How conversations become a model's tokens: the flags shared by everything that reads them.
 
-use crate::{LanguageModel, LmError, TooLong};
+use crate::{Decoder, LmError, TooLong};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub fn turns(messages: &[Message]) -> Vec<Turn<'_>> {
 }
 
 /// How conversations become tokens; flags and key of every operation that reads prompts with answers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct EncodingArgs {
     /// What conversations are written in
@@ -90,9 +90,9 @@ impl EncodingArgs {
     /// # Errors
     ///
     /// What [`Encoder::load`] refuses, and a tokenizer with more tokens than the model.
-    pub fn encoder(&self, folder: &Path, model: &LanguageModel) -> Result<Encoder, LmError> {
-        let encoder = Encoder::load(folder, self.longest(model.model.max_tokens()))?;
-        let config = model.model.config();
+    pub fn encoder(&self, folder: &Path, model: &Decoder) -> Result<Encoder, LmError> {
+        let encoder = Encoder::load(folder, self.longest(model.max_tokens()))?;
+        let config = model.config();
         encoder.tokenizer().fits(config.vocabulary)?;
         // An adapter's folder has no config.json that could name the end.
         let known = |id: &u32| encoder.tokenizer().token_text(*id).is_some();

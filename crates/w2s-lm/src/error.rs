@@ -80,6 +80,17 @@ pub enum LmError {
     /// A tokenizer or a chat template is not usable, or a text does not encode.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// A conversation that does not become tokens.
+    #[error("{what} does not encode")]
+    Encode {
+        /// What it is, such as `pair 7`.
+        what: String,
+        /// Why.
+        source: TextError,
+    },
+    /// No row is left to work on.
+    #[error("{0}")]
+    NothingLeft(String),
     /// Label words that do not name the classes.
     #[error("{0}")]
     LabelWords(String),

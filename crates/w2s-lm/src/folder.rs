@@ -6,7 +6,10 @@
 use crate::decoder::{Classifier, LanguageModel};
 use crate::names::{Names, Place, listed};
 use crate::weights::{INDEX, Stored, WeightFiles, Weights, read_json};
-use crate::{ClassifierSettings, Decoder, DecoderConfig, LmError, peft, probe, save};
+use crate::{
+    ClassifierSettings, Decoder, DecoderConfig, LmError, RewardModel, RewardSettings, peft, probe,
+    reward, save,
+};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
@@ -101,13 +104,47 @@ impl ModelFolder {
 
     /// The settings of a classifier that was trained here.
     pub fn classifier_settings(&self) -> Result<ClassifierSettings, LmError> {
-        if let Some(folder) = &self.adapter {
-            return peft::classifier_settings(folder);
+        let (file, settings) = self.head_settings()?;
+        if settings.get(reward::KEY).is_some() {
+            let reason = "it is a reward model, which scores answers\n\
+                          hint: read it with `w2s-teacher judge` or `w2s-eval margins`";
+            return Err(LmError::malformed(&file, reason));
         }
-        let file = self.path.join("config.json");
-        serde_json::from_value(self.json["w2s"].clone()).map_err(|e| {
-            LmError::malformed(&file, format!("no classifier settings under `w2s`: {e}"))
+        serde_json::from_value(settings)
+            .map_err(|e| LmError::malformed(&file, format!("no classifier settings: {e}")))
+    }
+
+    /// The settings of a reward model. One that was trained elsewhere has a head of one row, and reads conversations in its own
+    /// chat template.
+    ///
+    /// # Errors
+    ///
+    /// A folder that holds no reward model.
+    pub fn reward_settings(&self) -> Result<RewardSettings, LmError> {
+        let (file, settings) = self.head_settings()?;
+        if settings.is_null() && self.has_head() && reward::is_scalar(&self.json) {
+            return Ok(RewardSettings::default());
+        }
+        serde_json::from_value(settings).map_err(|_| {
+            let reason = "it is no reward model, which has a head of one row\n\
+                          hint: train one with `w2s-teacher reward` or `w2s-student reward`";
+            LmError::malformed(&file, reason)
         })
+    }
+
+    /// The file with the settings of the head, and what it says.
+    fn head_settings(&self) -> Result<(PathBuf, Value), LmError> {
+        match &self.adapter {
+            Some(folder) => {
+                let file = folder.join(peft::CLASSIFIER);
+                let settings = match file.exists() {
+                    true => read_json(&file)?,
+                    false => Value::Null,
+                };
+                Ok((file, settings))
+            }
+            None => Ok((self.path.join("config.json"), self.json["w2s"].clone())),
+        }
     }
 
     /// The folder with the weights: of an adapter the base's.
@@ -190,7 +227,16 @@ impl ModelFolder {
 
     /// The weights with their classification head.
     pub fn classifier(&self, device: &Device) -> Result<Classifier, LmError> {
-        let classes = self.classifier_settings()?.classes.len();
+        self.with_head(self.classifier_settings()?.classes.len(), device)
+    }
+
+    /// The weights with their reward head.
+    pub fn reward_model(&self, device: &Device) -> Result<RewardModel, LmError> {
+        self.reward_settings()?;
+        Ok(RewardModel::of(self.with_head(1, device)?))
+    }
+
+    fn with_head(&self, classes: usize, device: &Device) -> Result<Classifier, LmError> {
         // What stands above the decoder is the head, or an adapter's, and no output projection is read.
         let config = DecoderConfig {
             tied: true,

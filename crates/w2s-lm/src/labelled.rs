@@ -92,6 +92,11 @@ impl<M: ClassModel> LabelledRows<M> {
         self.targets.is_empty()
     }
 
+    /// What a model reads of each row.
+    pub fn rows(&self) -> &[M::Row] {
+        &self.rows
+    }
+
     /// A model's logits of some rows, `[rows, classes]`, and the number of tokens that were computed for them.
     pub fn logits(&self, model: &M, rows: &[usize]) -> (Tensor<2>, usize) {
         let rows: Vec<&M::Row> = rows.iter().map(|&r| &self.rows[r]).collect();

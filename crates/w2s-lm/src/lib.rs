@@ -38,10 +38,13 @@ pub mod generate;
 mod kl;
 mod labelled;
 mod lora;
+mod margins;
 mod names;
+mod pairs;
 mod peft;
 mod probe;
 mod respond;
+mod reward;
 mod save;
 mod shots;
 mod weights;
@@ -64,9 +67,14 @@ pub use folder::ModelFolder;
 pub use kl::{Kl, kl_divergence};
 pub use labelled::{ClassModel, LabelledRows};
 pub use lora::{LORA_TARGETS, Lora, LoraArgs, LoraSave, LoraSettings};
+pub use margins::{MarginArgs, MarginRule, Margins, pair_margins};
+pub use pairs::{
+    Dropped, EncodedPair, EncodedPairs, NOTHING_FITS, Order, PairCounts, SideCounts, encode_pairs,
+};
 pub use peft::{adapter_base, save_adapter, save_classifier_adapter};
 pub use probe::{FeatureScale, FeatureTable, Probe, ProbeSettings};
 pub use respond::{Responded, Responder, SamplingArgs};
+pub use reward::{FrozenReward, RewardModel, RewardSettings};
 pub use save::{save_classifier, save_language_model};
 pub use shots::{Demonstration, ShotArgs, ShotRule, demonstrations, with_shots};
 pub use w2s_text::Tokenizer;

@@ -76,7 +76,17 @@ pub fn save_classifier_adapter(
     base: &Path,
     folder: &Path,
 ) -> Result<(), LmError> {
-    write_json(&folder.join(CLASSIFIER), &json!(settings))?;
+    save_head_adapter(model, &json!(settings), base, folder)
+}
+
+/// The adapter of a decoder with its whole head, and the settings of the head.
+pub(crate) fn save_head_adapter(
+    model: &Classifier,
+    settings: &Value,
+    base: &Path,
+    folder: &Path,
+) -> Result<(), LmError> {
+    write_json(&folder.join(CLASSIFIER), settings)?;
     write_adapter(&model.model, Some(model.score.weight.val()), base, folder)
 }
 
@@ -128,12 +138,6 @@ fn write_adapter(
         }
     }
     write_tensors(&folder.join(WEIGHTS), &tensors)
-}
-
-/// The settings of a classifier whose adapter lies in a folder.
-pub(crate) fn classifier_settings(folder: &Path) -> Result<ClassifierSettings, LmError> {
-    let file = folder.join(CLASSIFIER);
-    serde_json::from_value(read_json(&file)?).map_err(|e| LmError::malformed(&file, e))
 }
 
 /// Whether a folder holds an adapter and no weights that it could be put on.

@@ -46,7 +46,7 @@ impl Responder {
         device: &Device,
     ) -> Result<Self, LmError> {
         let model = ModelFolder::open(folder)?.language_model(device)?;
-        let encoder = EncodingArgs::of(template).encoder(folder, &model)?;
+        let encoder = EncodingArgs::of(template).encoder(folder, &model.model)?;
         Ok(Self {
             model,
             encoder,

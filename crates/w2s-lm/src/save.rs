@@ -151,19 +151,29 @@ pub fn save_classifier(
     settings: &ClassifierSettings,
     folder: &Path,
 ) -> Result<(), LmError> {
+    save_head(model, &settings.classes, json!(settings), folder)
+}
+
+/// A decoder with its head, whose rows have names, and the settings of the head.
+pub(crate) fn save_head(
+    model: &Classifier,
+    rows: &[String],
+    settings: Value,
+    folder: &Path,
+) -> Result<(), LmError> {
     let model = model.clone().merge_lora();
     let config = model.model.config();
-    let numbered = settings.classes.iter().enumerate();
+    let numbered = rows.iter().enumerate();
     let id2label: serde_json::Map<_, _> = numbered
         .clone()
         .map(|(i, c)| (i.to_string(), json!(c)))
         .collect();
     let label2id: serde_json::Map<_, _> = numbered.map(|(i, c)| (c.clone(), json!(i))).collect();
     let extra = vec![
-        ("num_labels", json!(settings.classes.len())),
+        ("num_labels", json!(rows.len())),
         ("id2label", Value::Object(id2label)),
         ("label2id", Value::Object(label2id)),
-        ("w2s", json!(settings)),
+        ("w2s", settings),
     ];
     let name = architecture(config.family, "ForSequenceClassification");
     write(folder, config, &name, extra, &model)

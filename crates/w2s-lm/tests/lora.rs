@@ -411,7 +411,7 @@ fn an_adapters_answers_end_as_the_base_says() {
     for folder in [base.path(), adapter.path()] {
         std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
         let encoder = EncodingArgs::of(Template::Plain)
-            .encoder(folder, &open(folder).unwrap())
+            .encoder(folder, &open(folder).unwrap().model)
             .unwrap();
         assert_eq!(encoder.stop_ids(), [2]);
     }
@@ -419,7 +419,7 @@ fn an_adapters_answers_end_as_the_base_says() {
     let settings = json!({"eos_token": "a"}).to_string();
     std::fs::write(adapter.path().join("tokenizer_config.json"), settings).unwrap();
     let encoder = EncodingArgs::of(Template::Plain)
-        .encoder(adapter.path(), &open(adapter.path()).unwrap())
+        .encoder(adapter.path(), &open(adapter.path()).unwrap().model)
         .unwrap();
     assert_eq!(encoder.stop_ids(), [1]);
 }

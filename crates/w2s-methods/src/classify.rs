@@ -1,6 +1,6 @@
 //! From examples and labels to a trained classifier, whatever the method.
 
-use crate::{Labels, learner};
+use crate::{Labels, Logits, learner};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use w2s_artifact::summary::TrainingSummary;
 use w2s_artifact::{Example, Label};
 use w2s_lm::{ClassModel, ClassifierArgs, LabelledRows};
 use w2s_losses::LabelLoss;
-use w2s_train::{Batches, LearnArgs, Watch, fit};
+use w2s_train::{Batches, LearnArgs, Objective, Watch, fit};
 
 /// Where labels come from.
 #[derive(Clone, Debug)]
@@ -48,6 +48,17 @@ impl Learning<'_> {
         rows: LabelledRows<M>,
         watch: Watch,
     ) -> Result<(M, TrainingSummary)> {
+        self.fit_by(model, rows, |labels| learner(self.loss, labels), watch)
+    }
+
+    /// The same by an objective on the rows, such as one that adds something to the loss.
+    pub(crate) fn fit_by<M: ClassModel + 'static>(
+        &self,
+        model: M,
+        rows: LabelledRows<M>,
+        objective: impl FnOnce(Labels<M>) -> Box<dyn Objective<M, Pass = Logits>>,
+        watch: Watch,
+    ) -> Result<(M, TrainingSummary)> {
         let LearnArgs {
             batch,
             train,
@@ -63,7 +74,7 @@ impl Learning<'_> {
             balance: self.balance,
         };
         let config = train.config(self.dir, self.state_dir, Some(stopping));
-        let mut method = learner(self.loss, labels);
+        let mut method = objective(labels);
         let fitted = fit(model, &mut *method, &batches, &config, watch)?;
         let summary = TrainingSummary {
             rows: count,

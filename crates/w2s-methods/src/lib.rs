@@ -7,7 +7,7 @@
 //!
 //! **From conversations.** [`sft()`] imitates answers, [`prefer()`] puts the better answer of a pair above the other one, against what
 //! the frozen base makes of both, which [`reference()`] computed once. Both start from a [`Setup`], and the model stays a language
-//! model.
+//! model. [`reward()`] gives it a head that scores answers, and learns from pairs what [`classify`] learns from classes.
 #![deny(missing_docs)]
 
 mod confidence;
@@ -18,6 +18,7 @@ mod product;
 mod window;
 
 mod prefer;
+mod reward;
 mod sft;
 
 mod classify;
@@ -28,10 +29,7 @@ mod reference;
 
 pub use classify::{Learning, Supervision, Tokenised, classify, targets};
 pub use confidence::Confidence;
-pub use conversation::{
-    Conversation, Dropped, EncodedAnswers, EncodedPair, EncodedPairs, PairCounts, Setup,
-    SideCounts, encode_answers, encode_pairs, open,
-};
+pub use conversation::{Conversation, EncodedAnswers, Setup, encode_answers, open};
 pub use entropy::Entropy;
 pub use kl::Kl;
 pub use labels::{Labels, Logits, learner};
@@ -40,5 +38,6 @@ pub use prefer::{Prefer, prefer};
 pub use probe::probe;
 pub use product::Product;
 pub use reference::{Referenced, reference};
+pub use reward::{RewardTraining, reward};
 pub use sft::{Sft, sft};
 pub use window::Window;

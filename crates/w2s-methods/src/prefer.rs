@@ -4,22 +4,26 @@
 //! computed before, by [`reference`](crate::reference()). The loss of a step is the mean over its pairs, whatever passes
 //! they are computed in. KTO's baseline and AOT's order belong to the whole batch and are taken before its passes.
 
-use crate::conversation::{EncodedPair, EncodedPairs, Setup, encode_pairs};
+use crate::conversation::Setup;
 use crate::labels::{place, told};
 use crate::reference::{check_rows, known_rows};
+use crate::reward::truths;
 use anyhow::{Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use w2s_artifact::summary::{TrainingLogLine, TrainingSummary};
 use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
-use w2s_lm::{AnswerBatch, LanguageModel, answer_log_probs};
+use w2s_lm::{
+    AnswerBatch, EncodedPair, EncodedPairs, LanguageModel, answer_log_probs, encode_pairs,
+};
 use w2s_losses::{
     AotPartners, LossError, PairLogProbs, Preference, PreferenceLoss, ResponseLogProbs,
-    aot_partners, kto_kl, log_odds_ratio, preference,
+    aot_partners, kto_kl, log_odds_ratio, preference, preference_conflict,
 };
 use w2s_train::{Batches, Loss, Objective, StepInfo, TrainError, Watch};
 
 /// Tunes a base model on pairs, and writes the model folder. `reference` holds what the base makes of the pairs; a loss
-/// that compares with no reference may do without.
+/// that compares with no reference may do without. `conflict` is the weight of a reward for answers that the truth calls worse
+/// (arXiv 2406.11431), on pairs that a model ordered and whose truth is known.
 ///
 /// # Errors
 ///
@@ -30,6 +34,7 @@ pub fn prefer(
     pairs: &[Pair],
     reference: Option<&[ReferenceLogProbs]>,
     what: Preference,
+    conflict: Option<f64>,
     watch: Watch,
 ) -> Result<TrainingSummary> {
     let (model, encoder) = setup.open()?;
@@ -50,6 +55,9 @@ pub fn prefer(
     };
     let (tokens_chosen, tokens_rejected) = (mean_tokens(0), mean_tokens(1));
     let mut method = Prefer::new(pairs, reference, what);
+    if let Some(weight) = conflict {
+        method.conflict = Some((weight, truths(&method.pairs)?));
+    }
     method.check_batches(&batches)?;
     let formula = what.formula();
     tracing::info!("the loss of a pair is {formula}");
@@ -88,6 +96,8 @@ pub struct Prefer {
     pairs: Vec<EncodedPair>,
     reference: Option<Vec<ReferenceLogProbs>>,
     what: Preference,
+    /// The weight of a reward for being wrong, and whether each pair is ordered as the truth orders it.
+    conflict: Option<(f64, Vec<bool>)>,
     /// KTO's KL estimate of the step's batch.
     kl: Option<f64>,
     /// What each pair of the step's batch is compared with, for the losses that sort it.
@@ -111,6 +121,7 @@ impl Prefer {
             pairs,
             reference,
             what,
+            conflict: None,
             kl: None,
             partners: None,
         }
@@ -299,8 +310,16 @@ impl Objective<LanguageModel> for Prefer {
             let log_odds = log_odds_ratio(policy.chosen.mean(), policy.rejected.mean());
             metrics.push(("log_odds", mean_of(&log_odds)));
         }
+        let mut value = output.loss.sum() / info.batch.len() as f64;
+        if let Some((weight, right)) = &self.conflict {
+            let right: Vec<bool> = rows.iter().map(|&row| right[row]).collect();
+            let extra = preference_conflict(&self.what, &policy, reference.as_ref(), &right);
+            let extra = extra.map_err(told)?;
+            metrics.push(("conflict", mean_of(&extra)));
+            value = value + extra.sum().mul_scalar(weight / info.batch.len() as f64);
+        }
         Ok(Loss {
-            value: output.loss.sum() / info.batch.len() as f64,
+            value,
             tokens: computed,
             metrics: metrics
                 .into_iter()

@@ -1,6 +1,6 @@
 //! What the frozen reference model makes of pairs: computed once, stored, checked before use, shared by all losses.
 
-use crate::conversation::{EncodedPair, EncodedPairs, PairCounts, encode_pairs, open};
+use crate::conversation::open;
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use rand::{Rng, SeedableRng};
@@ -8,7 +8,10 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 use std::path::Path;
 use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
-use w2s_lm::{EncodingArgs, LanguageModel, LmError, LogProbSum, answer_log_probs};
+use w2s_lm::{
+    EncodedPair, EncodedPairs, EncodingArgs, LanguageModel, LmError, LogProbSum, PairCounts,
+    answer_log_probs, encode_pairs,
+};
 use w2s_text::Encoded;
 
 /// A reference with its counts.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use w2s_stage::Stage;
-use w2s_student::{Classify, ComputeFeatures, Encode, Prefer, Reference, Sft, TrainProbe};
+use w2s_student::{Classify, ComputeFeatures, Encode, Prefer, Reference, Reward, Sft, TrainProbe};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             .operation::<TrainProbe>()
             .operation::<Sft>()
             .operation::<Prefer>()
+            .operation::<Reward>()
             .operation::<Reference>()
             .operation::<Encode>()
             .operation::<ComputeFeatures>()

@@ -96,7 +96,7 @@ impl Operation for LikelihoodOperation {
         let model = step.artifact("model")?;
         let language_model =
             ModelFolder::open(&model.path)?.language_model(&w2s_lm::device(step.device())?)?;
-        let encoder = self.encoding.encoder(&model.path, &language_model)?;
+        let encoder = self.encoding.encoder(&model.path, &language_model.model)?;
         let mut watch = step.watch("item");
         let mut count = 0;
         let done = likelihoods(&language_model, &encoder, &items, &mut |done, total| {

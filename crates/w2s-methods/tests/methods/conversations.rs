@@ -6,12 +6,13 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 use std::path::Path;
 use w2s_artifact::summary::{TrainingLogLine, TrainingSummary};
 use w2s_artifact::{LogProb, Pair, ReferenceLogProbs};
+use w2s_lm::encode_pairs;
 use w2s_lm::{
     AnswerBatch, EncodingArgs, LanguageModel, LoraArgs, LoraSave, Template, TooLong,
     answer_log_probs, device,
 };
 use w2s_losses::{Preference, PreferenceLoss, Setting};
-use w2s_methods::{Conversation, Prefer, Setup, encode_pairs, open, prefer, reference, sft};
+use w2s_methods::{Conversation, Prefer, Setup, open, prefer, reference, sft};
 use w2s_train::{Batches, Decay, Objective, StepInfo, TrainArgs};
 
 fn encoding() -> EncodingArgs {
@@ -138,7 +139,7 @@ impl Bench {
     ) -> anyhow::Result<Run<TrainingSummary>> {
         with_setup(self.base.path(), train, &lora(0), stops, |setup, watch| {
             let reference = Some(&self.reference[..]);
-            prefer(setup, &self.pairs, reference, what, watch)
+            prefer(setup, &self.pairs, reference, what, None, watch)
         })
     }
 
@@ -273,6 +274,7 @@ fn an_adapter_starts_from_the_base_and_moves_away_from_it() {
                 &bench.pairs,
                 reference,
                 named("delta-preference"),
+                None,
                 watch,
             )
         },

@@ -3,7 +3,8 @@
 use crate::models::{WORDS, base, chat_base, pairs};
 use w2s_artifact::Pair;
 use w2s_lm::{EncodingArgs, Template, TooLong, device};
-use w2s_methods::{Conversation, SideCounts, encode_answers, encode_pairs, open, reference};
+use w2s_lm::{SideCounts, encode_pairs};
+use w2s_methods::{Conversation, encode_answers, open, reference};
 
 fn encoding() -> EncodingArgs {
     EncodingArgs {

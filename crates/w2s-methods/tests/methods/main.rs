@@ -3,5 +3,6 @@
 mod conversations;
 mod encoding;
 mod labels;
+mod rewards;
 
 mod models;

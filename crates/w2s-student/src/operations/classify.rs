@@ -76,7 +76,7 @@ impl Operation for Classify {
                 }
             }
         }
-        self.loss.loss()?;
+        self.loss.check_batch(self.learn.batch)?;
         self.classifier.check().map_err(anyhow::Error::msg)?;
         self.learn.check().map_err(anyhow::Error::msg)
     }

@@ -54,6 +54,21 @@ impl LabelLossArgs {
         }
     }
 
+    /// The same check for batches: a threshold over one row divides nothing.
+    ///
+    /// # Errors
+    ///
+    /// What [`loss`](Self::loss) refuses, and the confidence loss on batches of one row.
+    pub fn check_batch(&self, batch: usize) -> Result<()> {
+        match self.loss()? {
+            LabelLoss::Confidence(_) if batch == 1 => bail!(
+                "--batch is 1, and --loss confidence divides a batch by a threshold on all its rows\n\
+                 hint: take a --batch of 8 or more; --micro-batch says how many rows are computed at once"
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The loss with what was given for it.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod named;
 mod prefer;
 mod probe;
 mod reference;
+mod reward;
 mod sft;
 
 pub use classify::Classify;
@@ -17,4 +18,5 @@ pub use label_loss::LabelLossArgs;
 pub use prefer::Prefer;
 pub use probe::TrainProbe;
 pub use reference::Reference;
+pub use reward::Reward;
 pub use sft::{Sft, Side};

@@ -58,6 +58,11 @@ pub struct Prefer {
     /// kto: weight of rejected answers [default: 1]
     #[arg(long, value_name = "WEIGHT")]
     pub undesirable_weight: Option<f64>,
+    /// sigmoid, simpo: weight of a reward for answers that the truth calls worse, on pairs of `w2s-data relabel`: the explicit
+    /// conflict of arXiv 2406.11431, which takes 0.5
+    #[arg(long, default_value_t = 0.0, value_name = "WEIGHT")]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub conflict: f64,
     /// Pairs in a batch
     #[arg(long, value_parser = w2s_stage::count(1..=1_000_000), default_value_t = 32, value_name = "N")]
     pub batch: usize,
@@ -73,6 +78,11 @@ pub struct Prefer {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) lora: LoraArgs,
+}
+
+/// Whether nothing is in conflict: such a training is the same as before there were conflicts.
+fn is_zero(weight: &f64) -> bool {
+    *weight == 0.0
 }
 
 impl Prefer {
@@ -125,6 +135,14 @@ impl Operation for Prefer {
                  hint: make one with `w2s-student reference`, or use `simpo` or `orpo`, which need none"
             );
         }
+        if !(0.0..=1e6).contains(&self.conflict) {
+            bail!("--conflict is {}; it must not be negative", self.conflict);
+        }
+        if self.conflict > 0.0 && !matches!(loss.name(), "sigmoid" | "simpo") {
+            bail!(
+                "--conflict is not read by --loss {loss}; a conflicting reward is defined for sigmoid and simpo"
+            );
+        }
         if self.batch == 0 {
             bail!("--batch is 0; it must be above zero");
         }
@@ -161,6 +179,7 @@ impl Operation for Prefer {
             &pairs,
             reference.as_deref(),
             self.preference()?,
+            (self.conflict > 0.0).then_some(self.conflict),
             &mut |line, steps| watch(line.step as u64, steps as u64, told_apart(line)),
         )?;
         Ok(json!(summary))

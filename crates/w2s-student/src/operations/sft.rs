@@ -18,6 +18,8 @@ pub enum Side {
     Chosen,
     /// The worse one
     Rejected,
+    /// Both, one after the other: a language model of the answers, whichever is better
+    Both,
 }
 
 /// Trains a language model to imitate answers.
@@ -27,7 +29,7 @@ pub struct Sft {
     #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub base: ArtifactArg,
-    /// Pairs of answers, of which one side is imitated
+    /// Pairs of answers, of which one side is imitated, or both
     #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub pairs: Option<ArtifactArg>,
@@ -123,21 +125,22 @@ impl Operation for Sft {
     }
 }
 
-/// One side of pairs, to be imitated.
+/// One side of pairs or both, to be imitated.
 fn side(pairs: Vec<Pair>, side: Side) -> Vec<Conversation> {
-    let conversation = |pair: Pair| {
-        let answer = match side {
-            Side::Chosen => pair.chosen,
-            Side::Rejected => pair.rejected,
+    let conversations = |pair: Pair| {
+        let answers = match side {
+            Side::Chosen => vec![pair.chosen],
+            Side::Rejected => vec![pair.rejected],
+            Side::Both => vec![pair.chosen, pair.rejected],
         };
-        Conversation {
+        answers.into_iter().map(move |answer| Conversation {
             prompt: pair.prompt,
-            messages: pair.messages,
+            messages: pair.messages.clone(),
             answer: answer.text,
             finished: answer.finished,
-        }
+        })
     };
-    pairs.into_iter().map(conversation).collect()
+    pairs.into_iter().flat_map(conversations).collect()
 }
 
 /// Answers with their prompts, to be imitated.
