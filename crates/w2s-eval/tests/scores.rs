@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use tokenizers::AddedToken;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
+use w2s_artifact::summary::PredictionsSummary;
 use w2s_artifact::{
-    Answer, Artifact, ArtifactRef, Key, Kind, Message, Pair, Prompt, Provenance, Record, Response,
-    Score, Store,
+    Answer, Artifact, ArtifactRef, Key, Kind, Message, Pair, Prediction, Prompt, Provenance,
+    Record, Response, Score, Store,
 };
 use w2s_eval::operation::{
-    ChoicesOperation, LikelihoodOperation, RespondOperation, ScoreOperation,
+    ChoicesOperation, LikelihoodOperation, MarginsOperation, RespondOperation, ScoreOperation,
 };
 use w2s_lm::{
     Batch, Classifier, ClassifierSettings, DecoderConfig, LanguageModel, Tokenizer, TooLong,
@@ -632,4 +633,92 @@ fn pairs_are_ordered_as_the_model_orders_them() {
     assert_eq!(summary["dropped"], json!({"too_long": 1}));
     assert_eq!(summary["items"], 3);
     assert_eq!(summary["totals"]["chosen"]["tokens"], 3);
+}
+
+#[test]
+fn margins_are_confidences_in_the_better_answer() {
+    let fixture = Fixture::new();
+    let answer = |text: &str| Answer {
+        text: text.into(),
+        source: "file".into(),
+        sample: 0,
+        score: None,
+        tokens: None,
+        finished: false,
+    };
+    let pair = |id, chosen: &str, rejected: &str| Pair {
+        id,
+        prompt: 0,
+        group: 7,
+        messages: prompt(0, "the film is ").messages,
+        chosen: answer(chosen),
+        rejected: answer(rejected),
+        rule: "order".into(),
+        confidence: None,
+        gold: None,
+    };
+    // The last two are one pair, in its true order and as a model ordered it wrongly.
+    let wrong = Pair {
+        confidence: Some(0.75),
+        gold: Some(false),
+        ..pair(2, "poor plot", "good")
+    };
+    let rows = [
+        pair(0, "good", "poor plot"),
+        pair(1, "good", "poor plot"),
+        wrong,
+    ];
+    let pairs = fixture.records(&rows);
+    let model = fixture.model();
+    let flags = [
+        "--model",
+        &model,
+        "--pairs",
+        &pairs,
+        "--rule",
+        "sum",
+        "--tag",
+        "weak=nano",
+        "--template",
+        "plain",
+    ];
+    let run = |more: &[&str]| fixture.run::<MarginsOperation>(&[&flags[..], more].concat());
+    let artifact = run(&[]).unwrap();
+    let margin = fixture.log_likelihood(&fixture.ids("the film is good"), 1)
+        - fixture.log_likelihood(&fixture.ids("the film is poor plot"), 2);
+    let confidence = 1.0 / (1.0 + (-margin / 50.0).exp());
+    let predictions = artifact.records::<Prediction>().unwrap();
+    for (prediction, pair) in predictions.iter().zip(&rows) {
+        let truth = pair.gold.unwrap_or(true);
+        assert_eq!(
+            prediction.label as usize,
+            pair.place() ^ usize::from(!truth)
+        );
+        close(
+            f64::from(prediction.probabilities[prediction.label as usize]),
+            confidence,
+        );
+        assert_eq!((prediction.id, prediction.group), (pair.id, 7));
+    }
+    let summary: PredictionsSummary = artifact.summary().unwrap();
+    assert_eq!(summary.classes, ["first", "second"]);
+    assert_eq!(summary.tags["weak"], "nano");
+    assert_eq!(summary.accuracy, f64::from(margin >= 0.0));
+    let lines = lines(artifact.file("margins.jsonl"));
+    close(lines[2]["margin"].as_f64().unwrap(), margin);
+    assert_eq!(lines[0]["right"], margin >= 0.0);
+
+    let unknown = Pair {
+        gold: None,
+        ..rows[2].clone()
+    };
+    let unknown = fixture.records(&[unknown]);
+    let mut flags = flags;
+    flags[3] = &unknown;
+    let error = fixture.run::<MarginsOperation>(&flags).err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .starts_with("pair 2 was ordered by a model, and its true order is not known")
+    );
 }

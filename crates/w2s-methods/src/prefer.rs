@@ -59,7 +59,10 @@ pub fn prefer(
         method.conflict = Some((weight, truths(&method.pairs)?));
     }
     method.check_batches(&batches)?;
-    let formula = what.formula();
+    let mut formula = what.formula();
+    if let Some(weight) = conflict {
+        formula += &format!(" + {weight} conflict");
+    }
     tracing::info!("the loss of a pair is {formula}");
     let mut falling = Falling::default();
     let fit = setup.fit(

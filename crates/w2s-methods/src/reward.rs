@@ -77,6 +77,9 @@ pub fn reward(pairs: &[Pair], what: &RewardTraining, watch: Watch) -> Result<Tra
     summary.rows = counts.pairs - summary.held_out_rows;
     summary.dropped = counts.dropped();
     summary.truncated = counts.truncated();
+    if let Some(weight) = what.conflict {
+        summary.formula = Some(format!("{} + {weight} conflict", what.how.loss));
+    }
     Ok(summary)
 }
 

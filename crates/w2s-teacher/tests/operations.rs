@@ -7,11 +7,12 @@ use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
 use w2s_artifact::summary::{LabelsSummary, SplitSummary, TrainingSummary};
 use w2s_artifact::{
-    Artifact, ArtifactRef, Example, Key, Kind, Label as Labelled, Provenance, Split, Store,
+    Answer, Artifact, ArtifactRef, Example, Key, Kind, Label as Labelled, Message, Pair,
+    Provenance, Split, Store,
 };
 use w2s_lm::{DecoderConfig, LanguageModel, device, save_language_model};
 use w2s_stage::{Operation, RunOptions};
-use w2s_teacher::{Finetune, Label};
+use w2s_teacher::{Finetune, Judge, Label, Reward};
 
 const WORDS: [&str; 5] = ["unk", "film", "is", "good", "bad"];
 
@@ -114,4 +115,89 @@ fn it_labels_what_it_learnt_and_refuses_classes_in_another_order() {
         )),
         "{refused}"
     );
+}
+
+fn answer(text: &str) -> Answer {
+    Answer {
+        text: text.into(),
+        source: "file".into(),
+        sample: 0,
+        score: None,
+        tokens: None,
+        finished: false,
+    }
+}
+
+/// Pairs of which the good film is the better one.
+fn pairs(count: u64) -> Vec<Pair> {
+    let pair = |id| Pair {
+        id,
+        prompt: id,
+        group: id,
+        messages: vec![Message {
+            role: "user".into(),
+            content: "film ".into(),
+        }],
+        chosen: answer("is good"),
+        rejected: answer("is bad"),
+        rule: "file".into(),
+        confidence: None,
+        gold: None,
+    };
+    (0..count).map(pair).collect()
+}
+
+#[test]
+fn a_reward_model_judges_pairs_and_a_language_model_by_its_likelihoods() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let artifact = |kind, name: u8, write: &dyn Fn(&w2s_artifact::Pending)| {
+        let reference = ArtifactRef::new(kind, Key::from_bytes([name; 32]));
+        let pending = store.begin(&reference).unwrap();
+        write(&pending);
+        pending.commit(Provenance::default()).unwrap();
+        reference
+    };
+    let start = artifact(Kind::Checkpoint, 1, &|pending| base(pending.path()));
+    let rows = pairs(16);
+    let gold = artifact(Kind::Pairs, 2, &|pending| {
+        pending.write_records(&rows).unwrap();
+    });
+    let line =
+        format!("--base {start} --pairs {gold} --lr 1e-2 --epochs 10 --batch 4 --template plain");
+    let teacher = run::<Reward>(folder.path(), &line).unwrap();
+    let judge = |more: &str| run::<Judge>(folder.path(), &format!("--pairs {gold} {more}"));
+    let labels = judge(&format!("--model {}", teacher.reference)).unwrap();
+    let summary: LabelsSummary = labels.summary().unwrap();
+    assert_eq!((summary.rows, summary.accuracy), (16, 1.0));
+    assert_eq!(summary.classes, ["chosen", "rejected"]);
+    assert!(summary.mean_confidence > 0.9, "{}", summary.mean_confidence);
+    let labels = labels.records::<Labelled>().unwrap();
+    assert!(labels.iter().all(|label| label.probabilities[0] > 0.5));
+
+    let mean = judge(&format!("--model {start} --rule mean --template plain")).unwrap();
+    let mean = mean.records::<Labelled>().unwrap()[0].probabilities[0];
+    let divided = judge(&format!(
+        "--model {start} --rule mean --divisor 2 --template plain"
+    ));
+    let divided = divided.unwrap().records::<Labelled>().unwrap()[0].probabilities[0];
+    let logit = |p: f32| (p / (1.0 - p)).ln();
+    assert!((logit(mean) - 2.0 * logit(divided)).abs() < 1e-4);
+    for (more, message) in [
+        (
+            format!("--model {start}"),
+            "it is no reward model, which has a head of one row",
+        ),
+        (
+            format!("--model {} --template plain", teacher.reference),
+            "--template, --max-tokens, --too-long and --separate are those of the reward model",
+        ),
+        (
+            format!("--model {start} --rule sum --divisor 0"),
+            "--divisor is 0; it must be above zero",
+        ),
+    ] {
+        let error = format!("{:#}", judge(&more).err().unwrap());
+        assert!(error.contains(message), "{error}");
+    }
 }

@@ -3,6 +3,7 @@
 mod classify;
 mod preference;
 mod probe;
+mod reward;
 
 #[path = "../../../w2s-methods/tests/methods/models.rs"]
 mod models;
