@@ -11,7 +11,7 @@ pub mod scorers;
 pub mod answers;
 
 mod judge;
-pub use judge::judge;
+pub use judge::{judge, rewards};
 
 pub mod choices;
 

@@ -722,3 +722,58 @@ fn margins_are_confidences_in_the_better_answer() {
             .starts_with("pair 2 was ordered by a model, and its true order is not known")
     );
 }
+
+#[test]
+fn a_reward_model_scores_answers() {
+    let fixture = Fixture::new();
+    let model = Classifier::word_head(
+        LanguageModel::init(&config(), 2, &device("flex").unwrap()),
+        &[4],
+        &device("flex").unwrap(),
+    );
+    let reward = commit(&fixture.store, Kind::Checkpoint, |path| {
+        write_tokenizer(path);
+        let settings = ClassifierSettings {
+            template: "{text}".into(),
+            classes: vec!["reward".into()],
+            max_tokens: 5,
+            too_long: TooLong::Drop,
+        };
+        save_classifier(&model, &settings, path).unwrap();
+        // A folder from elsewhere: a head of one row, and no settings of ours.
+        let file = path.join("config.json");
+        let mut json: Value =
+            serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        json.as_object_mut().unwrap().remove("w2s");
+        std::fs::write(&file, json.to_string()).unwrap();
+    });
+    let reward = reward.reference.to_string();
+    let prompts: Vec<Prompt> = (0..2).map(|id| prompt(id, "the film is ")).collect();
+    let prompts = fixture.records(&prompts);
+    let long = "good ".repeat(20);
+    let responses = fixture.records(&[response(0, "bad", false), response(1, &long, false)]);
+    let flags = [
+        "--prompts",
+        &prompts,
+        "--responses",
+        &responses,
+        "--judge",
+        &reward,
+    ];
+    let artifact = fixture.run::<ScoreOperation>(&flags).unwrap();
+    let batch = Batch::pack([&fixture.ids("the film is bad")[..]]);
+    let expected = model.logits(&batch).into_scalar::<f32>();
+    let scores = scores(&artifact);
+    close(scores[0].values["reward"], f64::from(expected));
+    assert_eq!(scores.len(), 1);
+    assert_eq!(
+        artifact.manifest.summary["dropped"],
+        json!({"too_long_for_judge": 1})
+    );
+    let more = [&flags[..], &["--judge-text", "it: {answer}"]].concat();
+    assert!(
+        fixture
+            .failure::<ScoreOperation>(&more)
+            .contains("--judge-text is read by classifiers, and --judge-class is not given")
+    );
+}

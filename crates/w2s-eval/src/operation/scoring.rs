@@ -32,14 +32,15 @@ pub struct ScoringArgs {
     /// Keep the zeros of a scorer that finds in no answer what it looks for, instead of failing
     #[arg(long)]
     pub allow_no_match: bool,
-    /// Classifier whose probability of a class is a score too, named `judge`
-    #[arg(long, value_name = "ARTIFACT", requires = "judge_class")]
+    /// Model whose opinion is a score too: a reward model's number, named `reward`, or a classifier's probability of
+    /// --judge-class, named `judge`
+    #[arg(long, value_name = "ARTIFACT")]
     #[serde(skip)]
     pub judge: Option<ArtifactArg>,
-    /// That class
+    /// The class, of a classifier
     #[arg(long, value_name = "NAME", requires = "judge")]
     pub judge_class: Option<String>,
-    /// What the judge reads; `{prompt}` and `{answer}` stand for them, `\n` is a line break
+    /// What a classifier reads; `{prompt}` and `{answer}` stand for them, `\n` is a line break
     #[arg(long, value_name = "TEXT", default_value = "{answer}")]
     pub judge_text: String,
 }
@@ -68,7 +69,12 @@ impl ScoringArgs {
             bail!("--judge-text `{}` has no `{{answer}}`", self.judge_text);
         }
         if self.judge.is_some() {
-            self.check_free("judge", "--judge")?;
+            self.check_free(self.judge_metric(), "--judge")?;
+            if self.judge_class.is_none() && self.judge_text != "{answer}" {
+                bail!(
+                    "--judge-text is read by classifiers, and --judge-class is not given; a reward model reads conversations"
+                );
+            }
         }
         if let Some(k) = self.pass_at.first() {
             if self.pass_at.contains(&0) {
@@ -82,6 +88,14 @@ impl ScoringArgs {
             }
         }
         Ok(check_scorers(&self.scorer)?)
+    }
+
+    /// What the judge's opinion is called.
+    fn judge_metric(&self) -> &'static str {
+        match self.judge_class {
+            Some(_) => "judge",
+            None => "reward",
+        }
     }
 
     /// Refuses a scorer with a metric that a flag gives already.
@@ -119,11 +133,12 @@ impl ScoringArgs {
         }
         let mut dropped = BTreeMap::from([(missing, scored.unanswered)]);
         let joined = join(prompts, responses)?;
-        if let Some(class) = &self.judge_class {
-            let judged = self.judge(step, class, &joined)?;
+        if self.judge.is_some() {
+            let judged = self.judge(step, &joined)?;
+            let metric = self.judge_metric();
             for (score, judged) in scored.scores.iter_mut().zip(judged) {
                 match judged {
-                    Some(probability) => _ = score.values.insert("judge".to_owned(), probability),
+                    Some(opinion) => _ = score.values.insert(metric.to_owned(), opinion),
                     None => *dropped.entry("too_long_for_judge").or_default() += 1,
                 }
             }
@@ -172,14 +187,20 @@ impl ScoringArgs {
         Ok(summary)
     }
 
-    /// The judge's probability of `class` for each answer that it can read.
-    fn judge(
-        &self,
-        step: &Step,
-        class: &str,
-        answers: &[(&Prompt, &Response)],
-    ) -> Result<Vec<Option<f64>>> {
+    /// The judge's opinion of each answer that it can read.
+    fn judge(&self, step: &Step, answers: &[(&Prompt, &Response)]) -> Result<Vec<Option<f64>>> {
         let judge = step.artifact("judge")?;
+        let device = w2s_lm::device(step.device())?;
+        let mut watch = step.watch("answer");
+        let (total, mut count) = (answers.len() as u64, 0);
+        let mut each = |rows: usize| {
+            count += rows as u64;
+            watch(count, total, String::new())
+        };
+        let Some(class) = &self.judge_class else {
+            let judged = crate::rewards(&judge.path, answers, &device, &mut each)?;
+            return Ok(judged.ok_or(Interrupted)?);
+        };
         let template = self.judge_text.replace("\\n", "\n");
         // A placeholder that an answer spells is its own, so the template is cut before anything is put in.
         let parts: Vec<&str> = template.split("{answer}").collect();
@@ -192,18 +213,7 @@ impl ScoringArgs {
             parts.join(&response.text)
         };
         let texts: Vec<String> = answers.iter().map(text).collect();
-        let mut watch = step.watch("answer");
-        let (total, mut count) = (texts.len() as u64, 0);
-        let judged = crate::judge(
-            &judge.path,
-            class,
-            &texts,
-            &w2s_lm::device(step.device())?,
-            &mut |rows| {
-                count += rows as u64;
-                watch(count, total, String::new())
-            },
-        )?;
+        let judged = crate::judge(&judge.path, class, &texts, &device, &mut each)?;
         Ok(judged.ok_or(Interrupted)?)
     }
 }
