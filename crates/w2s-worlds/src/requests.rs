@@ -82,7 +82,7 @@ impl Default for RequestsWorld {
         Self {
             fields: 4,
             field_things: 80,
-            field_words: 100,
+            field_words: 150,
             field_zipf: 1.0,
             exchanges: 3,
             answer_words: 4,

@@ -84,6 +84,15 @@ impl<'a> Deal<'a> {
         }
     }
 
+    /// How much there is to deal out, where there is one class: `60 pairs in 37 groups`.
+    pub(super) fn size(&self) -> String {
+        let (rows, what) = (self.pool.len(), &self.classes[0]);
+        match self.groups.len() {
+            1 => format!("{rows} {what} in 1 group"),
+            groups => format!("{rows} {what} in {groups} groups"),
+        }
+    }
+
     /// The groups in random order.
     pub(super) fn order(&self, stream: &mut Stream) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.groups.len()).collect();
@@ -191,10 +200,7 @@ impl<'a> Deal<'a> {
         match wanted {
             Some(needed) if usable + rounding < needed => {
                 let detail = match self.classes {
-                    [what] => {
-                        let (rows, groups) = (self.pool.len(), self.groups.len());
-                        format!("{rows} {what} in {groups} groups, each for one split")
-                    }
+                    [_] => self.size() + ", each for one split",
                     classes => {
                         let counts = classes.iter().zip(&per_class);
                         let counts = counts.map(|(class, rows)| format!("{class} {rows}"));

@@ -314,9 +314,10 @@ pub(crate) fn deal_by_keys(
     );
     let classes = [what.to_owned()];
     let mut deal = Deal::new(&rows, grouped, &classes);
+    let size = deal.size();
     deal_out(&mut deal, true, params, |split| DataError::EmptySplit {
         split: split.to_string(),
-        history: format!("{} {what} in {groups} groups", rows.len()),
+        history: size.clone(),
     })?;
     let picked = deal.picked.iter().map(|&(split, row, _)| (split, row));
     Ok(Dealt {

@@ -95,13 +95,13 @@ fn it_reads_like_text() {
             pair.answers.each_ref().map(String::as_str)
         ),
         (
-            "About plaipa and stugem:\nThis krazi and lougam. This devus, komur and kaifa.\n\
-             About pohi and fifirur:\nA pouli, muha and naizak. Some thuho and viba. This fliron.\n\
-             About kroubu and gaipel:\nA kulu and bruzozo. A foutahes and koumar.",
-            "About tifador and skozuk:\n",
+            "About dubo and thuzosor:\nThis moubodon and glouvo. Some siko, drelasek and stagazu.\n\
+             About kirukis and glainal:\nThis shepar and skulale. This zedufa, gugiku and zivuki. A ligar.\n\
+             About skakufuk and skuhon:\nThe delolum, mihugen and gugiku. Some tusuras and zusakur.",
+            "About raigan and posim:\n",
             [
-                "Some plitek and noufimok. This souram and hero. A skouha.",
-                "This naitak, boupur and komur. The latumil.",
+                "Some vaise and tifador. This krudobel and saimezul. A koumi.",
+                "This bufa, thoufun and kuhosor. The traihiba.",
             ]
         )
     );
@@ -125,7 +125,7 @@ fn texts_are_fixed_for_ever() {
             hash(pairs(Part::Train)),
             hash(pairs(Part::Test)),
         ],
-        ["2725cacf93bfc544", "482b6bf1ac40213e", "da318fb18fc9118e"]
+        ["eb4443ed29e2a75d", "4ec45d7c60bb5de9", "bb967ac70754e3ca"]
     );
 }
 
@@ -150,7 +150,7 @@ fn a_harmful_word_has_a_harmless_twin_of_its_length() {
         let mut unequal = 0;
         for field in 0..4 {
             let [harmless, harmful] = [false, true].map(|harmful| world.words(field, harmful));
-            assert_eq!([harmless.len(), harmful.len()], [100, 100]);
+            assert_eq!([harmless.len(), harmful.len()], [150, 150]);
             let twins = harmless.iter().zip(harmful);
             unequal += twins
                 .filter(|(one, other)| one.len() != other.len())
@@ -277,8 +277,8 @@ fn documents_are_of_one_mind_and_long_tailed() {
         let counted: usize = words.filter_map(|word| frequencies.get(word)).sum();
         counted as f64 / harmful as f64
     };
-    assert!((0.5..0.57).contains(&count(0..10)), "{}", count(0..10));
-    assert!((0.10..0.16).contains(&count(50..100)), "{}", count(50..100));
+    assert!((0.52..0.60).contains(&count(0..15)), "{}", count(0..15));
+    assert!((0.10..0.17).contains(&count(75..150)), "{}", count(75..150));
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn pairs_use_rare_words_more_often_than_documents() {
         let answers = pairs.iter().flat_map(|pair| &pair.answers);
         let words = answers.flat_map(|answer| answer.split([' ', ',', '.']));
         let ranks = words.filter_map(|word| world.meanings.get(word));
-        share(ranks.map(|meaning| meaning.rank >= 50))
+        share(ranks.map(|meaning| meaning.rank >= 75))
     };
     let shares = [0.0, 0.5, 1.0].map(rare);
     assert!((0.11..0.16).contains(&shares[0]), "{shares:?}");
@@ -371,7 +371,7 @@ fn partial_readers_are_wrong_where_words_are_rare() {
         right.sum::<f64>() / pairs.len() as f64
     };
     for objective in [Objective::Harmless, Objective::Helpful] {
-        let readers = [usize::MAX, 50, 10, 0].map(|known| accuracy(objective, known));
+        let readers = [usize::MAX, 75, 15, 0].map(|known| accuracy(objective, known));
         assert_eq!((readers[0], readers[3]), (1.0, 0.5), "{objective:?}");
         assert!(
             (0.85..0.90).contains(&readers[1]),
@@ -446,7 +446,7 @@ fn impossible_knobs_are_refused() {
             fields: 1000,
             ..usual()
         }),
-        "--fields, --field-words and --field-things make up 280000 words: at most 100000 are possible"
+        "--fields, --field-words and --field-things make up 380000 words: at most 100000 are possible"
     );
     // The smallest world there is talks, and ends.
     let smallest = RequestsWorld {
