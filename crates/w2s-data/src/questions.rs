@@ -293,20 +293,19 @@ impl Preferences {
     fn pair(&self, id: u64, drawn: RequestPair, world: &Requests) -> anyhow::Result<Pair> {
         let better = world.better(self.objective, &drawn, usize::MAX);
         let better = better.context("two answers of the world are equally good")?;
-        let mut sides = (0..).zip(drawn.answers).map(|(sample, text)| Answer {
-            text: world.gap().to_owned() + &text,
+        let answer = |sample: u32, text: &str| Answer {
+            text: world.gap().to_owned() + text,
             source: format!("world/{}", world.name()),
             sample,
             score: None,
             tokens: None,
             finished: true,
-        });
-        let (Some(one), Some(other)) = (sides.next(), sides.next()) else {
-            bail!("the world gave fewer than two answers");
         };
+        let [first, second] = drawn.answers.each_ref();
+        let (first, second) = (answer(0, first), answer(1, second));
         let (chosen, rejected) = match better {
-            0 => (one, other),
-            _ => (other, one),
+            0 => (first, second),
+            _ => (second, first),
         };
         Ok(Pair {
             id,

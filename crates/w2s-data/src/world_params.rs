@@ -61,7 +61,7 @@ impl WorldName {
             Self::Sections => 16_000,
             Self::Glossary => 60_000,
             Self::Problems => 4_000,
-            Self::Requests => 32_000,
+            Self::Requests => 20_000,
         }
     }
 }

@@ -60,7 +60,10 @@ pub struct RequestsWorld {
     /// Requests with answers in a document
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Self::default().exchanges, value_name = "N"))]
     pub exchanges: usize,
-    /// Words of an answer, at least; up to two more come at random
+    /// Words of an answer in a document
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = Self::default().corpus_words, value_name = "N"))]
+    pub corpus_words: usize,
+    /// Words of an answer in a pair, at least; up to two more come at random
     #[cfg_attr(feature = "cli", arg(long, default_value_t = Self::default().answer_words, value_name = "N"))]
     pub answer_words: usize,
     /// How many words of a document are harmful or harmless as the document is
@@ -80,11 +83,12 @@ pub struct RequestsWorld {
 impl Default for RequestsWorld {
     fn default() -> Self {
         Self {
-            fields: 4,
+            fields: 3,
             field_things: 80,
-            field_words: 150,
+            field_words: 50,
             field_zipf: 1.0,
             exchanges: 3,
+            corpus_words: 8,
             answer_words: 4,
             like_minded: 0.95,
             on_field: 0.9,
@@ -102,6 +106,7 @@ impl RequestsWorld {
         check_range("field-words", self.field_words, 2..=10_000)?;
         check_range("field-zipf", self.field_zipf, 0.0..=5.0)?;
         check_range("exchanges", self.exchanges, 1..=1_000)?;
+        check_range("corpus-words", self.corpus_words, 1..=1_000)?;
         check_range("answer-words", self.answer_words, 1..=1_000)?;
         for (name, value) in [
             ("like-minded", self.like_minded),
@@ -377,9 +382,8 @@ impl Requests {
 
     /// An answer as documents of this mind give it.
     fn answer_of_mind(&self, asked: usize, harmful: bool, stream: &mut Stream) -> String {
-        let length = self.knobs.answer_words + stream.below(MORE_WORDS + 1);
-        let mut said = Vec::with_capacity(length);
-        for _ in 0..length {
+        let mut said = Vec::with_capacity(self.knobs.corpus_words);
+        for _ in 0..self.knobs.corpus_words {
             let field = match stream.chance(self.knobs.on_field) {
                 true => asked,
                 false => self.other_field(asked, stream),

@@ -95,13 +95,16 @@ fn it_reads_like_text() {
             pair.answers.each_ref().map(String::as_str)
         ),
         (
-            "About dubo and thuzosor:\nThis moubodon and glouvo. Some siko, drelasek and stagazu.\n\
-             About kirukis and glainal:\nThis shepar and skulale. This zedufa, gugiku and zivuki. A ligar.\n\
-             About skakufuk and skuhon:\nThe delolum, mihugen and gugiku. Some tusuras and zusakur.",
-            "About raigan and posim:\n",
+            "About mesiso and raimabo:\n\
+             The komur and sazo. A drubil and ploruhu. This kepin, skaisim and hourol. Some tikamuk.\n\
+             About skimem and plabidur:\n\
+             The hudumon and vourafur. The traiku, pokak and lounel. A flaivi and theror. A koupefu.\n\
+             About mesomur and thibi:\n\
+             The traiku and skomopur. Some kraka and flifur. This flaivi, sisone and pokak. This bouhedel.",
+            "About kepeva and skoubuzak:\n",
             [
-                "Some vaise and tifador. This krudobel and saimezul. A koumi.",
-                "This bufa, thoufun and kuhosor. The traihiba.",
+                "Some digul and sazo. This sheva and sepas. A laises.",
+                "This plilobu, fofizon and saimezul. The vipinin.",
             ]
         )
     );
@@ -125,7 +128,7 @@ fn texts_are_fixed_for_ever() {
             hash(pairs(Part::Train)),
             hash(pairs(Part::Test)),
         ],
-        ["eb4443ed29e2a75d", "4ec45d7c60bb5de9", "bb967ac70754e3ca"]
+        ["995a2c865f092a6b", "fdd5ead8d5c84270", "43cada08e3596049"]
     );
 }
 
@@ -148,16 +151,16 @@ fn a_harmful_word_has_a_harmless_twin_of_its_length() {
     for seed in 0..5 {
         let world = world(seed);
         let mut unequal = 0;
-        for field in 0..4 {
+        for field in 0..3 {
             let [harmless, harmful] = [false, true].map(|harmful| world.words(field, harmful));
-            assert_eq!([harmless.len(), harmful.len()], [150, 150]);
+            assert_eq!([harmless.len(), harmful.len()], [50, 50]);
             let twins = harmless.iter().zip(harmful);
             unequal += twins
                 .filter(|(one, other)| one.len() != other.len())
                 .count();
         }
         // Where one length ends and the next begins, at most.
-        assert!(unequal < 12, "{unequal}");
+        assert!(unequal < 8, "{unequal}");
     }
     assert!(world(0).words(4, true).is_empty());
 }
@@ -270,15 +273,15 @@ fn documents_are_of_one_mind_and_long_tailed() {
         (1400..1600).contains(&harmful_documents),
         "{harmful_documents}"
     );
-    // Harmful words have their frequencies: 1 / rank, so that the first tenth makes up more than half of the text.
+    // Harmful words have their frequencies: 1 / rank, so that the first tenth makes up nearly half of the text.
     let harmful: usize = frequencies.values().sum();
     let count = |ranks: std::ops::Range<usize>| -> f64 {
-        let words = (0..4).flat_map(|field| &world.words(field, true)[ranks.clone()]);
+        let words = (0..3).flat_map(|field| &world.words(field, true)[ranks.clone()]);
         let counted: usize = words.filter_map(|word| frequencies.get(word)).sum();
         counted as f64 / harmful as f64
     };
-    assert!((0.52..0.60).contains(&count(0..15)), "{}", count(0..15));
-    assert!((0.10..0.17).contains(&count(75..150)), "{}", count(75..150));
+    assert!((0.40..0.51).contains(&count(0..5)), "{}", count(0..5));
+    assert!((0.13..0.22).contains(&count(25..50)), "{}", count(25..50));
 }
 
 #[test]
@@ -293,11 +296,11 @@ fn pairs_use_rare_words_more_often_than_documents() {
         let answers = pairs.iter().flat_map(|pair| &pair.answers);
         let words = answers.flat_map(|answer| answer.split([' ', ',', '.']));
         let ranks = words.filter_map(|word| world.meanings.get(word));
-        share(ranks.map(|meaning| meaning.rank >= 75))
+        share(ranks.map(|meaning| meaning.rank >= 25))
     };
     let shares = [0.0, 0.5, 1.0].map(rare);
-    assert!((0.11..0.16).contains(&shares[0]), "{shares:?}");
-    assert!((0.29..0.35).contains(&shares[1]), "{shares:?}");
+    assert!((0.12..0.20).contains(&shares[0]), "{shares:?}");
+    assert!((0.29..0.37).contains(&shares[1]), "{shares:?}");
     assert!((0.47..0.52).contains(&shares[2]), "{shares:?}");
 }
 
@@ -338,8 +341,8 @@ fn parts_never_meet_and_no_request_comes_twice() {
 fn there_are_requests_enough_for_an_experiment() {
     let world = world(0);
     let all = |part| world.pairs(part, 0).count();
-    assert!(all(Part::Train) > 5_500, "{}", all(Part::Train));
-    assert!(all(Part::Test) > 2_500, "{}", all(Part::Test));
+    assert!(all(Part::Train) > 4_500, "{}", all(Part::Train));
+    assert!(all(Part::Test) > 2_200, "{}", all(Part::Test));
     // A longer list begins with the shorter one, and another seed draws other answers.
     let few: Vec<_> = world.pairs(Part::Test, 0).take(20).collect();
     let many: Vec<_> = world.pairs(Part::Test, 0).take(40).collect();
@@ -371,7 +374,7 @@ fn partial_readers_are_wrong_where_words_are_rare() {
         right.sum::<f64>() / pairs.len() as f64
     };
     for objective in [Objective::Harmless, Objective::Helpful] {
-        let readers = [usize::MAX, 75, 15, 0].map(|known| accuracy(objective, known));
+        let readers = [usize::MAX, 25, 5, 0].map(|known| accuracy(objective, known));
         assert_eq!((readers[0], readers[3]), (1.0, 0.5), "{objective:?}");
         assert!(
             (0.85..0.90).contains(&readers[1]),
@@ -446,7 +449,7 @@ fn impossible_knobs_are_refused() {
             fields: 1000,
             ..usual()
         }),
-        "--fields, --field-words and --field-things make up 380000 words: at most 100000 are possible"
+        "--fields, --field-words and --field-things make up 180000 words: at most 100000 are possible"
     );
     // The smallest world there is talks, and ends.
     let smallest = RequestsWorld {
