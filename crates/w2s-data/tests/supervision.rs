@@ -156,7 +156,7 @@ fn a_world_orders_the_same_answers_by_either_objective() {
     let said = summary(&harmless);
     let world = said.world.clone().unwrap();
     assert_eq!(world.conflict, conflicts as f64 / 400.0);
-    assert_eq!(world.conflict, 0.78);
+    assert_eq!(world.conflict, 0.8025);
     assert_eq!(
         (
             world.name.as_str(),
@@ -175,9 +175,9 @@ fn a_world_orders_the_same_answers_by_either_objective() {
         readers,
         [
             ("complete", 1.0),
-            ("frequent half of the words", 0.865),
-            ("frequent tenth of the words", 0.7),
-            ("the other objective", 0.22),
+            ("frequent half of the words", 0.8813),
+            ("frequent tenth of the words", 0.6738),
+            ("the other objective", 0.1975),
         ]
     );
     assert_eq!((said.rows, said.candidates, said.prompts), (400, 400, 400));
