@@ -424,7 +424,7 @@ impl SelectionAccuracy {
     }
 }
 
-/// What `data pairs` and `data contrast` say. Means of scores are over the pairs with two scores, and null where there is none.
+/// What every operation that makes pairs says, such as `data pairs`, `data contrast` and `data relabel`. Means of scores are over the pairs with two scores, and null where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PairsSummary {
     /// Pairs written.
@@ -463,6 +463,85 @@ pub struct PairsSummary {
     /// How the pairs were made of votes, where they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contrast: Option<ContrastSummary>,
+    /// What a generated world knows of them, where one made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world: Option<WorldPairsSummary>,
+    /// How they were dealt out to parts, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deal: Option<DealSummary>,
+    /// How a model ordered them, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relabel: Option<RelabelSummary>,
+    /// The pairs that were mixed, where they were, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<MixedSummary>,
+}
+
+/// What a generated world knows of its pairs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorldPairsSummary {
+    /// Name of the world.
+    pub name: String,
+    /// The part of its requests that was taken.
+    pub part: String,
+    /// What the chosen answer is better at.
+    pub objective: String,
+    /// The other objective that the world knows.
+    pub other: String,
+    /// Share of pairs whose chosen answer is the worse one by the other objective.
+    pub conflict: f64,
+    /// Share of pairs that readers with parts of the language order rightly, guesses counted half.
+    pub readers: BTreeMap<String, f64>,
+}
+
+/// How pairs were dealt out to three parts, so that no prompt is in two of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DealSummary {
+    /// The part that was taken: `gold`, `transfer` or `test`.
+    pub part: String,
+    /// Groups of pairs that stay together.
+    pub groups: usize,
+    /// Pairs in the largest of them.
+    pub largest_group: usize,
+    /// Pairs of the part for the weak model.
+    pub gold: usize,
+    /// Pairs of the part for the strong one.
+    pub transfer: usize,
+    /// Pairs of the part for nobody.
+    pub test: usize,
+}
+
+/// How labels of a model ordered pairs. Accuracies are over labelled pairs and told, never used, unless the filter is an oracle.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RelabelSummary {
+    /// Pairs with a label.
+    pub labelled: usize,
+    /// Share of them that the labels order as the truth does.
+    pub accuracy: f64,
+    /// The same among the pairs that were kept.
+    pub accuracy_kept: f64,
+    /// The same among those that a filter left out; unknown where there are none.
+    pub accuracy_dropped: Option<f64>,
+    /// Mean probability of the side that was chosen, of the pairs that were kept.
+    pub mean_confidence: f64,
+    /// Least probability of that side, where there was a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_confidence: Option<f64>,
+    /// Whether the truth decided which pairs were kept.
+    pub oracle: bool,
+}
+
+/// What one artifact gave to a mix of pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MixedSummary {
+    /// The artifact.
+    pub pairs: String,
+    /// The rule that made its pairs.
+    pub rule: Option<String>,
+    /// Its pairs.
+    pub of: usize,
+    /// Those of them in the mix.
+    pub rows: usize,
 }
 
 /// How pairs were made of weak answers and of the votes of a student's samples. Accuracies are over the pairs or prompts

@@ -172,6 +172,16 @@ pub enum DataError {
         /// How many were left out for which reason.
         dropped: String,
     },
+    /// Pairs in an order that is no truth, to be held against labels.
+    #[error(
+        "pair {pair} has the rule `{rule}`, a control whose order is no truth that labels could be right about"
+    )]
+    NoTruth {
+        /// The first such pair.
+        pair: u64,
+        /// The control.
+        rule: String,
+    },
     /// No answer was selected.
     #[error("none of the {prompts} prompts is kept: {dropped}")]
     NothingSelected {
@@ -298,6 +308,9 @@ impl DataError {
             }
             Self::NothingImported { unmatched, rows, .. } if unmatched == rows => {
                 Some("name the column with the question with `--prompt-column`, or that with the number of the prompt with `--id-column`".into())
+            }
+            Self::NoTruth { .. } => {
+                Some("give the pairs as they were before the control, and make a control of the result".into())
             }
             Self::NothingSelected { .. } => {
                 Some("`w2s-eval score --scorer answer` on the responses shows what is found in them".into())

@@ -5,7 +5,9 @@
 //! no data is at hand, a world of [`w2s_worlds`] makes it up. [`tokenizer`] learns a vocabulary from documents.
 //!
 //! For preference tuning, a [`RowFormat`] finds the conversations in rows of files, [`prompts()`] makes prompts of them, and a
-//! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it.
+//! [`Pairing`] makes pairs, of rows or of the [`Answers`] of models, leaves out what teaches nothing, and counts it. It also
+//! deals pairs out to gold, transfer and test, puts them into the order of a weak model's labels, and mixes those of two
+//! objectives.
 //!
 //! Worked solutions are compared by where they come to: a [`Selection`] keeps what two sources agree on, [`contrast`] makes pairs
 //! of weak answers and a student's vote, and [`responses`] reads answers from files.
@@ -61,6 +63,9 @@ mod operations;
 mod preference_operations;
 
 #[cfg(feature = "cli")]
+mod pair_operations;
+
+#[cfg(feature = "cli")]
 mod questions;
 
 #[cfg(feature = "cli")]
@@ -74,8 +79,8 @@ pub use crate::{
     error::{DataError, Place},
     matrix::{Matrix, MatrixError},
     pairs::{
-        Answers, Given, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped, Reason,
-        ScoreColumn,
+        Answers, Given, LabelFilters, LengthUnit, PAIR_CLASSES, PairFilters, PairRule, Pairing,
+        PairsDropped, Reason, ScoreColumn,
     },
     prompts::{Half, PromptsRead, prompts, take_out},
     solutions::{
@@ -91,8 +96,9 @@ pub use crate::{
     inspect::{Inspect, RowsOf, TemplateName, TooLong},
     matrix::FeaturesOperation,
     operations::{Corpus, TaskOperation, Unit},
+    pair_operations::{Deal, Mix, Relabel},
     preference_operations::{Pairs, Prompts},
-    questions::{AnswersOperation, QuestionsOperation},
+    questions::{AnswersOperation, Preferences, QuestionsOperation},
     solutions::{Contrast, ResponsesOperation, Select},
     world_params::{WorldName, WorldParams},
 };

@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use w2s_data::{
-    AnswersOperation, Contrast, Corpus, Export, FeaturesOperation, Inspect, Pairs, Prompts,
-    QuestionsOperation, ResponsesOperation, Select, TaskOperation,
+    AnswersOperation, Contrast, Corpus, Deal, Export, FeaturesOperation, Inspect, Mix, Pairs,
+    Preferences, Prompts, QuestionsOperation, Relabel, ResponsesOperation, Select, TaskOperation,
 };
 use w2s_stage::Stage;
 
@@ -25,10 +25,15 @@ fn main() -> ExitCode {
         .operation::<Prompts>()
         .operation::<QuestionsOperation>()
         .operation::<AnswersOperation>()
+        .operation::<Preferences>()
         .operation::<Pairs>();
     let stage = stage
         .operation::<ResponsesOperation>()
         .operation::<Select>()
         .operation::<Contrast>();
+    let stage = stage
+        .operation::<Deal>()
+        .operation::<Relabel>()
+        .operation::<Mix>();
     w2s_stage::main(stage.command::<Export>().command::<Inspect>())
 }

@@ -58,7 +58,7 @@ pub struct Corpus {
     #[arg(long, default_value = "text", value_name = "COLUMN|TEMPLATE")]
     pub text: String,
     /// Documents to make or to read [default: 32000 of the world `reviews`, 16000 of `sections`, 60000 of `glossary`, 4000 of
-    /// `problems`, all of a source]
+    /// `problems`, 20000 of `requests`, all of a source]
     #[arg(long, value_parser = w2s_stage::count(1..=10_000_000), value_name = "N")]
     pub documents: Option<usize>,
     /// How text is cut into tokens [default: word for the world `reviews`, lossless for other worlds, bpe for a source]

@@ -1,14 +1,23 @@
-//! The subcommands of `w2s-data` that let a generated world speak: what it asks, and what it would answer.
+//! The subcommands of `w2s-data` that let a generated world speak: what it asks, what it would answer, and which of two answers
+//! is the better one.
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
-use w2s_artifact::{Kind, Message, Prompt, Response};
+use w2s_artifact::{
+    Answer, Kind, Message, Pair, Prompt, Response,
+    summary::{PairsSummary, WorldPairsSummary},
+};
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
 
-use w2s_worlds::{Half, Part, QuestionWorld, Stream, question};
+use w2s_worlds::{Half, Objective, Part, QuestionWorld, RequestPair, Requests, Stream, question};
 
-use crate::world_params::{WorldName, WorldParams};
+use crate::{
+    pairs::Pairing,
+    world_params::{WorldName, WorldParams},
+};
 
 /// A question has at least seven wrong answers; with the right one they make the longest list of choices.
 const MOST_CHOICES: usize = 8;
@@ -114,15 +123,7 @@ impl Operation for QuestionsOperation {
                 }
             })
             .collect();
-        if prompts.len() < self.rows {
-            let missing: anyhow::Result<Value> = Err(anyhow!(
-                "--rows {}: this part of the world `{}` has {} questions",
-                self.rows,
-                world.name(),
-                prompts.len()
-            ));
-            return missing.hint("lower `--rows`, or make the world larger");
-        }
+        check_found(prompts.len(), self.rows, &*world)?;
         step.write_records(&prompts)?;
         Ok(json!({
             "world": world.name(),
@@ -132,6 +133,18 @@ impl Operation for QuestionsOperation {
             "choices": self.choices,
         }))
     }
+}
+
+/// Refuses more rows than a part of the world has questions.
+fn check_found(found: usize, rows: usize, world: &dyn QuestionWorld) -> anyhow::Result<()> {
+    if found == rows {
+        return Ok(());
+    }
+    let name = world.name();
+    Err(anyhow!(
+        "--rows {rows}: this part of the world `{name}` has {found} questions"
+    ))
+    .hint("lower `--rows`, or make the world larger")
 }
 
 /// The right answer among wrong ones, and its place.
@@ -252,6 +265,127 @@ impl Operation for AnswersOperation {
             "samples": self.samples,
             "finished": 1.0,
             "right": known.then_some(share),
+        }))
+    }
+}
+
+/// Makes pairs: two answers that a generated world would give, in the order of one of its objectives.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+pub struct Preferences {
+    /// What the chosen answer is better at; the answers are the same for every objective
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub objective: Objective,
+    /// For whom: requests of one part are never met in another, nor in the corpus
+    #[arg(long, value_enum, value_name = "PART")]
+    pub part: Part,
+    /// How many pairs, each of another request
+    #[arg(long, value_parser = w2s_stage::count(1..=10_000_000), default_value_t = 1000, value_name = "N")]
+    pub rows: usize,
+    /// Which of the part's requests, and which answers
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Which world answers.
+    #[command(flatten)]
+    pub world: WorldParams,
+}
+
+impl Preferences {
+    fn pair(&self, id: u64, drawn: RequestPair, world: &Requests) -> anyhow::Result<Pair> {
+        let better = world.better(self.objective, &drawn, usize::MAX);
+        let better = better.context("two answers of the world are equally good")?;
+        let answer = |sample: u32, text: &str| Answer {
+            text: world.gap().to_owned() + text,
+            source: format!("world/{}", world.name()),
+            sample,
+            score: None,
+            tokens: None,
+            finished: true,
+        };
+        let [first, second] = drawn.answers.each_ref();
+        let (first, second) = (answer(0, first), answer(1, second));
+        let (chosen, rejected) = match better {
+            0 => (first, second),
+            _ => (second, first),
+        };
+        Ok(Pair {
+            id,
+            prompt: id,
+            group: id,
+            messages: vec![Message {
+                role: "user".into(),
+                content: drawn.request,
+            }],
+            chosen,
+            rejected,
+            rule: "world".into(),
+            confidence: None,
+            gold: None,
+        })
+    }
+
+    fn known(&self, drawn: &[RequestPair], world: &Requests) -> anyhow::Result<WorldPairsSummary> {
+        let (objective, other) = (self.objective, self.objective.other());
+        // Guesses are right half of the time.
+        let reader = |read: Objective, words: usize| {
+            let right = drawn.iter().map(|pair| {
+                let truth = world.better(objective, pair, usize::MAX);
+                let answer = world.better(read, pair, words);
+                answer.map_or(0.5, |answer| f64::from(u8::from(truth == Some(answer))))
+            });
+            right.sum::<f64>() / drawn.len() as f64
+        };
+        let words = world.knobs().field_words;
+        let agreement = reader(other, usize::MAX);
+        let readers = [
+            ("complete", reader(objective, usize::MAX)),
+            ("frequent half of the words", reader(objective, words / 2)),
+            ("frequent tenth of the words", reader(objective, words / 10)),
+            ("the other objective", agreement),
+        ];
+        let rounded = |share: f64| (share * 1e4).round() / 1e4;
+        let readers = readers.map(|(name, share)| (name.to_owned(), rounded(share)));
+        Ok(WorldPairsSummary {
+            name: world.name().to_owned(),
+            part: serde_json::from_value(json!(self.part))?,
+            objective: objective.name().to_owned(),
+            other: other.name().to_owned(),
+            conflict: rounded(1.0 - agreement),
+            readers: BTreeMap::from(readers),
+        })
+    }
+}
+
+impl Operation for Preferences {
+    const NAME: &'static str = "preferences";
+    const VERSION: u32 = 1;
+    const KIND: Kind = Kind::Pairs;
+    const ABOUT: &'static str =
+        "Makes pairs: two answers of a generated world, in the order of one of its objectives";
+
+    fn inputs(&self, _inputs: &mut Inputs) {}
+
+    fn check(&self) -> anyhow::Result<()> {
+        self.world.check()?;
+        self.world.preferring()?;
+        if self.rows == 0 {
+            bail!("--rows 0: nothing would be asked");
+        }
+        Ok(())
+    }
+
+    fn run(&self, step: &Step) -> anyhow::Result<Value> {
+        let world = self.world.preferring()?;
+        let drawn = world.pairs(self.part, self.seed).take(self.rows);
+        let drawn: Vec<RequestPair> = drawn.collect();
+        check_found(drawn.len(), self.rows, &world)?;
+        let known = self.known(&drawn, &world)?;
+        let pairs = (0..).zip(drawn);
+        let pairs = pairs.map(|(id, drawn)| self.pair(id, drawn, &world));
+        let pairing = Pairing::new(pairs.collect::<anyhow::Result<_>>()?);
+        step.write_records(&pairing.pairs)?;
+        Ok(json!(PairsSummary {
+            world: Some(known),
+            ..pairing.summary(pairing.length_unit())
         }))
     }
 }

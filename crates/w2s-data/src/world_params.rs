@@ -7,11 +7,15 @@ use serde_json::Value;
 use w2s_stage::HintExt;
 
 use w2s_worlds::{
-    GlossaryWorld, ProblemsWorld, QuestionWorld, ReviewsWorld, Sections, SectionsWorld, WorldError,
-    question,
+    GlossaryWorld, ProblemsWorld, QuestionWorld, Requests, RequestsWorld, ReviewsWorld, Sections,
+    SectionsWorld, WorldError, question,
 };
 
 use crate::tokenizer::TokenizerKind;
+
+/// What to type where a world must ask.
+const ASKING: &str =
+    "say `--world sections`, `--world glossary`, `--world problems` or `--world requests`";
 
 /// A language that can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -25,6 +29,8 @@ pub enum WorldName {
     Glossary,
     /// Word problems whose answers take a few steps of arithmetic
     Problems,
+    /// Requests, and answers that are helpful, harmless, both or neither
+    Requests,
 }
 
 impl WorldName {
@@ -34,6 +40,7 @@ impl WorldName {
             Self::Sections => "sections",
             Self::Glossary => "glossary",
             Self::Problems => "problems",
+            Self::Requests => "requests",
         }
     }
 
@@ -41,7 +48,9 @@ impl WorldName {
     pub(crate) fn tokenizer(self) -> TokenizerKind {
         match self {
             Self::Reviews => TokenizerKind::Word,
-            Self::Sections | Self::Glossary | Self::Problems => TokenizerKind::Lossless,
+            Self::Sections | Self::Glossary | Self::Problems | Self::Requests => {
+                TokenizerKind::Lossless
+            }
         }
     }
 
@@ -52,6 +61,7 @@ impl WorldName {
             Self::Sections => 16_000,
             Self::Glossary => 60_000,
             Self::Problems => 4_000,
+            Self::Requests => 20_000,
         }
     }
 }
@@ -78,6 +88,9 @@ pub struct WorldParams {
     /// The knobs of the problems world.
     #[command(flatten, next_help_heading = "World `problems`")]
     pub problems: ProblemsWorld,
+    /// The knobs of the requests world.
+    #[command(flatten, next_help_heading = "World `requests`")]
+    pub requests: RequestsWorld,
 }
 
 /// The knobs of other worlds say nothing about this one, so they are no part of the key.
@@ -109,6 +122,7 @@ impl Serialize for WorldParams {
             Some(WorldName::Sections) => chosen(self, &self.sections, serializer),
             Some(WorldName::Glossary) => chosen(self, &self.glossary, serializer),
             Some(WorldName::Problems) => chosen(self, &self.problems, serializer),
+            Some(WorldName::Requests) => chosen(self, &self.requests, serializer),
         }
     }
 }
@@ -128,6 +142,7 @@ impl WorldParams {
             WorldName::Sections => self.sections.check()?,
             WorldName::Glossary => self.glossary.check()?,
             WorldName::Problems => self.problems.check()?,
+            WorldName::Requests => self.requests.check()?,
         }
         for owner in WorldName::value_variants() {
             let changed = match owner {
@@ -135,6 +150,7 @@ impl WorldParams {
                 WorldName::Sections => changed_knob(&self.sections),
                 WorldName::Glossary => changed_knob(&self.glossary),
                 WorldName::Problems => changed_knob(&self.problems),
+                WorldName::Requests => changed_knob(&self.requests),
             };
             if let Some((knob, value)) = changed?.filter(|_| *owner != world) {
                 bail!(
@@ -183,13 +199,31 @@ impl WorldParams {
             Some(WorldName::Problems) => {
                 Ok(Box::new(self.problems.clone().build(self.world_seed)?))
             }
+            Some(WorldName::Requests) => Ok(Box::new(self.requests()?)),
             Some(WorldName::Reviews) => {
-                Err(anyhow::anyhow!("the world `reviews` asks no questions"))
-                    .hint("say `--world sections`, `--world glossary` or `--world problems`")
+                Err(anyhow::anyhow!("the world `reviews` asks no questions")).hint(ASKING)
             }
-            None => Err(anyhow::anyhow!("no world is named"))
-                .hint("say `--world sections`, `--world glossary` or `--world problems`"),
+            None => Err(anyhow::anyhow!("no world is named")).hint(ASKING),
         }
+    }
+
+    /// The requests world, if it was named: the one whose answers two objectives order.
+    pub(crate) fn preferring(&self) -> anyhow::Result<Requests> {
+        match self.world {
+            Some(WorldName::Requests) => Ok(self.requests()?),
+            Some(world) => {
+                let refused = anyhow::anyhow!(
+                    "the world `{}` has no objectives that order its answers",
+                    world.as_str()
+                );
+                Err(refused).hint("say `--world requests`")
+            }
+            None => Err(anyhow::anyhow!("no world is named")).hint("say `--world requests`"),
+        }
+    }
+
+    fn requests(&self) -> Result<Requests, WorldError> {
+        self.requests.clone().build(self.world_seed)
     }
 
     /// The sections world.

@@ -2,9 +2,10 @@
 //! needs no download and its question is known to have an answer.
 //!
 //! [`reviews`] has opinions: [`Reviews::documents`] to pretrain on, [`Reviews::pool_reviews`] and [`Reviews::test_reviews`] to
-//! classify, and [`Reviews::opinion_words`] to ask what a model knows of single words. [`sections`], [`glossary`] and [`problems`] ask and
-//! answer, so each is a [`QuestionWorld`]: [`question::documents`] to pretrain on, [`question::questions`] to tune and to
-//! test with. The same seed and knobs give the same texts for ever: everything is drawn from a [`Stream`].
+//! classify, and [`Reviews::opinion_words`] to ask what a model knows of single words. [`sections`], [`glossary`], [`problems`]
+//! and [`requests`] ask and answer, so each is a [`QuestionWorld`]: [`question::documents`] to pretrain on,
+//! [`question::questions`] to tune and to test with. [`requests`] has two objectives besides, and [`Requests::pairs`] of answers
+//! that each of them orders. The same seed and knobs give the same texts for ever: everything is drawn from a [`Stream`].
 //!
 //! ```
 //! use w2s_worlds::{Reader, ReviewsWorld};
@@ -33,6 +34,8 @@ pub mod glossary;
 
 pub mod problems;
 
+pub mod requests;
+
 mod words;
 
 mod random;
@@ -45,6 +48,7 @@ pub use crate::{
     problems::{Problems, ProblemsWorld},
     question::{Half, Part, QuestionWorld},
     random::Stream,
+    requests::{Objective, RequestPair, Requests, RequestsWorld},
     reviews::{Reader, Review, Reviews, ReviewsWorld},
     sections::{Sections, SectionsWorld},
 };

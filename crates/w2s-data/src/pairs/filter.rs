@@ -60,7 +60,7 @@ pub enum Reason {
     LengthDifference,
     /// There are enough pairs.
     BeyondLimit,
-    /// The vote of the samples is not sure enough.
+    /// The vote of the samples, or the model that ordered the pair, is not sure enough.
     LowConfidence,
     /// Most samples come to no answer.
     NoTopAnswer,
@@ -68,6 +68,16 @@ pub enum Reason {
     TooEasy,
     /// The weak answer disagrees with a vote that is not sure enough.
     Disagreement,
+    /// Other pairs ask the same.
+    InOtherPairs,
+    /// Another part has the pair.
+    OtherPart,
+    /// No part needs the pair.
+    NotNeeded,
+    /// No model ordered the pair.
+    Unlabelled,
+    /// The truth orders the pair otherwise than the model.
+    Wrong,
 }
 
 impl Reason {
@@ -87,13 +97,18 @@ impl Reason {
             Self::Inverted => ("inverted", "inverted"),
             Self::LengthDifference => ("length_difference", "too far apart in length"),
             Self::BeyondLimit => ("beyond_limit", "beyond the limit"),
-            Self::LowConfidence => ("low_confidence", "with too unsure a vote"),
+            Self::LowConfidence => ("low_confidence", "with too low a confidence"),
             Self::NoTopAnswer => (
                 "no_top_answer",
                 "with samples that mostly come to no answer",
             ),
             Self::TooEasy => ("too_easy", "too easy"),
             Self::Disagreement => ("disagreement", "in disagreement with an unsure vote"),
+            Self::InOtherPairs => ("in_other_pairs", "that other pairs ask too"),
+            Self::OtherPart => ("other_part", "of other parts"),
+            Self::NotNeeded => ("not_needed", "that no part needs"),
+            Self::Unlabelled => ("unlabelled", "without a label"),
+            Self::Wrong => ("wrong", "with a wrong label"),
         }
     }
 }

@@ -7,6 +7,12 @@ mod answers;
 
 mod filter;
 
+mod parts;
+
+mod relabel;
+
+mod mix;
+
 mod summary;
 
 #[cfg(test)]
@@ -21,6 +27,7 @@ use self::summary::length;
 pub use self::{
     answers::{Answers, ScoreColumn},
     filter::{PairFilters, PairsDropped, Reason},
+    relabel::{LabelFilters, PAIR_CLASSES},
     rule::{Given, PairRule},
     summary::LengthUnit,
 };
@@ -48,6 +55,14 @@ pub struct Pairing {
 }
 
 impl Pairing {
+    /// Pairs as they are.
+    pub fn new(pairs: Vec<Pair>) -> Self {
+        Self {
+            pairs,
+            ..Self::default()
+        }
+    }
+
     /// What the rows of preference files say. Rows with the same conversation share the number of their prompt, which is
     /// that of the first such row, as [`prompts`](crate::prompts()) numbers them.
     pub fn from_rows(rows: &[Object], format: &RowFormat) -> Result<Self, DataError> {

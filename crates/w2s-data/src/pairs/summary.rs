@@ -75,7 +75,7 @@ impl Pairing {
             mean_rejected_length: lengths(rejected),
             longer_is_chosen: pairs.iter().filter(longer).count() as f64 / pairs.len() as f64,
             transcripts: self.transcripts,
-            contrast: None,
+            ..PairsSummary::default()
         }
     }
 }

@@ -6,6 +6,7 @@ use super::Row;
 use crate::error::DataError;
 use w2s_worlds::Stream;
 
+/// Refuses a split with one class where there are several.
 pub(super) fn check_classes(
     split: Split,
     per_class: &[usize],
@@ -15,7 +16,7 @@ pub(super) fn check_classes(
         .filter(|&class| per_class[class] > 0)
         .collect();
     match present[..] {
-        [only] => Err(DataError::OneClass {
+        [only] if classes.len() > 1 => Err(DataError::OneClass {
             split: split.to_string(),
             class: classes[only].clone(),
             rows: per_class[only],
@@ -80,6 +81,15 @@ impl<'a> Deal<'a> {
             groups,
             classes,
             picked: Vec::new(),
+        }
+    }
+
+    /// How much there is to deal out, where there is one class: `60 pairs in 37 groups`.
+    pub(super) fn size(&self) -> String {
+        let (rows, what) = (self.pool.len(), &self.classes[0]);
+        match self.groups.len() {
+            1 => format!("{rows} {what} in 1 group"),
+            groups => format!("{rows} {what} in {groups} groups"),
         }
     }
 
@@ -189,17 +199,19 @@ impl<'a> Deal<'a> {
         let rounding = self.classes.len() - 1;
         match wanted {
             Some(needed) if usable + rounding < needed => {
-                let classes: Vec<_> = self
-                    .classes
-                    .iter()
-                    .zip(&per_class)
-                    .map(|(class, rows)| format!("{class} {rows}"))
-                    .collect();
+                let detail = match self.classes {
+                    [_] => self.size() + ", each for one split",
+                    classes => {
+                        let counts = classes.iter().zip(&per_class);
+                        let counts = counts.map(|(class, rows)| format!("{class} {rows}"));
+                        counts.collect::<Vec<_>>().join(", ")
+                    }
+                };
                 Err(DataError::TooFewRows {
                     split: split.to_string(),
                     needed,
                     usable,
-                    detail: classes.join(", "),
+                    detail,
                 })
             }
             _ => Ok(()),

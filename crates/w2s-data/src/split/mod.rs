@@ -139,107 +139,48 @@ pub fn cut(
         grouped.len(),
         grouped.iter().map(Vec::len).max().unwrap_or(0),
     );
-    let mut deal = Deal::new(&pool, grouped, classes);
     let empty = |split: Split, dropped: &Dropped| DataError::EmptySplit {
         split: split.to_string(),
         history: history(dropped, source_rows),
     };
 
     // Test rows: from their own source, or the first groups of the pool.
-    let mut test_stream = Stream::new("split test", params.test_seed, 0);
+    let deals_test = test.is_none();
     let mut examples = Vec::new();
-    let mut unpicked = 0;
-    let all = deal.available();
-    let imbalanced = is_imbalanced(&all);
-    let (mut test_order, mut reserved) = (Vec::new(), 0);
-    match test {
-        Some(rows) => {
-            let each = (0..rows.len()).map(|row| vec![row]).collect();
-            let mut test_deal = Deal::new(&rows, each, classes);
-            let wanted = params.test_rows.unwrap_or(usize::MAX).min(rows.len());
-            let wanted = balanced(wanted, &test_deal.available());
-            let order = test_deal.order(&mut test_stream);
-            test_deal.fill(Split::Test, wanted, order);
-            test_deal.level(Split::Test, true);
-            test_deal.check(Split::Test, params.test_rows, || {
-                empty(Split::Test, &dropped)
-            })?;
-            let left = rows.len() - test_deal.picked.len();
-            let why = match params.test_rows {
-                Some(_) => "not needed",
-                None => "balance",
-            };
-            count(&mut dropped, why, left);
-            // Rows of one question may be dealt one by one, since all of them are test rows; they still depend on each other.
-            let groups = groups::names(&rows, shared_run, params.normalise);
-            for &(split, row, _) in &test_deal.picked {
-                examples.push(Example {
-                    id: rows[row].id,
-                    split,
-                    group: groups[row],
-                    label: rows[row].label,
-                    text: rows[row].text.clone(),
-                });
-            }
-        }
-        None => {
-            let available = deal.available();
-            let usable: usize = available.iter().sum();
-            let usual = (usable as f64 * TEST_SHARE) as usize;
-            let wanted = balanced(params.test_rows.unwrap_or(usual), &available);
-            let order = deal.order(&mut test_stream);
-            reserved = deal
-                .reach(&order, balanced(usual, &available))
-                .max(deal.reach(&order, wanted.clone()));
-            deal.fill(Split::Test, wanted, order.iter().copied());
-            unpicked += deal.level(Split::Test, true);
-            deal.check(Split::Test, params.test_rows, || {
-                empty(Split::Test, &dropped)
-            })?;
-            test_order = order;
+    if let Some(rows) = test {
+        let each = (0..rows.len()).map(|row| vec![row]).collect();
+        let mut test_deal = Deal::new(&rows, each, classes);
+        let wanted = params.test_rows.unwrap_or(usize::MAX).min(rows.len());
+        let wanted = balanced(wanted, &test_deal.available());
+        let order = test_deal.order(&mut test_stream(params));
+        test_deal.fill(Split::Test, wanted, order);
+        test_deal.level(Split::Test, true);
+        test_deal.check(Split::Test, params.test_rows, || {
+            empty(Split::Test, &dropped)
+        })?;
+        let left = rows.len() - test_deal.picked.len();
+        let why = match params.test_rows {
+            Some(_) => "not needed",
+            None => "balance",
+        };
+        count(&mut dropped, why, left);
+        // Rows of one question may be dealt one by one, since all of them are test rows; they still depend on each other.
+        let groups = groups::names(&rows, shared_run, params.normalise);
+        for &(split, row, _) in &test_deal.picked {
+            examples.push(Example {
+                id: rows[row].id,
+                split,
+                group: groups[row],
+                label: rows[row].label,
+                text: rows[row].text.clone(),
+            });
         }
     }
 
-    // Transfer rows are dealt from one end of an order and gold rows from the other, so that neither's number moves the rows
-    // of the other. Groups that the test takes or could usually take come last, so that its number moves neither.
-    let mut stream = Stream::new("split train", params.seed, 0);
-    let order = deal.order(&mut stream);
-    let late: HashSet<usize> = test_order[..reserved].iter().copied().collect();
-    let (late, early): (Vec<usize>, Vec<usize>) =
-        order.into_iter().partition(|group| late.contains(group));
-    let turned = |groups: &[usize]| groups.iter().rev().copied().collect::<Vec<_>>();
-    let wishes = [
-        (
-            Split::Transfer,
-            params.transfer_rows,
-            [early.clone(), late.clone()].concat(),
-        ),
-        (
-            Split::Gold,
-            params.gold_rows,
-            [turned(&early), turned(&late)].concat(),
-        ),
-    ];
-    // Sizes that were asked for are served first; whoever named none takes what is left.
-    let mut wishes = Vec::from(wishes);
-    wishes.sort_by_key(|(_, rows, _)| rows.is_none());
-    for (index, (split, rows, order)) in wishes.into_iter().enumerate() {
-        let available = deal.available();
-        let usable: usize = available.iter().sum();
-        let wanted = match rows {
-            Some(rows) if imbalanced => balanced(rows, &all),
-            Some(rows) => proportional(rows, &all),
-            None if index == 1 => vec![usize::MAX; classes.len()],
-            None if imbalanced => {
-                let least = available.iter().copied().min().unwrap_or(0);
-                balanced(least / 2 * classes.len(), &available)
-            }
-            None => proportional(usable / 2, &available),
-        };
-        deal.fill(split, wanted, order);
-        unpicked += deal.level(split, false);
-        deal.check(split, rows, || empty(split, &dropped))?;
-    }
+    let mut deal = Deal::new(&pool, grouped, classes);
+    let unpicked = deal_out(&mut deal, deals_test, params, |split| {
+        empty(split, &dropped)
+    })?;
     // Rows of a group that has a side, taken or not, are out of play, as are whole groups nobody needed.
     let left = pool.len() - deal.picked.len() - unpicked;
     count(&mut dropped, "balance", unpicked);
@@ -271,6 +212,135 @@ pub fn cut(
         ..SplitPlan::default()
     };
     Ok((examples, plan))
+}
+
+/// What decides which groups the test gets.
+fn test_stream(params: &SplitParams) -> Stream {
+    Stream::new("split test", params.test_seed, 0)
+}
+
+/// Deals gold and transfer rows out, and test rows before them where the pool has those too. Returns how many rows were given
+/// back for balance.
+fn deal_out(
+    deal: &mut Deal,
+    deals_test: bool,
+    params: &SplitParams,
+    empty: impl Fn(Split) -> DataError,
+) -> Result<usize, DataError> {
+    let mut unpicked = 0;
+    let all = deal.available();
+    let imbalanced = is_imbalanced(&all);
+    let (mut test_order, mut reserved) = (Vec::new(), 0);
+    if deals_test {
+        let usable: usize = all.iter().sum();
+        let usual = (usable as f64 * TEST_SHARE) as usize;
+        let wanted = balanced(params.test_rows.unwrap_or(usual), &all);
+        let order = deal.order(&mut test_stream(params));
+        reserved = deal
+            .reach(&order, balanced(usual, &all))
+            .max(deal.reach(&order, wanted.clone()));
+        deal.fill(Split::Test, wanted, order.iter().copied());
+        unpicked += deal.level(Split::Test, true);
+        deal.check(Split::Test, params.test_rows, || empty(Split::Test))?;
+        test_order = order;
+    }
+
+    // Transfer rows are dealt from one end of an order and gold rows from the other, so that neither's number moves the rows
+    // of the other. Groups that the test takes or could usually take come last, so that its number moves neither.
+    let mut stream = Stream::new("split train", params.seed, 0);
+    let order = deal.order(&mut stream);
+    let late: HashSet<usize> = test_order[..reserved].iter().copied().collect();
+    let (late, early): (Vec<usize>, Vec<usize>) =
+        order.into_iter().partition(|group| late.contains(group));
+    let turned = |groups: &[usize]| groups.iter().rev().copied().collect::<Vec<_>>();
+    let wishes = [
+        (
+            Split::Transfer,
+            params.transfer_rows,
+            [early.clone(), late.clone()].concat(),
+        ),
+        (
+            Split::Gold,
+            params.gold_rows,
+            [turned(&early), turned(&late)].concat(),
+        ),
+    ];
+    // Sizes that were asked for are served first; whoever named none takes what is left.
+    let mut wishes = Vec::from(wishes);
+    wishes.sort_by_key(|(_, rows, _)| rows.is_none());
+    for (index, (split, rows, order)) in wishes.into_iter().enumerate() {
+        let available = deal.available();
+        let usable: usize = available.iter().sum();
+        let wanted = match rows {
+            Some(rows) if imbalanced => balanced(rows, &all),
+            Some(rows) => proportional(rows, &all),
+            None if index == 1 => vec![usize::MAX; all.len()],
+            None if imbalanced => {
+                let least = available.iter().copied().min().unwrap_or(0);
+                balanced(least / 2 * all.len(), &available)
+            }
+            None => proportional(usable / 2, &available),
+        };
+        deal.fill(split, wanted, order);
+        unpicked += deal.level(split, false);
+        deal.check(split, rows, || empty(split))?;
+    }
+    Ok(unpicked)
+}
+
+/// Which split gets which of some things without classes, and in which groups they were dealt.
+pub(crate) struct Dealt {
+    /// Split and place of each that was given out, in the order in which a split got them.
+    pub(crate) picked: Vec<(Split, usize)>,
+    /// Groups of things that stay together.
+    pub(crate) groups: usize,
+    /// Things in the largest of them.
+    pub(crate) largest_group: usize,
+}
+
+/// Divides things without texts and classes as [`cut`] divides rows. Those that share one of their `keys`, which are hashes,
+/// stay in one split.
+pub(crate) fn deal_by_keys(
+    keys: Vec<Vec<u64>>,
+    what: &str,
+    params: &SplitParams,
+) -> Result<Dealt, DataError> {
+    params.check()?;
+    let rows = keys_as_rows(keys);
+    let grouped = groups::group(&rows, 0, params.normalise);
+    let (groups, largest_group) = (
+        grouped.len(),
+        grouped.iter().map(Vec::len).max().unwrap_or(0),
+    );
+    let classes = [what.to_owned()];
+    let mut deal = Deal::new(&rows, grouped, &classes);
+    let size = deal.size();
+    deal_out(&mut deal, true, params, |split| DataError::EmptySplit {
+        split: split.to_string(),
+        history: size.clone(),
+    })?;
+    let picked = deal.picked.iter().map(|&(split, row, _)| (split, row));
+    Ok(Dealt {
+        picked: picked.collect(),
+        groups,
+        largest_group,
+    })
+}
+
+/// For each of some things the place of the first one that it belongs together with, because they share keys.
+pub(crate) fn first_of_group(keys: Vec<Vec<u64>>) -> Vec<usize> {
+    let names = groups::names(&keys_as_rows(keys), 0, Normalise::Exact);
+    names.into_iter().map(|name| name as usize).collect()
+}
+
+fn keys_as_rows(keys: Vec<Vec<u64>>) -> Vec<Row> {
+    let row = |(id, groups)| Row {
+        id,
+        text: String::new(),
+        label: 0,
+        groups,
+    };
+    (0..).zip(keys).map(row).collect()
 }
 
 /// Takes rows that were divided elsewhere as they are, in their order: nothing is shuffled or balanced. Rows without a word are
