@@ -83,7 +83,7 @@ pub use crate::{
         Solutions, Take, Top, contrast, responses,
     },
     split::{Normalise, Row, SplitParams, counts, cut, pre_cut, table},
-    task::{Choices, FileRoles, LabelColumn, Loaded, Origin, Task},
+    task::{Choices, FileRoles, Keys, LabelColumn, Layout, Loaded, Made, Origin, Task},
 };
 #[cfg(feature = "cli")]
 pub use crate::{
