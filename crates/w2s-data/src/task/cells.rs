@@ -37,9 +37,14 @@ pub(super) struct Row {
 
 /// How the files of one layout give the values that are asked for.
 pub(super) struct Cells<'a> {
-    /// For each value: its name where it is a column of the file, or how it is made.
-    sources: Vec<Result<&'a str, Maker<'a>>>,
+    sources: Vec<Source<'a>>,
     trim: bool,
+}
+
+/// Where a value comes from.
+enum Source<'a> {
+    Column(&'a str),
+    Made(Maker<'a>),
 }
 
 impl<'a> Cells<'a> {
@@ -61,13 +66,11 @@ impl<'a> Cells<'a> {
         };
         let source = |name: &&'a str| {
             let own = layout.and_then(|layout| layout.columns.get(*name));
-            match own.or_else(|| task.columns.get(*name)) {
-                Some(made) => {
-                    let problem = |problem| task.problem(format!("column `{name}`: {problem}"));
-                    Ok(Err(made.maker().map_err(problem)?))
-                }
-                None => Ok(Ok(*name)),
-            }
+            let Some(made) = own.or_else(|| task.columns.get(*name)) else {
+                return Ok(Source::Column(name));
+            };
+            let problem = |problem| task.problem(format!("column `{name}`: {problem}"));
+            made.maker().map(Source::Made).map_err(problem)
         };
         Ok(Self {
             sources: names.iter().map(source).collect::<Result<_, _>>()?,
@@ -80,8 +83,8 @@ impl<'a> Cells<'a> {
         let mut columns: Vec<&str> = Vec::new();
         for source in &self.sources {
             match source {
-                Ok(name) => columns.push(name),
-                Err(maker) => columns.extend(maker.columns()),
+                Source::Column(name) => columns.push(name),
+                Source::Made(maker) => columns.extend(maker.columns()),
             }
         }
         columns.sort_unstable();
@@ -92,12 +95,15 @@ impl<'a> Cells<'a> {
 
     /// The values of a record.
     pub(super) fn row(&self, place: Place, values: &Map<String, Value>) -> Result<Row, DataError> {
-        let cell = |source: &Result<&str, Maker>| match source {
-            Ok(name) => self.cell(&place, values, name),
-            Err(maker) => {
-                let read = |name: &str| Ok((name.to_owned(), self.cell(&place, values, name)?.text));
-                let texts: Vec<(String, String)> =
-                    maker.columns().map(read).collect::<Result<_, DataError>>()?;
+        let cell = |source: &Source| match source {
+            Source::Column(name) => self.cell(&place, values, name),
+            Source::Made(maker) => {
+                let read =
+                    |name: &str| Ok((name.to_owned(), self.cell(&place, values, name)?.text));
+                let texts: Vec<(String, String)> = maker
+                    .columns()
+                    .map(read)
+                    .collect::<Result<_, DataError>>()?;
                 let text = maker.make(|column| {
                     let found = texts.iter().find(|(name, _)| name == column);
                     found.map_or("", |(_, text)| text)

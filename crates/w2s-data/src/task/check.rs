@@ -85,7 +85,10 @@ fn check_choices(task: &Task, choices: &Choices) -> Result<(), String> {
             1 => "1 or more".to_owned(),
             _ => format!("between 1 and {}", columns - 1),
         };
-        return Err(format!("`[choices] wrong = {}` must be {most}", choices.wrong));
+        return Err(format!(
+            "`[choices] wrong = {}` must be {most}",
+            choices.wrong
+        ));
     }
     if let Some(Keys::Values(keys)) = &choices.keys
         && columns > 1

@@ -118,10 +118,14 @@ impl Maker<'_> {
             .unwrap_or_default();
         let mut text = whole.as_str();
         if let Some(mark) = &self.made.before {
-            text = text.split_once(mark.as_str()).map_or(text, |(part, _)| part);
+            text = text
+                .split_once(mark.as_str())
+                .map_or(text, |(part, _)| part);
         }
         if let Some(mark) = &self.made.after {
-            text = text.split_once(mark.as_str()).map_or(text, |(_, part)| part);
+            text = text
+                .split_once(mark.as_str())
+                .map_or(text, |(_, part)| part);
         }
         match self.made.replace.get(text) {
             Some(other) => other.clone(),

@@ -2,7 +2,7 @@
 //! descriptions of public data sets stand in `data/tasks` and are part of the binary; a user's own file has the same form.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 

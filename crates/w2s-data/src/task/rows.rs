@@ -99,7 +99,11 @@ impl<'a> Reader<'a> {
             (None, None) => None,
         };
         let deciding = deciding.map(|name| columns.index(name));
-        let keys = match task.choices.as_ref().and_then(|choices| choices.keys.as_ref()) {
+        let keys = match task
+            .choices
+            .as_ref()
+            .and_then(|choices| choices.keys.as_ref())
+        {
             Some(Keys::Column(name)) => Some(columns.index(name)),
             Some(Keys::Values(_)) | None => None,
         };
@@ -139,7 +143,9 @@ impl<'a> Reader<'a> {
         record: &Record,
         id: u64,
     ) -> Result<(), DataError> {
-        let value = self.deciding.map_or("", |column| record.cells[column].text.trim());
+        let value = self
+            .deciding
+            .map_or("", |column| record.cells[column].text.trim());
         match label.class_of(value) {
             Class::Known(class) => self.push(record, id, class, None),
             Class::Unlabelled => self.loaded.unlabelled += 1,
@@ -220,7 +226,10 @@ impl<'a> Reader<'a> {
         record: &'r Record,
     ) -> Result<Vec<&'r str>, DataError> {
         let cells = self.answers.iter().map(|&column| &record.cells[column]);
-        let list = cells.clone().zip(&choices.answers).find(|(cell, _)| cell.items.is_some());
+        let list = cells
+            .clone()
+            .zip(&choices.answers)
+            .find(|(cell, _)| cell.items.is_some());
         if let (Some((_, column)), Some(_)) = (list, &choices.right) {
             return Err(DataError::Value {
                 place: record.place.clone(),
@@ -228,7 +237,10 @@ impl<'a> Reader<'a> {
                 found: "an array".into(),
             });
         }
-        let answers: Vec<&str> = cells.flat_map(|cell| cell.items()).map(String::as_str).collect();
+        let answers: Vec<&str> = cells
+            .flat_map(|cell| cell.items())
+            .map(String::as_str)
+            .collect();
         if answers.len() < 2 {
             return Err(DataError::Malformed {
                 place: record.place.clone(),
