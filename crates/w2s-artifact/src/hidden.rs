@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Fields of rows that hold texts of data sets or of models.
-const TEXTS: [&str; 2] = ["text", "content"];
+const TEXTS: [&str; 4] = ["text", "content", "answer", "choices"];
 
 /// What is shown in place of a text: how long it is, and the beginning of its hash, by which equal texts are known.
 pub fn hidden(text: &str) -> String {
@@ -14,16 +14,18 @@ pub fn hidden(text: &str) -> String {
 
 /// Replaces the texts in a row, at any depth, by what [`hidden`] says of them.
 pub fn hide_texts(row: &mut Value) {
-    match row {
+    hide(row, false);
+}
+
+fn hide(value: &mut Value, is_text: bool) {
+    match value {
+        Value::String(text) if is_text => *text = hidden(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| hide(value, is_text)),
         Value::Object(fields) => {
             for (name, value) in fields {
-                match value {
-                    Value::String(text) if TEXTS.contains(&name.as_str()) => *text = hidden(text),
-                    other => hide_texts(other),
-                }
+                hide(value, TEXTS.contains(&name.as_str()));
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(hide_texts),
         _ => {}
     }
 }
@@ -39,6 +41,7 @@ mod tests {
         let mut row = json!({
             "id": 3, "split": "gold", "text": "süß",
             "messages": [{"role": "user", "content": "süß"}], "chosen": {"text": "", "model": "m"},
+            "choices": ["süß", ""], "answer": null,
         });
         hide_texts(&mut row);
         let (shown, nothing) = (hidden("süß"), "[0 characters, blake3 af1349b9f5f9]");
@@ -49,6 +52,7 @@ mod tests {
         let expected = json!({
             "id": 3, "split": "gold", "text": shown,
             "messages": [{"role": "user", "content": shown}], "chosen": {"text": nothing, "model": "m"},
+            "choices": [shown, nothing], "answer": null,
         });
         assert_eq!(row, expected);
     }

@@ -245,9 +245,9 @@ impl<'a> Reader<'a> {
             return Err(DataError::Malformed {
                 place: record.place.clone(),
                 problem: format!(
-                    "{} holds {} answers; a question needs two or more",
-                    crate::error::quoted(&choices.answers),
-                    answers.len()
+                    "a question needs two answers or more, this one has {} in {}",
+                    answers.len(),
+                    crate::error::quoted(&choices.answers)
                 ),
             });
         }
@@ -278,7 +278,7 @@ impl<'a> Reader<'a> {
         if keys.len() != answers.len() {
             return Err(DataError::Malformed {
                 place: record.place.clone(),
-                problem: format!("{} answers and {} keys", answers.len(), keys.len()),
+                problem: format!("{} answers, and keys for {}", answers.len(), keys.len()),
             });
         }
         match keys.iter().position(|key| key.trim() == value) {
