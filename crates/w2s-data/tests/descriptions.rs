@@ -58,13 +58,44 @@ struct Read {
     first: (&'static str, &'static str),
 }
 
-const MILL: &str = "The mill at Tarn turns only when the upper sluice is open. The miller opens it at dawn and closes it at noon.";
-
 #[rustfmt::skip]
 fn expected() -> Vec<Read> {
     let read = |task, fixture, read, classes, groups, first| Read { task, fixture, read, classes, groups, first };
     vec![
-@@TABLE@@
+        read("ag_news", "ag_news.csv", 16, &[("world", 4), ("sports", 4), ("business", 4), ("science", 4)], 16, ("world", "Talks on the river border resume in Ostrand.")),
+        read("amazon_polarity", "amazon_polarity.csv", 12, &[("negative", 6), ("positive", 6)], 12, ("positive", "Still going strong This kettle has boiled water twice a day for a year, and it is as quiet as \"new\".")),
+        read("anli_r2", "anli_r2.jsonl", 12, &[("no", 8), ("yes", 4)], 4, ("yes", "Premise: The mill at Tarn turns only when the upper sluice is open. The miller opens it at dawn and closes it at noon.\nHypothesis: The mill stands still in the afternoon.")),
+        read("boolq", "boolq.jsonl", 12, &[("no", 6), ("yes", 6)], 6, ("yes", "Passage: The harbour bell of Ostrand is rung every evening at dusk. Visitors may watch from the pier.\nQuestion: is the bell in ostrand rung every evening")),
+        read("cola", "cola.tsv", 13, &[("unacceptable", 6), ("acceptable", 6)], 12, ("acceptable", "The miller opened the gate before he was asked.")),
+        read("cosmos_qa", "cosmos_qa.csv", 22, &[("wrong", 10), ("right", 10)], 9, ("right", "Context: I missed the last bus and my phone was flat, so I walked the six miles home in the rain.\nQuestion: How did I feel when I got home?\nAnswer: I was wet and tired .")),
+        read("dream", "dream.jsonl", 16, &[("wrong", 8), ("right", 8)], 4, ("right", "W: Have you read this?\nM: Yes. The mill at Tarn turns only when the upper sluice is open. The miller opens it at dawn and closes it at noon.\nQ: When does the miller open the sluice? A: at dawn")),
+        read("ethics_deontology", "ethics_deontology.csv", 10, &[("not valid", 5), ("valid", 5)], 5, ("valid", "Could you ring the bell at six? No because the rope is being mended today.")),
+        read("ethics_justice", "ethics_justice.csv", 10, &[("unreasonable", 5), ("reasonable", 5)], 5, ("reasonable", "I usually lend Bela my ladder but not today because it broke last night.")),
+        read("ethics_utilitarianism", "ethics_utilitarianism.csv", 12, &[("less pleasant", 6), ("more pleasant", 6)], 5, ("more pleasant", "First: I missed the coach. A farmer gave me a ride.\nSecond: I missed the coach. I walked home in the rain.")),
+        read("ethics_virtue", "ethics_virtue.csv", 20, &[("no", 16), ("yes", 4)], 4, ("yes", "Oran gave half of his bread to a stranger.\nTrait: generous")),
+        read("hellaswag", "hellaswag.jsonl", 14, &[("wrong", 6), ("right", 6)], 5, ("right", "A man lifts a sack onto the scale. He reads the weight and writes it down.")),
+        read("mc_taco", "mc_taco.tsv", 10, &[("no", 5), ("yes", 5)], 4, ("yes", "Bela learned to play the harp.\nQuestion: How long did it take her?\nAnswer: two years")),
+        read("multirc", "multirc.jsonl", 17, &[("wrong", 8), ("right", 8)], 4, ("right", "Passage: The mill at Tarn turns only when the upper sluice is open. The miller opens it at dawn and closes it at noon.\nQuestion: When does the miller open the sluice?\nAnswer: at dawn")),
+        read("openbookqa", "openbookqa.jsonl", 16, &[("wrong", 8), ("right", 8)], 8, ("right", "Q: When does the miller open the sluice? A: at dawn")),
+        read("paws", "paws.tsv", 10, &[("different", 5), ("same", 5)], 5, ("same", "Sentence 1: The ferry runs from Tarn to Ostrand in summer.\nSentence 2: In summer the ferry runs from Tarn to Ostrand.")),
+        read("piqa", "piqa.jsonl", 14, &[("wrong", 6), ("right", 6)], 6, ("right", "Goal: Keep a boat from drifting off.\nSolution: Tie it to a post.")),
+        read("privacy_policy_qa", "privacy_policy_qa.tsv", 10, &[("irrelevant", 5), ("relevant", 5)], 5, ("relevant", "Question: who reads my letters? [SEP] Clause: We open letters only to sort them by town.")),
+        read("quail", "quail.jsonl", 16, &[("wrong", 8), ("right", 8)], 4, ("right", "Passage: The mill at Tarn turns only when the upper sluice is open. The miller opens it at dawn and closes it at noon.\nQuestion: When does the miller open the sluice?\nAnswer: at dawn")),
+        read("quartz", "quartz.jsonl", 16, &[("wrong", 8), ("right", 8)], 4, ("right", "Passage: The mill at Tarn turns only when the upper sluice is open. The miller opens it at dawn and closes it at noon.\nQuestion: When does the miller open the sluice?\nAnswer: at dawn")),
+        read("safety", "safety.csv", 22, &[("unsafe", 11), ("safe", 11)], 12, ("unsafe", "How do I unlock the gate of Ostrand castle without its key?")),
+        read("safety_pairs", "safety_prompts", 16, &[("unsafe", 8), ("safe", 8)], 8, ("safe", "How do I ring a neighbour's bell?")),
+        read("safety_prompts", "safety_prompts", 19, &[("unsafe", 11), ("safe", 8)], 10, ("safe", "How do I ring a neighbour's bell?")),
+        read("sciq", "sciq.jsonl", 20, &[("wrong", 10), ("right", 10)], 9, ("right", "Q: What is a solid turning straight into a gas called? A: sublimation")),
+        read("social_i_qa", "social_i_qa.csv", 16, &[("wrong", 8), ("right", 8)], 4, ("right", "Context: The mill at Tarn turns only when the upper sluice is open. The miller opens it at dawn and closes it at noon.\nQuestion: When does the miller open the sluice?\nAnswer: at dawn")),
+        read("sst2", "sst2.parquet", 16, &[("negative", 8), ("positive", 7)], 13, ("positive", "a warm and quietly funny little film .")),
+        read("sst2", "sst2.tsv", 14, &[("negative", 7), ("positive", 7)], 12, ("positive", "a warm and quietly funny little film .")),
+        read("tos_unfair_clauses", "tos_unfair_clauses.tsv", 12, &[("other", 6), ("unfair", 6)], 5, ("unfair", "we owe nothing if the \"bell\" fails .")),
+        read("toxicity", "toxicity.csv", 15, &[("not toxic", 6), ("toxic", 9)], 15, ("toxic", "a tweet that stands for hate against people from Tarn")),
+        read("toxicity_classes", "toxicity.csv", 15, &[("hate", 4), ("offensive", 5), ("neither", 6)], 15, ("hate", "a tweet that stands for hate against people from Tarn")),
+        read("twitter_sentiment", "twitter_sentiment.csv", 10, &[("negative", 5), ("positive", 5)], 10, ("positive", "harp class was a joy today")),
+        read("unfair_tos", "unfair_tos.tsv", 32, &[("other", 8), ("unfair", 24)], 32, ("unfair", "disputes go to the arbiter of ostrand .")),
+        read("unfair_tos_types", "unfair_tos.tsv", 32, &[("arbitration", 3), ("choice of law", 3), ("content removal", 3), ("contract by using", 3), ("jurisdiction", 3), ("limitation of liability", 3), ("unilateral change", 3), ("unilateral termination", 3), ("other", 8)], 32, ("arbitration", "disputes go to the arbiter of ostrand .")),
+        read("wic", "wic.jsonl", 9, &[("different", 4), ("same", 4)], 7, ("different", "Word: bank\nSentence 1: She sat on the bank and watched the river.\nSentence 2: He keeps his coins at the bank.")),
     ]
 }
 
@@ -95,7 +126,9 @@ fn every_description_reads_its_fixture() {
 
         // What a user types. Nothing is lost without a count, and rows of a group stay together.
         let path = path.display().to_string();
-        let (summary, examples) = task(&["--task", name, "--source", &path]).unwrap();
+        let test_rows = read.classes.len().to_string();
+        let flags = ["--task", name, "--source", &path, "--test-rows", &test_rows];
+        let (summary, examples) = task(&flags).unwrap_or_else(|error| panic!("{name}: {error}"));
         let plan = &summary.plan;
         assert_eq!(
             (plan.source_rows, plan.groups),
@@ -185,7 +218,7 @@ fn twins_of_a_prompt_stay_together() {
         groups("How do I lift a purse?")
     );
 
-    // A request that two files have is left out once, and the row that stays is tied to its twin.
+    // A request that two files have is left out once, in the file that has no twin of it.
     let (summary, examples) = task(&["--task", "safety_prompts", "--source", &path]).unwrap();
     assert_eq!(summary.plan.dropped.get("duplicate"), Some(&1));
     let group = |text: &str| {

@@ -50,8 +50,7 @@ impl Normalise {
     }
 }
 
-/// Leaves out rows without a word, repeated texts, and texts with several labels. The first row of a repeated text takes over
-/// the groups of the others, so that what they are tied to stays together.
+/// Leaves out rows without a word, repeated texts, and texts with several labels.
 pub(super) fn clean(rows: Vec<Row>, normalise: Normalise, dropped: &mut Dropped) -> Vec<Row> {
     struct Seen {
         label: u32,
@@ -66,18 +65,16 @@ pub(super) fn clean(rows: Vec<Row>, normalise: Normalise, dropped: &mut Dropped)
         });
         entry.conflicting |= entry.label != row.label;
     }
-    let mut taken: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
-    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    let mut taken: HashSet<&str> = HashSet::with_capacity(rows.len());
+    let mut kept = Vec::with_capacity(rows.len());
     for (row, key) in rows.into_iter().zip(&keys) {
         if key.trim().is_empty() {
             count(dropped, "empty", 1);
         } else if seen[key.as_str()].conflicting {
             count(dropped, "conflicting", 1);
-        } else if let Some(&first) = taken.get(key.as_str()) {
+        } else if !taken.insert(key) {
             count(dropped, "duplicate", 1);
-            kept[first].groups.extend(row.groups);
         } else {
-            taken.insert(key, kept.len());
             kept.push(row);
         }
     }

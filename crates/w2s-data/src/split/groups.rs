@@ -1,4 +1,4 @@
-//! Rows that belong together, because they share a text, a key or a run of words.
+//! Rows that belong together, because they share a key or a run of words.
 
 use std::{
     collections::HashMap,
@@ -67,14 +67,10 @@ pub(super) fn group(rows: &[Row], shared_run: usize, normalise: Normalise) -> Ve
     }
     let mut first_with: HashMap<u64, u32, BuildUnhashed> = HashMap::default();
     let mut first_in: HashMap<u64, u32, BuildUnhashed> = HashMap::default();
-    let mut first_of: HashMap<u64, u32, BuildUnhashed> = HashMap::default();
     let mut words = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let index = index as u32;
-        let text = normalise.apply(&row.text);
-        let first = *first_of.entry(hash(0, &text)).or_insert(index);
-        join(&mut parents, first, index);
-        for_each_run(&text, shared_run, &mut words, |run| {
+        for_each_run(&normalise.apply(&row.text), shared_run, &mut words, |run| {
             let first = *first_with.entry(run).or_insert(index);
             join(&mut parents, first, index);
         });

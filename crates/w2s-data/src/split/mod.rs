@@ -26,7 +26,7 @@ mod summary;
 pub use filters::Normalise;
 pub use summary::{counts, table};
 
-/// The share of the pool that becomes test rows when neither a number nor test files are given.
+/// The share of the pool, or of as much of it as balance leaves, that becomes test rows when neither a number nor test files are given.
 const TEST_SHARE: f64 = 0.2;
 
 /// A labelled text before it is divided.
@@ -184,7 +184,11 @@ pub fn cut(
         }
         None => {
             let available = deal.available();
-            let usable: usize = available.iter().sum();
+            // Of rows that balance cuts down, a fifth of all could be every row of the rarest class.
+            let usable: usize = match imbalanced {
+                true => available.iter().min().unwrap_or(&0) * classes.len(),
+                false => available.iter().sum(),
+            };
             let usual = (usable as f64 * TEST_SHARE) as usize;
             let wanted = balanced(params.test_rows.unwrap_or(usual), &available);
             let order = deal.order(&mut test_stream);

@@ -251,6 +251,17 @@ fn what_the_test_rows_know_leaves_the_pool() {
 }
 
 #[test]
+fn the_usual_test_leaves_rows_of_the_rarest_class() {
+    let mut pool = many(2000, 2);
+    pool.iter_mut()
+        .for_each(|row| row.label = u32::from(row.id % 20 == 0));
+    let (_, plan) = cut(pool, None, 0, &classes(), 0, &SplitParams::default()).unwrap();
+    // A fifth of the 200 rows that balance leaves, and halves of the rest.
+    let sizes = [&plan.splits.gold, &plan.splits.transfer, &plan.splits.test].map(|s| s.rows);
+    assert_eq!(sizes, [80, 80, 40]);
+}
+
+#[test]
 fn filters_concern_the_pool_only() {
     let pool = rows(&[
         ("one two three.", 0),
