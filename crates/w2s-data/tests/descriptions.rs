@@ -165,12 +165,18 @@ fn the_faults_of_the_safety_file_are_counted() {
         let rows = rows(&description, &fixture("safety.csv"));
         let unsafe_rows = rows.iter().filter(|row| row.label == 0).count();
         assert_eq!((rows.len(), unsafe_rows), (22, 11));
+        // A prompt over three lines is one row.
+        assert!(
+            rows[4]
+                .text
+                .ends_with("harp.\n\nIt must sound like her aunt.")
+        );
         let params = SplitParams {
             normalise,
             ..SplitParams::default()
         };
         let classes = description.classes();
-        let (examples, plan) = cut(rows, None, 0, classes, 0, &params).unwrap();
+        let (_, plan) = cut(rows, None, 0, classes, 0, &params).unwrap();
         let of = |reason| plan.dropped.get(reason).copied().unwrap_or(0);
         assert_eq!(
             (of("conflicting"), of("duplicate")),
@@ -181,11 +187,6 @@ fn the_faults_of_the_safety_file_are_counted() {
         let usable = 22 - conflicting - duplicate;
         assert_eq!(usable + conflicting / 2, distinct);
         assert_eq!(plan.groups, usable);
-        assert!(
-            examples
-                .iter()
-                .any(|row| row.text.contains("harp.\n\nIt must"))
-        );
     }
 }
 

@@ -26,7 +26,8 @@ mod summary;
 pub use filters::Normalise;
 pub use summary::{counts, table};
 
-/// The share of the pool, or of as much of it as balance leaves, that becomes test rows when neither a number nor test files are given.
+/// The share of the pool, or of as much of it as balance leaves, that becomes test rows when neither a number nor test files
+/// are given.
 const TEST_SHARE: f64 = 0.2;
 
 /// A labelled text before it is divided.
@@ -58,7 +59,7 @@ pub struct SplitParams {
     /// Rows the teacher labels for the student [default: the rest]
     #[cfg_attr(feature = "cli", arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N"))]
     pub transfer_rows: Option<usize>,
-    /// Rows nobody trains on [default: all rows of the test files, or a fifth of the source]
+    /// Rows nobody trains on [default: all rows of the test files, or a fifth of what balance leaves of the source]
     #[cfg_attr(feature = "cli", arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N"))]
     pub test_rows: Option<usize>,
     /// Leave out rows of the source with fewer words
