@@ -139,6 +139,10 @@ pub struct Show {
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub rows: usize,
 
+    /// Print the texts of sensitive data sets, too, which are lengths and hashes otherwise.
+    #[arg(long)]
+    pub show_texts: bool,
+
     /// The folder that keeps artifacts, logs and reports.
     #[arg(long, env = "W2S_STORE", default_value = ".w2s", value_name = "FOLDER")]
     pub store: PathBuf,

@@ -2,7 +2,7 @@
 
 use indicatif::HumanCount;
 use serde_json::Value;
-use w2s_artifact::{Artifact, Input, Kind};
+use w2s_artifact::{Artifact, Input, Kind, hide_texts};
 
 use crate::cli::Show;
 use crate::complaint::Result;
@@ -17,7 +17,10 @@ pub fn show(arguments: &Show) -> Result<()> {
     };
     let mut text = described(&artifact);
     if arguments.rows > 0 && artifact.reference.kind != Kind::Report {
-        let rows = artifact.rows_json(arguments.rows)?;
+        let mut rows = artifact.rows_json(arguments.rows)?;
+        if artifact.is_sensitive() && !arguments.show_texts {
+            rows.iter_mut().for_each(hide_texts);
+        }
         if !rows.is_empty() {
             text.push('\n');
         }

@@ -95,6 +95,11 @@ impl Artifact {
         }
     }
 
+    /// Whether nobody should meet the texts of its rows unasked; [`hide_texts`](crate::hide_texts) says what to show instead.
+    pub fn is_sensitive(&self) -> bool {
+        self.manifest.summary.get("sensitive") == Some(&Value::Bool(true))
+    }
+
     /// The first `limit` rows of [`records_json`](Self::records_json).
     pub fn rows_json(&self, limit: usize) -> Result<Vec<Value>, StoreError> {
         Ok(self.records_json()?.take(limit).collect())

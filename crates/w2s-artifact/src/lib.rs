@@ -75,10 +75,13 @@ mod time;
 
 mod plain;
 
+mod hidden;
+
 pub use crate::{
     artifact::Artifact,
     error::StoreError,
     features::FeatureOrigin,
+    hidden::{hidden, hide_texts},
     key::{Input, KeySpec, hash_path},
     look::Look,
     manifest::{FileEntry, MANIFEST_FILE, MANIFEST_FORMAT, Manifest, Provenance},

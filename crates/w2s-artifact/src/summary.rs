@@ -71,6 +71,9 @@ pub struct SplitSummary {
     pub rows: usize,
     /// What became of every row that was read.
     pub plan: SplitPlan,
+    /// Whether nobody should meet the texts unasked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
     /// What readers with parts of a generated language reach on its test rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readers: BTreeMap<String, f64>,

@@ -7,6 +7,9 @@ use std::{
     sync::Arc,
 };
 
+/// Ends what an error says of a value in place of the value.
+pub(crate) const NOT_SHOWN: &str = "not shown";
+
 /// Where a record stands in its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -226,6 +229,18 @@ pub enum DataError {
         value: String,
         /// What the task knows.
         known: Vec<String>,
+        /// Whether it names the right answer of a question.
+        of_answer: bool,
+    },
+    /// A file that none of the layouts of a task fits.
+    #[error("{}: the task `{task}` reads files whose names begin with {}", path.display(), quoted(known))]
+    NoLayout {
+        /// The file.
+        path: PathBuf,
+        /// The task.
+        task: String,
+        /// Beginnings of the names of files that it knows.
+        known: Vec<String>,
     },
     /// The task description is not in order.
     #[error("task `{task}`: {problem}")]
@@ -314,6 +329,15 @@ impl DataError {
             }
             Self::NothingSelected { .. } => {
                 Some("`w2s-eval score --scorer answer` on the responses shows what is found in them".into())
+            }
+            Self::UnknownLabel { value, .. } if value.ends_with(NOT_SHOWN) => {
+                Some("this may be a text: does `column` in `[label]` of the task description name the column of the labels?".into())
+            }
+            Self::UnknownLabel { of_answer: true, .. } => {
+                Some("say in `[choices] keys` of the task description how the answers are called, or in `unlabelled` what marks questions without a right one".into())
+            }
+            Self::NoLayout { .. } => {
+                Some("name the file as it is published, or add a `[[layouts]]` to a copy of the task description".into())
             }
             Self::UnknownLabel { value, .. } => Some(format!(
                 "add `{value}` to `[label] values` of the task description, or to `unlabelled` if it marks rows without a label"

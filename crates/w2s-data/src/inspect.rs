@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use console::Style;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use w2s_artifact::{Message, Pair, Prompt, Store, plain};
+use w2s_artifact::{Message, Pair, Prompt, Store, hidden, plain};
 use w2s_stage::{ArtifactArg, Command, HintExt};
 use w2s_text::{Encoder, Fit, TextError, Tokenizer, Turn};
 
@@ -44,6 +44,9 @@ pub struct Inspect {
     /// Tokenize prompt and answer apart
     #[arg(long)]
     pub separate: bool,
+    /// Print the tokens of sensitive data sets, too; otherwise a hash of the text stands for them
+    #[arg(long)]
+    pub show_texts: bool,
 }
 
 /// How a conversation becomes text.
@@ -99,9 +102,11 @@ impl Command for Inspect {
             .separate(self.separate)
             .truncate(self.too_long == TooLong::Truncate);
         let mut counts = Counts::default();
-        for row in self.rows_of.read(store, self.rows)? {
+        let rows = self.rows_of.read(store, self.rows)?;
+        let hides = rows.are_sensitive && !self.show_texts;
+        for row in rows.rows {
             let lines = row
-                .show(&encoder, &mut counts)
+                .show(&encoder, hides, &mut counts)
                 .with_context(|| format!("cannot show {}", row.name))?;
             // A reader that went away is no failure.
             let _ = io::stdout().write_all(lines.as_bytes());
@@ -147,17 +152,29 @@ fn positions(folder: &Path) -> anyhow::Result<Option<usize>> {
     Ok(Some(positions.min(DECODER_POSITIONS)))
 }
 
+/// Rows to look at.
+struct Rows {
+    rows: Vec<Row>,
+    are_sensitive: bool,
+}
+
 impl RowsOf {
-    fn read(&self, store: &Store, limit: usize) -> anyhow::Result<Vec<Row>> {
+    fn read(&self, store: &Store, limit: usize) -> anyhow::Result<Rows> {
         if let Some(pairs) = &self.pairs {
-            let pairs = store.require(&store.resolve(pairs.as_str())?)?;
-            let pairs = pairs.records::<Pair>()?.into_iter().take(limit);
-            return Ok(pairs.map(Row::from).collect());
+            let artifact = store.require(&store.resolve(pairs.as_str())?)?;
+            let pairs = artifact.records::<Pair>()?.into_iter().take(limit);
+            return Ok(Rows {
+                rows: pairs.map(Row::from).collect(),
+                are_sensitive: artifact.is_sensitive(),
+            });
         }
         if let Some(prompts) = &self.prompts {
-            let prompts = store.require(&store.resolve(prompts.as_str())?)?;
-            let prompts = prompts.records::<Prompt>()?.into_iter().take(limit);
-            return Ok(prompts.map(Row::from).collect());
+            let artifact = store.require(&store.resolve(prompts.as_str())?)?;
+            let prompts = artifact.records::<Prompt>()?.into_iter().take(limit);
+            return Ok(Rows {
+                rows: prompts.map(Row::from).collect(),
+                are_sensitive: artifact.is_sensitive(),
+            });
         }
         let path = self.file.as_deref().unwrap_or(Path::new(""));
         let text =
@@ -165,7 +182,10 @@ impl RowsOf {
         let lines = text.lines().enumerate();
         let filled = lines.filter(|(_, line)| !line.trim().is_empty());
         let row = |(index, line)| Row::from_line(path, index + 1, line);
-        filled.take(limit).map(row).collect()
+        Ok(Rows {
+            rows: filled.take(limit).map(row).collect::<Result<_, _>>()?,
+            are_sensitive: false,
+        })
     }
 }
 
@@ -250,8 +270,17 @@ impl Row {
         })
     }
 
-    /// The row as lines: for each answer one that says what it is, and one of its tokens.
-    fn show(&self, encoder: &Encoder, counts: &mut Counts) -> Result<String, TextError> {
+    /// The row as lines: for each answer one that says what it is, and one of its tokens, or of their hash where they are hidden.
+    fn show(
+        &self,
+        encoder: &Encoder,
+        hides: bool,
+        counts: &mut Counts,
+    ) -> Result<String, TextError> {
+        let spell = |ids: &[u32], first_in_loss: usize| match hides {
+            true => hidden(&encoder.tokenizer().decode(ids).unwrap_or_default()),
+            false => spell(encoder, ids, first_in_loss),
+        };
         let messages = self.messages.iter();
         let turns: Vec<Turn> = messages
             .map(|message| Turn {
@@ -265,7 +294,7 @@ impl Row {
             let ids = encoder.prompt(&turns)?;
             counts.tokens += ids.len();
             lines += &heading(&self.name, &format!("{} tokens", ids.len()));
-            lines += &spell(encoder, &ids, ids.len());
+            lines += &spell(&ids, ids.len());
             lines += "\n\n";
         }
         for answer in &self.answers {
@@ -303,7 +332,7 @@ impl Row {
             };
             lines += &heading(&format!("{}, {}", self.name, answer.name), &what);
             if let Fit::Fits(encoded) = &fit {
-                lines += &spell(encoder, &encoded.ids, encoded.answer.start);
+                lines += &spell(&encoded.ids, encoded.answer.start);
                 lines += "\n";
             }
             lines += "\n";

@@ -79,8 +79,8 @@ pub use crate::{
     error::{DataError, Place},
     matrix::{Matrix, MatrixError},
     pairs::{
-        Answers, Given, LabelFilters, LengthUnit, PAIR_CLASSES, PairFilters, PairRule, Pairing,
-        PairsDropped, Reason, ScoreColumn,
+        Answers, Given, LabelFilters, LengthUnit, PairFilters, PairRule, Pairing, PairsDropped,
+        Reason, ScoreColumn,
     },
     prompts::{Half, PromptsRead, prompts, take_out},
     solutions::{
@@ -88,7 +88,7 @@ pub use crate::{
         Solutions, Take, Top, contrast, responses,
     },
     split::{Normalise, Row, SplitParams, counts, cut, pre_cut, table},
-    task::{Choices, FileRoles, LabelColumn, Loaded, Origin, Task},
+    task::{Choices, FileRoles, Keys, LabelColumn, Layout, Loaded, Made, Origin, Task},
 };
 #[cfg(feature = "cli")]
 pub use crate::{

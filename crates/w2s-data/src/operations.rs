@@ -205,7 +205,8 @@ pub enum Unit {
 /// Makes examples: labelled texts divided into gold, transfer and test.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TaskOperation {
-    /// Description of the data: amazon_polarity, boolq, cosmos_qa, sciq, sst2, or path/to/task.toml
+    /// Description of the data: the name of one that comes with the program, such as boolq or sst2 (data/README.md lists them
+    /// all), or path/to/task.toml
     #[arg(
         long,
         value_name = "NAME|FILE",
@@ -445,7 +446,7 @@ fn readers(world: &Reviews, examples: &[Example]) -> BTreeMap<String, f64> {
 
 impl Operation for TaskOperation {
     const NAME: &'static str = "task";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const KIND: Kind = Kind::Examples;
     const ABOUT: &'static str =
         "Makes labelled examples, generated or from files, divided into gold, transfer and test";
@@ -486,10 +487,12 @@ impl Operation for TaskOperation {
     }
 
     fn run(&self, step: &Step) -> anyhow::Result<Value> {
+        let mut summary = SplitSummary::default();
         let (name, (mut examples, mut plan), world) = match &self.task {
             Some(name) => {
                 let task = hinted(Task::find(name))?;
                 let examples = hinted(self.file_examples(&task))?;
+                summary.sensitive = task.sensitive;
                 (task.name, examples, None)
             }
             None => {
@@ -501,7 +504,6 @@ impl Operation for TaskOperation {
                 (name.to_owned(), hinted(examples)?, Some(world))
             }
         };
-        let mut summary = SplitSummary::default();
         if let Some(world) = world.filter(|_| self.unit == Unit::Reviews) {
             plan.noisy_labels = add_label_noise(&mut examples, &world);
             plan.splits = counts(&examples, plan.classes.len());

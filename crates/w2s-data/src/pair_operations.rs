@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use w2s_artifact::{
     Artifact, ArtifactRef, Input, Kind, Label, Pair, Split,
-    summary::{LabelsSummary, MixedSummary, PairsSummary},
+    summary::{LabelsSummary, MixedSummary, PAIR_CLASSES, PairsSummary},
 };
 use w2s_stage::{ArtifactArg, HintExt, Inputs, Operation, Step};
 
 use crate::{
     error::{DataError, quoted},
     operations::hinted,
-    pairs::{LabelFilters, PAIR_CLASSES, Pairing},
+    pairs::{LabelFilters, Pairing},
     split::SplitParams,
 };
 
@@ -38,7 +38,7 @@ pub struct Deal {
     /// Pairs the weak model orders for the strong one [default: the rest]
     #[arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N")]
     pub transfer_rows: Option<usize>,
-    /// Pairs nobody trains on [default: a fifth]
+    /// Pairs nobody trains on; 0 where those are other pairs [default: a fifth]
     #[arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N")]
     pub test_rows: Option<usize>,
     /// Decides which pairs become gold and which transfer
@@ -77,7 +77,14 @@ impl Operation for Deal {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        Ok(self.params().check()?)
+        let mut params = self.params();
+        if self.test_rows == Some(0) {
+            if self.take == Split::Test {
+                bail!("--test-rows 0: nothing would be left");
+            }
+            params.test_rows = None;
+        }
+        Ok(params.check()?)
     }
 
     fn run(&self, step: &Step) -> anyhow::Result<Value> {

@@ -31,11 +31,19 @@ fn place(family: &str) -> TempDir {
 }
 
 fn records<T: Record>(place: &Path, rows: &[T]) -> String {
+    records_with(place, rows, Value::Null)
+}
+
+fn records_with<T: Record>(place: &Path, rows: &[T], summary: Value) -> String {
     let reference: ArtifactRef = format!("{}/{}", T::KIND, "5c".repeat(32)).parse().unwrap();
     let store = Store::open(place.join("store")).unwrap();
     let pending = store.begin(&reference).unwrap();
     pending.write_records(rows).unwrap();
-    pending.commit(Provenance::default()).unwrap();
+    let provenance = Provenance {
+        summary,
+        ..Provenance::default()
+    };
+    pending.commit(provenance).unwrap();
     reference.to_string()
 }
 
@@ -301,4 +309,31 @@ fn bad_input_is_named() {
         &["--file", "rows.jsonl", "--pairs", "pairs/5c5c"],
     );
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn texts_of_sensitive_sets_are_shown_when_asked_for() {
+    let place = place("llama-3");
+    let pair = Pair {
+        id: 7,
+        prompt: 3,
+        group: 3,
+        messages: user("1+1?"),
+        chosen: answer("2", true),
+        rejected: answer("4", false),
+        rule: "order".into(),
+        confidence: None,
+        gold: None,
+    };
+    let pairs = records_with(place.path(), &[pair], json!({"sensitive": true}));
+    let hidden = lines(inspect(place.path(), &["--pairs", &pairs]));
+    assert_eq!(hidden[0], "pair 7, chosen: 19 tokens, 2 in the loss");
+    assert!(
+        hidden[1].starts_with('[') && hidden[1].contains(" characters, blake3 "),
+        "{hidden:?}"
+    );
+    assert!(!hidden[..6].iter().any(|line| line.contains("1|+|1")));
+    assert_ne!(hidden[1], hidden[4]);
+    let shown = lines(inspect(place.path(), &["--pairs", &pairs, "--show-texts"]));
+    assert!(shown[1].contains("|1|+|1|?|"), "{shown:?}");
 }

@@ -324,9 +324,10 @@ fn bad_input_is_named() {
         task(&["--task", "sst2", "--source", &file, "--min-words", "3"]),
         "split `test` is empty: 2 rows read, 2 filtered"
     );
-    assert_eq!(
-        task(&["--task", "sts2", "--source", &file]),
-        "no task `sts2`; there are `amazon_polarity`, `boolq`, `cosmos_qa`, `sciq`, `sst2`"
+    let unknown = task(&["--task", "sts2", "--source", &file]);
+    assert!(
+        unknown.starts_with("no task `sts2`; there are `ag_news`, `amazon_polarity`, "),
+        "{unknown}"
     );
     assert_eq!(
         task(&["--task", "sst2"]),

@@ -1,6 +1,7 @@
 //! Counts on real data, for whoever has it: the folder named by `W2S_DATA` holds `sst2/train.tsv` and `sst2/test.tsv` in the
 //! layout of the GLUE download, `hh-single-turn/harmless_train_gt.jsonl` with transcripts in the form of HH-RLHF, and
-//! `helpfulness/pandalm-unanimous.jsonl` with the test set of PandaLM where its annotators agree.
+//! `helpfulness/pandalm-unanimous.jsonl` with the test set of PandaLM where its annotators agree. `safety` holds XSTest, JailbreakBench and
+//! AdvBench, `toxicity/labeled_data.csv` the tweets of Davidson et al., and `legalbench/tos_unfair_clauses.tsv` clauses of terms of service.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -159,4 +160,88 @@ fn pandalm_becomes_pairs() {
     let empty = BTreeMap::from([("empty".to_owned(), 5)]);
     assert_eq!((rows.len(), pairing.dropped.by_name()), (155, empty));
     assert_eq!(pairing.pairs.len(), 150);
+}
+
+/// Rows and split plan of a task whose files lie in a folder of the data.
+fn divided(name: &str, source: &str) -> (Vec<w2s_data::Row>, w2s_artifact::summary::SplitPlan) {
+    let task = Task::find(name).unwrap();
+    let (files, test) = task.roles(&folder(source)).unwrap();
+    assert!(test.is_empty(), "{test:?}");
+    let rows = task.load(&files, None, 0).unwrap().rows;
+    let params = SplitParams::default();
+    let (_, plan) = cut(
+        rows.clone(),
+        None,
+        0,
+        task.classes(),
+        task.shared_run,
+        &params,
+    )
+    .unwrap();
+    println!("{name}\n{}", table(&plan));
+    (rows, plan)
+}
+
+fn of_class(rows: &[w2s_data::Row], class: u32) -> usize {
+    rows.iter().filter(|row| row.label == class).count()
+}
+
+fn dropped(reasons: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    let reasons = reasons.iter();
+    reasons
+        .map(|(why, rows)| (why.to_string(), *rows))
+        .collect()
+}
+
+#[test]
+#[ignore = "needs W2S_DATA"]
+fn safety_prompts_are_read_from_three_layouts() {
+    // The README of the data: XSTest has 250 safe and 200 unsafe prompts, JailbreakBench 100 and 100, AdvBench 520 unsafe ones, of
+    // which 11 are also in JailbreakBench.
+    let (rows, plan) = divided("safety_prompts", "safety");
+    assert_eq!((of_class(&rows, 0), of_class(&rows, 1)), (820, 350));
+    assert_eq!(plan.dropped["duplicate"], 11);
+    assert!(plan.largest_group <= 50, "{}", plan.largest_group);
+    let (rows, plan) = divided("safety_pairs", "safety");
+    assert_eq!((of_class(&rows, 0), of_class(&rows, 1)), (300, 350));
+    assert!(!plan.dropped.contains_key("duplicate"));
+}
+
+#[test]
+#[ignore = "needs W2S_DATA"]
+fn tweets_have_two_classes_or_three() {
+    // The README of the data: 12 further rows of a text, of which one text has two of the three classes.
+    let (rows, plan) = divided("toxicity", "toxicity");
+    assert_eq!((of_class(&rows, 0), of_class(&rows, 1)), (4_163, 20_620));
+    let balance = plan.dropped["balance"];
+    assert_eq!(
+        plan.dropped,
+        dropped(&[("balance", balance), ("duplicate", 12)])
+    );
+    let (rows, plan) = divided("toxicity_classes", "toxicity");
+    assert_eq!(
+        [0, 1, 2].map(|class| of_class(&rows, class)),
+        [1_430, 19_190, 4_163]
+    );
+    let balance = plan.dropped["balance"];
+    let expected = [("balance", balance), ("conflicting", 2), ("duplicate", 11)];
+    assert_eq!(plan.dropped, dropped(&expected));
+}
+
+#[test]
+#[ignore = "needs W2S_DATA"]
+fn clauses_are_grouped_by_owner() {
+    let (rows, plan) = divided("tos_unfair_clauses", "legalbench/tos_unfair_clauses.tsv");
+    assert_eq!((of_class(&rows, 0), of_class(&rows, 1)), (1_705, 194));
+    assert_eq!((rows.len(), plan.dropped["duplicate"]), (1_899, 108));
+    let owners: std::collections::HashSet<_> = rows.iter().map(|row| &row.groups).collect();
+    // Thirteen documents, three of them of one owner.
+    assert_eq!(owners.len(), 11);
+    let task = Task::find("privacy_policy_qa").unwrap();
+    let rows = task
+        .load(&[folder("legalbench/privacy_policy_qa-train.tsv")], None, 0)
+        .unwrap()
+        .rows;
+    assert_eq!((of_class(&rows, 0), of_class(&rows, 1)), (4, 4));
+    assert!(rows[0].text.starts_with("Question: ") && rows[0].text.contains(" [SEP] Clause: "));
 }

@@ -115,6 +115,11 @@ fn stored(place: &Place) -> ArtifactRef {
 }
 
 fn stored_examples(place: &Place, examples: &[Example]) -> ArtifactRef {
+    let summary = serde_json::json!({"rows": examples.len()});
+    stored_with(place, examples, summary)
+}
+
+fn stored_with(place: &Place, examples: &[Example], summary: serde_json::Value) -> ArtifactRef {
     let store = Store::open(place.path(".w2s")).expect("a store");
     let reference: ArtifactRef = format!("{}/{}", Kind::Examples, "3f".repeat(32))
         .parse()
@@ -127,11 +132,25 @@ fn stored_examples(place: &Place, examples: &[Example]) -> ArtifactRef {
         operation_version: 1,
         step: Some("data[seed=0]".to_owned()),
         parameters: serde_json::json!({"seed": 0}),
-        summary: serde_json::json!({"rows": examples.len()}),
+        summary,
         ..Provenance::default()
     };
     pending.commit(provenance).expect("the artifact");
     reference
+}
+
+#[test]
+fn show_hides_sensitive_texts_unless_asked() {
+    let place = Place::new();
+    let summary = serde_json::json!({"rows": 1, "sensitive": true});
+    stored_with(&place, &[example(1, "how to")], summary);
+    let shown = place.xtask(&["show", "examples/3f3f"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    let row = r#"{"id":1,"split":"gold","group":1,"label":1,"text":"[6 characters, blake3 "#;
+    assert!(shown.stdout.contains(row), "{}", shown.stdout);
+    assert!(!shown.stdout.contains("how to"), "{}", shown.stdout);
+    let shown = place.xtask(&["show", "examples/3f3f", "--show-texts"]);
+    assert!(shown.stdout.contains("\"how to\""), "{}", shown.stdout);
 }
 
 #[test]

@@ -27,7 +27,7 @@ use self::summary::length;
 pub use self::{
     answers::{Answers, ScoreColumn},
     filter::{PairFilters, PairsDropped, Reason},
-    relabel::{LabelFilters, PAIR_CLASSES},
+    relabel::LabelFilters,
     rule::{Given, PairRule},
     summary::LengthUnit,
 };

@@ -7,9 +7,6 @@ use w2s_artifact::{Label, summary::RelabelSummary};
 use super::{Pairing, Reason, swap};
 use crate::error::DataError;
 
-/// The classes of labels about pairs: which of the two answers is the better one.
-pub const PAIR_CLASSES: [&str; 2] = ["chosen", "rejected"];
-
 /// Rules of controls, whose order is no truth.
 const NO_TRUTH: [&str; 3] = ["reversed", "shuffled", "tied"];
 

@@ -132,57 +132,74 @@ pub fn read(
     options: ReadOptions,
 ) -> Result<Vec<Record>, DataError> {
     let mut records = Vec::new();
-    for path in paths {
+    for_each_file(paths, options.limit, &mut |file, limit| {
         let before = records.len();
+        let options = ReadOptions { limit, ..options };
+        read_file(file, Some(columns), options, &mut |place, values| {
+            let values = columns
+                .iter()
+                .map(|column| text_of(&place, &values, column));
+            let values = values.collect::<Result<_, _>>()?;
+            records.push(Record { place, values });
+            Ok(())
+        })?;
+        Ok(records.len() - before)
+    })?;
+    Ok(records)
+}
+
+/// Calls `read` for each file of the files and folders, in the order of [`files`], with the most records that it may still
+/// read; it returns how many it has read.
+pub(crate) fn for_each_file(
+    paths: &[PathBuf],
+    limit: Option<usize>,
+    read: &mut dyn FnMut(&Path, Option<usize>) -> Result<usize, DataError>,
+) -> Result<(), DataError> {
+    let mut left = limit;
+    for path in paths {
+        let mut found = 0;
         for file in files(path)? {
-            let wanted =
-                |records: &Vec<Record>| options.limit.is_none_or(|limit| records.len() < limit);
-            if wanted(&records) {
-                read_file(&file, Some(columns), options, &mut |place, values| {
-                    let values = columns
-                        .iter()
-                        .map(|column| text_of(&place, &values, column));
-                    let values = values.collect::<Result<_, _>>()?;
-                    records.push(Record { place, values });
-                    Ok(wanted(&records))
-                })?;
+            if left != Some(0) {
+                let records = read(&file, left)?;
+                found += records;
+                left = left.map(|left| left.saturating_sub(records));
             }
         }
-        if records.len() == before && options.limit.is_none_or(|limit| records.len() < limit) {
+        if found == 0 && left != Some(0) {
             return Err(DataError::NoRecords { path: path.clone() });
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// Reads every record of the files and folders with all its columns, in the order of [`files`].
 pub fn read_objects(paths: &[PathBuf]) -> Result<Vec<Object>, DataError> {
     let mut objects = Vec::new();
-    for path in paths {
+    for_each_file(paths, None, &mut |file, _| {
         let before = objects.len();
-        for file in files(path)? {
-            read_file(&file, None, ReadOptions::default(), &mut |place, values| {
-                objects.push(Object { place, values });
-                Ok(true)
-            })?;
-        }
-        if objects.len() == before {
-            return Err(DataError::NoRecords { path: path.clone() });
-        }
-    }
+        read_file(file, None, ReadOptions::default(), &mut |place, values| {
+            objects.push(Object { place, values });
+            Ok(())
+        })?;
+        Ok(objects.len() - before)
+    })?;
     Ok(objects)
 }
 
-/// Reads the records of a file, with the columns that are asked for or all of them. Columns that no record asks for, such as
-/// images, may hold what has no form here.
-fn read_file(
+/// Reads the records of a file, at most `limit` of them, with the columns that are asked for or all of them. Columns that no
+/// record asks for, such as images, may hold what has no form here.
+pub(crate) fn read_file(
     path: &Path,
     columns: Option<&[&str]>,
     options: ReadOptions,
-    each: Each,
+    each: &mut dyn FnMut(Place, Map<String, Value>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
+    if options.limit == Some(0) {
+        return Ok(());
+    }
     let format = format_of(path).ok_or_else(|| DataError::UnknownFormat { path: path.into() })?;
     let file = open(path)?;
+    let mut read = 0;
     let each: Each = &mut |place, values| {
         let wanted = |name: &str| columns.is_none_or(|columns| columns.contains(&name));
         for (name, value) in values.iter().filter(|(name, _)| wanted(name)) {
@@ -190,7 +207,9 @@ fn read_file(
                 return Err(too_long(place, &format!("the text of `{name}`"), MOST_TEXT));
             }
         }
-        each(place, values)
+        each(place, values)?;
+        read += 1;
+        Ok(options.limit.is_none_or(|limit| read < limit))
     };
     match format {
         Format::Json => json::read(path, file, each),
@@ -241,19 +260,26 @@ fn open(path: &Path) -> Result<File, DataError> {
 /// The value of a column as text.
 fn text_of(place: &Place, values: &Map<String, Value>, column: &str) -> Result<String, DataError> {
     match values.get(column) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Null) => Ok(String::new()),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
-        Some(other) => Err(DataError::Value {
+        Some(value) => scalar_of(value).ok_or_else(|| DataError::Value {
             place: place.clone(),
             column: column.into(),
-            found: json_kind(other).into(),
+            found: json_kind(value).into(),
         }),
         None => Err(DataError::MissingColumn {
             at: place.to_string(),
             column: column.into(),
             present: values.keys().cloned().collect(),
         }),
+    }
+}
+
+/// A text, number, true or false as text; null is the empty text.
+pub(crate) fn scalar_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => Some(String::new()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Array(_) | Value::Object(_) => None,
     }
 }
 

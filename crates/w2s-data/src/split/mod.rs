@@ -26,7 +26,8 @@ mod summary;
 pub use filters::Normalise;
 pub use summary::{counts, table};
 
-/// The share of the pool that becomes test rows when neither a number nor test files are given.
+/// The share of the pool, or of as much of it as balance leaves, that becomes test rows when neither a number nor test files
+/// are given.
 const TEST_SHARE: f64 = 0.2;
 
 /// A labelled text before it is divided.
@@ -58,7 +59,7 @@ pub struct SplitParams {
     /// Rows the teacher labels for the student [default: the rest]
     #[cfg_attr(feature = "cli", arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N"))]
     pub transfer_rows: Option<usize>,
-    /// Rows nobody trains on [default: all rows of the test files, or a fifth of the source]
+    /// Rows nobody trains on [default: all rows of the test files, or a fifth of what balance leaves of the source]
     #[cfg_attr(feature = "cli", arg(long, value_parser = w2s_stage::count(0..=10_000_000), value_name = "N"))]
     pub test_rows: Option<usize>,
     /// Leave out rows of the source with fewer words
@@ -232,7 +233,11 @@ fn deal_out(
     let imbalanced = is_imbalanced(&all);
     let (mut test_order, mut reserved) = (Vec::new(), 0);
     if deals_test {
-        let usable: usize = all.iter().sum();
+        // Of rows that balance cuts down, a fifth of all could be every row of the rarest class.
+        let usable: usize = match imbalanced {
+            true => all.iter().min().unwrap_or(&0) * all.len(),
+            false => all.iter().sum(),
+        };
         let usual = (usable as f64 * TEST_SHARE) as usize;
         let wanted = balanced(params.test_rows.unwrap_or(usual), &all);
         let order = deal.order(&mut test_stream(params));
@@ -305,7 +310,13 @@ pub(crate) fn deal_by_keys(
     what: &str,
     params: &SplitParams,
 ) -> Result<Dealt, DataError> {
-    params.check()?;
+    // Whoever has test rows from elsewhere deals none.
+    let deals_test = params.test_rows != Some(0);
+    SplitParams {
+        test_rows: params.test_rows.filter(|_| deals_test),
+        ..params.clone()
+    }
+    .check()?;
     let rows = keys_as_rows(keys);
     let grouped = groups::group(&rows, 0, params.normalise);
     let (groups, largest_group) = (
@@ -315,9 +326,11 @@ pub(crate) fn deal_by_keys(
     let classes = [what.to_owned()];
     let mut deal = Deal::new(&rows, grouped, &classes);
     let size = deal.size();
-    deal_out(&mut deal, true, params, |split| DataError::EmptySplit {
-        split: split.to_string(),
-        history: size.clone(),
+    deal_out(&mut deal, deals_test, params, |split| {
+        DataError::EmptySplit {
+            split: split.to_string(),
+            history: size.clone(),
+        }
     })?;
     let picked = deal.picked.iter().map(|&(split, row, _)| (split, row));
     Ok(Dealt {

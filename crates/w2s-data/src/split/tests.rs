@@ -155,9 +155,10 @@ fn a_frequent_class_is_cut_down_above_55_percent() {
         &SplitParams::default(),
     )
     .unwrap();
-    assert_eq!(plan.splits.test.per_class, [100, 100]);
-    assert_eq!(plan.splits.gold.per_class, [150, 150]);
-    assert_eq!(plan.splits.transfer.per_class, [150, 150]);
+    // Of the 800 rows that balance leaves, a fifth is the test and each other split half of the rest.
+    assert_eq!(plan.splits.test.per_class, [80, 80]);
+    assert_eq!(plan.splits.gold.per_class, [160, 160]);
+    assert_eq!(plan.splits.transfer.per_class, [160, 160]);
     assert_eq!(left_out(&plan, "balance"), 200);
     let (_, plan) = cut(
         lopsided(1000),
@@ -248,6 +249,17 @@ fn what_the_test_rows_know_leaves_the_pool() {
             .iter()
             .all(|example| example.id >= 1000)
     );
+}
+
+#[test]
+fn the_usual_test_leaves_rows_of_the_rarest_class() {
+    let mut pool = many(2000, 2);
+    pool.iter_mut()
+        .for_each(|row| row.label = u32::from(row.id % 20 == 0));
+    let (_, plan) = cut(pool, None, 0, &classes(), 0, &SplitParams::default()).unwrap();
+    // A fifth of the 200 rows that balance leaves, and halves of the rest.
+    let sizes = [&plan.splits.gold, &plan.splits.transfer, &plan.splits.test].map(|s| s.rows);
+    assert_eq!(sizes, [80, 80, 40]);
 }
 
 #[test]

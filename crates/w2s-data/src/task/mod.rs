@@ -2,7 +2,7 @@
 //! descriptions of public data sets stand in `data/tasks` and are part of the binary; a user's own file has the same form.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -10,28 +10,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::DataError, source};
 
+mod cells;
+
+mod check;
+
+mod columns;
+
 mod rows;
 
 mod template;
 
+pub use columns::{Layout, Made};
 pub use rows::Loaded;
 pub(crate) use rows::hash;
 pub(crate) use template::Template;
 
-/// The descriptions that come with the program: name and content.
-const BUILT_IN: [(&str, &str); 5] = [
-    (
-        "amazon_polarity",
-        include_str!("../../../../data/tasks/amazon_polarity.toml"),
-    ),
-    ("boolq", include_str!("../../../../data/tasks/boolq.toml")),
-    (
-        "cosmos_qa",
-        include_str!("../../../../data/tasks/cosmos_qa.toml"),
-    ),
-    ("sciq", include_str!("../../../../data/tasks/sciq.toml")),
-    ("sst2", include_str!("../../../../data/tasks/sst2.toml")),
-];
+/// The descriptions of these names in `data/tasks`: name and content.
+macro_rules! built_in {
+    ($($name:literal)*) => {
+        [$(($name, include_str!(concat!("../../../../data/tasks/", $name, ".toml")))),*]
+    };
+}
+
+/// The descriptions that come with the program.
+const BUILT_IN: [(&str, &str); 33] = built_in!(
+    "ag_news" "amazon_polarity" "anli_r2" "boolq" "cola" "cosmos_qa" "dream" "ethics_deontology" "ethics_justice"
+    "ethics_utilitarianism" "ethics_virtue" "hellaswag" "mc_taco" "multirc" "openbookqa" "paws" "piqa"
+    "privacy_policy_qa" "quail" "quartz" "safety" "safety_pairs" "safety_prompts" "sciq" "social_i_qa" "sst2"
+    "tos_unfair_clauses" "toxicity" "toxicity_classes" "twitter_sentiment" "unfair_tos" "unfair_tos_types" "wic"
+);
 
 /// A data set as a two-class (or more) question about a text.
 ///
@@ -44,8 +51,8 @@ pub struct Task {
     pub name: String,
     /// One line.
     pub about: String,
-    /// The text of a row: columns in braces, `{{` and `}}` for braces. With `choices`, `{answer}` is the answer. Rows that
-    /// are known by features of the user's own need none: they are called `row 0`, `row 1`, ... by their numbers.
+    /// The text of a row: columns in braces, `{{` and `}}` for braces; a list is an item a line. With `choices`, `{answer}` is
+    /// the answer and `{other}` the one that it is compared with: the right one for a wrong answer. Rows that are known by features of the user's own need none: they are called `row 0`, `row 1`, ... by their numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Cut white space off both ends of every value.
@@ -60,6 +67,15 @@ pub struct Task {
     /// Whether fields of TSV files may stand in quotation marks.
     #[serde(default = "yes")]
     pub tsv_quoting: bool,
+    /// Whether nobody should meet the texts unasked: they are abuse, or requests for harm.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
+    /// Columns made of those of the files, by the names that `text`, `group`, `label` and `choices` use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, Made>,
+    /// Files with columns of other names. Where there is a layout, every file must fit one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layouts: Vec<Layout>,
     /// Rows with a label of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<LabelColumn>,
@@ -92,7 +108,7 @@ pub struct LabelColumn {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choices {
-    /// The columns of the answers.
+    /// The columns of the answers; a column may hold a list of them.
     pub answers: Vec<String>,
     /// The one of them that always holds the right answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,12 +116,28 @@ pub struct Choices {
     /// Or the column with the index of the right answer, counted from 0; -1 marks a question without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right_index: Option<String>,
+    /// What that column holds instead of indices, one key an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Keys>,
+    /// What it holds for a question without a right answer, besides -1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlabelled: Vec<String>,
     /// How many wrong answers of a question are used, so that both classes are equally frequent.
     #[serde(default = "one")]
     pub wrong: usize,
     /// What a wrong and a right answer are called.
     #[serde(default = "wrong_and_right")]
     pub classes: [String; 2],
+}
+
+/// How the answers of a question are called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Keys {
+    /// The same for all questions, such as `A`, `B` and `C`.
+    Values(Vec<String>),
+    /// A column with a list of them.
+    Column(String),
 }
 
 /// Which files of a folder hold the rows to split and which the test rows: the files whose names begin with one of the
@@ -198,83 +230,31 @@ impl Task {
         };
         let task: Self = toml::from_str(text)
             .map_err(|error| problem(error.to_string().trim_end().to_string()))?;
-        let text = task.template()?;
-        let uses = |column: &str| text.iter().any(|text| text.columns().any(|c| c == column));
-        match (&task.label, &task.choices) {
-            (Some(label), None) => {
-                let distinct: BTreeSet<_> = label.classes.iter().collect();
-                if distinct.len() < 2 || distinct.len() < label.classes.len() {
-                    return Err(problem(
-                        "`[label] classes` needs two or more different names".into(),
-                    ));
-                }
-                for (value, class) in &label.values {
-                    if !label.classes.contains(class) {
-                        return Err(problem(format!(
-                            "`[label] values` maps `{value}` to `{class}`, which is not one of the classes {}",
-                            crate::error::quoted(&label.classes)
-                        )));
-                    }
-                }
-                if let Some(class) = label
-                    .classes
-                    .iter()
-                    .find(|class| !label.values.values().any(|c| c == *class))
-                {
-                    return Err(problem(format!(
-                        "no value of `[label] values` stands for the class `{class}`"
-                    )));
-                }
-            }
-            (None, Some(choices)) => {
-                if choices.answers.len() < 2 {
-                    return Err(problem(
-                        "`[choices] answers` needs two or more columns".into(),
-                    ));
-                }
-                if choices.right.is_some() == choices.right_index.is_some() {
-                    return Err(problem(
-                        "`[choices]` needs either `right` or `right_index`".into(),
-                    ));
-                }
-                if let Some(right) = choices
-                    .right
-                    .as_ref()
-                    .filter(|right| !choices.answers.contains(right))
-                {
-                    return Err(problem(format!(
-                        "`[choices] right = \"{right}\"` is not one of the answers"
-                    )));
-                }
-                if choices.wrong == 0 || choices.wrong >= choices.answers.len() {
-                    let most = choices.answers.len() - 1;
-                    return Err(problem(format!(
-                        "`[choices] wrong = {}` must be between 1 and {most}",
-                        choices.wrong
-                    )));
-                }
-                if !uses("answer") {
-                    return Err(problem(
-                        "`text` must hold `{answer}`, the answer the row asks about".into(),
-                    ));
-                }
-            }
-            _ => {
-                return Err(problem(
-                    "either `[label]` or `[choices]` is needed, and not both".into(),
-                ));
-            }
-        }
+        check::check(&task, origin)?;
         Ok(task)
     }
 
     /// How the text of a row is made, where it has one.
     fn template(&self) -> Result<Option<Template>, DataError> {
         let parsed = self.text.as_deref().map(Template::parse).transpose();
-        parsed.map_err(|problem| DataError::Task {
+        parsed.map_err(|problem| self.problem(format!("`text`: {problem}")))
+    }
+
+    fn problem(&self, problem: String) -> DataError {
+        DataError::Task {
             task: self.name.clone(),
-            problem: format!("`text`: {problem}"),
-        })
+            problem,
+        }
+    }
+
+    /// Whether `column` means an answer of a question and no column.
+    fn is_answer(&self, column: &str) -> bool {
+        self.choices.is_some() && matches!(column, "answer" | "other")
+    }
+
+    /// Whether the text of a row tells the answer that its own is compared with.
+    fn tells_other(&self, template: &Template) -> bool {
+        self.choices.is_some() && template.columns().any(|column| column == "other")
     }
 
     /// The names of the classes; a row's label is an index into them.
@@ -294,13 +274,7 @@ impl Task {
             return Ok((files, Vec::new()));
         }
         let beginning = |word: &String| -> Vec<PathBuf> {
-            let begins = |file: &&PathBuf| {
-                file.file_name().is_some_and(|name| {
-                    name.to_string_lossy()
-                        .to_lowercase()
-                        .starts_with(word.as_str())
-                })
-            };
+            let begins = |file: &&PathBuf| cells::begins_with(file, std::slice::from_ref(word));
             files.iter().filter(begins).cloned().collect()
         };
         let pool: Vec<PathBuf> = self.files.pool.iter().flat_map(beginning).collect();

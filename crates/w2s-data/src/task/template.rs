@@ -13,6 +13,15 @@ enum Piece {
 impl Template {
     /// The template that `text` is; it needs a column.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let template = Self::parse_any(text)?;
+        if template.columns().next().is_none() {
+            return Err(format!("{text:?} names no column in braces"));
+        }
+        Ok(template)
+    }
+
+    /// The template that `text` is; without a column it is the same for all rows.
+    pub(super) fn parse_any(text: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut words = String::new();
         let mut rest = text.chars().peekable();
@@ -43,11 +52,7 @@ impl Template {
         if !words.is_empty() {
             pieces.push(Piece::Words(words));
         }
-        let template = Self(pieces);
-        if template.columns().next().is_none() {
-            return Err(format!("{text:?} names no column in braces"));
-        }
-        Ok(template)
+        Ok(Self(pieces))
     }
 
     /// The column by that name, as it is.
@@ -65,7 +70,8 @@ impl Template {
 
     /// The text with these values. A text whose columns are all empty is none, whatever words stand around them.
     pub(crate) fn fill<'a>(&self, value: impl Fn(&str) -> &'a str) -> Option<String> {
-        if self.columns().all(|column| value(column).is_empty()) {
+        let mut columns = self.columns().peekable();
+        if columns.peek().is_some() && columns.all(|column| value(column).is_empty()) {
             return None;
         }
         let pieces = self.0.iter().map(|piece| match piece {
