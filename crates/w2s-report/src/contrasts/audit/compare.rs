@@ -160,6 +160,11 @@ impl<'x> Comparison<'x> {
         !matches!(self.kind, Kind::Control(_))
     }
 
+    /// Whether the audited arm was trained with a conflict.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self.kind, Kind::Conflict(_))
+    }
+
     /// A count over all areas.
     pub(super) fn sum(&self, of: fn(&Counts) -> usize) -> usize {
         self.cells.iter().map(of).sum()

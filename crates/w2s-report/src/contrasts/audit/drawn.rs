@@ -53,10 +53,10 @@ pub(super) fn rates(main: &[&Comparison<'_>]) -> Vec<Chart> {
         });
         let dots = Dots::new(dots.collect(), Vec::new(), Unit::Score);
         let name = &comparison.name;
-        let title = format!("{name}: errors a risk, by who knows the item");
+        let title = format!("{name}: error rate by who knows the item");
         let mut chart = Chart::new(title, Drawing::Dots(dots));
         if main.len() > 1 {
-            chart.group = "Errors a risk, by who knows the item".to_owned();
+            chart.group = "Error rate by who knows the item".to_owned();
         }
         chart
     };

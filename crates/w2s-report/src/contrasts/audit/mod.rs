@@ -22,7 +22,12 @@ use crate::format::{Unit, count, joined};
 use crate::grouped::add_once;
 use crate::lineage::Lineage;
 use crate::section::{Cell, Section, Table};
-use compare::{Comparison, Kind};
+use compare::Comparison;
+
+/// Students with a conflict whose counts stand on the page; those of more are folded away.
+const LONG: usize = 3;
+const AREAS: &str = "Errors by who knows the item";
+const CONTROL_AREAS: &str = "Errors of the controls by who knows the item";
 
 /// How the errors of students are audited.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -97,18 +102,17 @@ pub(crate) fn section(
     if comparisons.is_empty() {
         return;
     }
-    let main: Vec<&Comparison<'_>> = comparisons.iter().filter(|c| c.is_main()).collect();
-    told::findings(analysis, options, &main, page);
+    let (main, controls): (Vec<_>, Vec<_>) = comparisons.iter().partition(|c| c.is_main());
+    told::findings(options, &main, page);
     let mut section = Section::new("audit", "Where the student errs", introduction(options))
         .text([how_to_read(options)])
         .text(about_conflicts(&comparisons))
         .charts(drawn::scores(&main))
         .charts(drawn::rates(&main))
         .charts(drawn::curves(&main))
-        .tables([
-            scores(analysis, &comparisons),
-            cells(analysis, &comparisons),
-        ]);
+        .tables([scores(analysis, &comparisons)])
+        .tables(cells(analysis, "areas", AREAS, &main))
+        .tables(cells(analysis, "control_areas", CONTROL_AREAS, &controls));
     for map in drawn::maps(&main) {
         match map {
             Ok(map) => section.charts.push(map),
@@ -137,9 +141,7 @@ fn how_to_read(options: &AuditOptions) -> String {
 
 /// What conflicts and controls are, where there are some.
 fn about_conflicts(comparisons: &[Comparison<'_>]) -> Option<String> {
-    let conflict = comparisons
-        .iter()
-        .any(|comparison| matches!(comparison.kind, Kind::Conflict(_)));
+    let conflict = comparisons.iter().any(Comparison::is_conflict);
     let text = "Arms with a conflict were trained on a second objective too: their errors are its tax. A harmless tax is largest where neither knows, then where only the teacher knows, where both know, and smallest where only the ceiling knows. Net tax is the loss in accuracy: two trainings of one kind differ both ways, which is tax and no net tax. Controls are read the same way: a student without any conflict, the ceiling itself (which knows nothing that it gets wrong, so that its score is near 0), and the untrained model.";
     conflict.then(|| text.to_owned())
 }
@@ -185,13 +187,18 @@ fn scores(analysis: &Analysis<'_>, comparisons: &[Comparison<'_>]) -> Table {
         .done()
 }
 
-/// The whole table of counts, with rates; folded away where there are several.
-fn cells(analysis: &Analysis<'_>, comparisons: &[Comparison<'_>]) -> Table {
+/// The whole table of counts, with rates; folded away where it is long.
+fn cells(
+    analysis: &Analysis<'_>,
+    id: &str,
+    title: &str,
+    comparisons: &[&Comparison<'_>],
+) -> Option<Table> {
     let rows: Vec<(&Comparison<'_>, Counts)> = comparisons
         .iter()
-        .flat_map(|comparison| comparison.cells.map(|cell| (comparison, cell)))
+        .flat_map(|comparison| comparison.cells.map(|cell| (*comparison, cell)))
         .collect();
-    let table = Table::of("areas", &rows)
+    let table = Table::of(id, &rows)
         .column("arm|Arm", |(c, _)| &c.name)
         .column("against|Held against", |(c, _)| &c.against_name)
         .column("area|Item", |(_, cell)| {
@@ -203,7 +210,7 @@ fn cells(analysis: &Analysis<'_>, comparisons: &[Comparison<'_>]) -> Table {
         .column(">inherited|The teacher errs too", |(c, cell)| {
             c.inherited(cell.area)
         })
-        .column(">rate|Errors a risk", |(c, cell)| {
+        .column(">rate|Error rate", |(c, cell)| {
             Cell::estimate(&c.audit.rate(cell.area).estimate(cell.at_risk), Unit::Score)
         })
         .column(">net|Net tax, points", |(c, cell)| {
@@ -211,9 +218,12 @@ fn cells(analysis: &Analysis<'_>, comparisons: &[Comparison<'_>]) -> Table {
         })
         .source(|(c, _)| analysis.experiment.source(&c.arms()))
         .done()
-        .titled("Errors by who knows the item");
-    match comparisons.len() {
-        0 | 1 => table,
-        _ => table.folded(),
-    }
+        .titled(title);
+    let long = comparisons.len() > LONG || !comparisons.iter().all(|c| c.is_conflict());
+    let table = if long && comparisons.len() > 1 {
+        table.folded()
+    } else {
+        table
+    };
+    (!rows.is_empty()).then_some(table)
 }
