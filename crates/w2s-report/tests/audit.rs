@@ -742,12 +742,62 @@ fn a_matrix_of_sizes_is_a_map() {
         ">strong<",
         ">nano<",
         ">small<",
-        ">(0.500)<",
+        ">(0.400)<",
         ">chance 0.250<",
     ] {
         assert!(drawn.contains(said), "{said}: {drawn}");
     }
     assert_eq!(drawn.matches("class=\"cell\"").count(), 3);
+}
+
+/// Two teachers: the one that judged a student's pairs is its own, through `relabel` and `mix`. Two ceilings from scratch, which
+/// no input tells apart: the tag does.
+#[test]
+fn students_of_pairs_find_their_teacher_and_ceiling() {
+    let fixture = Fixture::new();
+    let test = pairs(0, 4 * EACH);
+    let test_pairs = fixture.pairs("test", &test, &[]);
+    let gold_pairs = fixture.pairs("gold", &pairs(1000, 30), &[]);
+    let transfer = fixture.pairs("transfer", &pairs(2000, 30), &[]);
+    let mut predictions = Vec::new();
+    for (weak, strong) in [("nano", "mini"), ("micro", "small")] {
+        let teacher = fixture.model(&format!("weak-{weak}"), &[("pairs", &gold_pairs)]);
+        let labels = fixture.labels(weak, &teacher);
+        let relabelled = fixture.pairs(
+            &format!("relabelled-{weak}"),
+            &pairs(2000, 30),
+            &[("pairs", &transfer), ("labels", &labels)],
+        );
+        let mixed = fixture.pairs(
+            &format!("mixed-{weak}"),
+            &pairs(2000, 30),
+            &[("pairs", &relabelled), ("other", &gold_pairs)],
+        );
+        let student = fixture.model(&format!("torn-{strong}"), &[("pairs", &mixed)]);
+        let ceiling = fixture.model(&format!("ceiling-{strong}"), &[("pairs", &transfer)]);
+        for (name, role, model) in [
+            (weak, Role::Teacher, &teacher),
+            (&format!("torn-{strong}"), Role::Student, &student),
+            (&format!("ceiling-{strong}"), Role::Ceiling, &ceiling),
+        ] {
+            let arm = Arm {
+                name,
+                role,
+                tags: &[("strong", strong)],
+                seed: 0,
+                model,
+                pairs: &test_pairs,
+                gold: None,
+            };
+            let rows = confident(&test, |at| if at % 3 == 0 { 0.2 } else { 0.8 });
+            predictions.push(fixture.predictions(&arm, &rows));
+        }
+    }
+    let report = build(&fixture, &predictions);
+    let shares = &section(&report, "pgr").tables[0];
+    assert_eq!(column(shares, "arm"), ["torn-mini", "torn-small"]);
+    assert_eq!(column(shares, "teacher"), ["nano", "micro"]);
+    assert_eq!(column(shares, "ceiling"), ["ceiling-mini", "ceiling-small"]);
 }
 
 #[test]
