@@ -255,7 +255,8 @@ fn experiment(fixture: &Fixture, gold: bool) -> Vec<Artifact> {
         let student = |name: &str, pairs: &Artifact| {
             fixture.model(&named(name), &[("base", &strong_base), ("pairs", pairs)])
         };
-        let arms: [(&str, Role, &[(&str, &str)], Artifact, Vec<Prediction>); 5] = [
+        let conflict: &[(&str, &str)] = &[("conflict", "implicit")];
+        let arms = [
             (
                 "untrained",
                 Role::Base,
@@ -280,7 +281,7 @@ fn experiment(fixture: &Fixture, gold: bool) -> Vec<Artifact> {
             (
                 "torn",
                 Role::Student,
-                &[("conflict", "implicit")],
+                conflict,
                 student("torn", &mixed),
                 confident(&test, wrong_on(LOST[seed as usize])),
             ),
@@ -828,6 +829,18 @@ fn arms_on_different_pairs_are_refused() {
                 .contains(" were tested on different items: item 0 does not ask the same in both"),
         "{error}"
     );
+    // A pair that a model ordered against the truth has its better answer in the other place.
+    let mut wrong = others.clone();
+    wrong[0].gold = Some(false);
+    let ordered = fixture.pairs("ordered", &wrong, &[]);
+    let mut rows = confident(&others, |_| 0.8);
+    rows[0].label = 1 - rows[0].label;
+    let judged = Arm {
+        pairs: &ordered,
+        ..arm("judged", 0)
+    };
+    let report = build(&fixture, &[fixture.predictions(&judged, &rows)]);
+    near(report.arms[0].metrics[0].value.mean.unwrap(), 39.0 / 40.0);
     // Predictions that are about other pairs than they say.
     let turned: Vec<Prediction> = confident(&others, |_| 0.8)
         .into_iter()
@@ -838,7 +851,7 @@ fn arms_on_different_pairs_are_refused() {
         .collect();
     let error = refused(&fixture, &[fixture.predictions(&arm("turned", 7), &turned)]);
     assert!(
-        error.contains("the chosen answer of pair 0 stands ")
+        error.contains("the better answer of pair 0 stands ")
             && error.contains("hint: make the margins"),
         "{error}"
     );

@@ -91,7 +91,7 @@ pub(crate) fn entry(
         id: pair.id,
         content: content(pair),
         group: pair.group,
-        gold: Some(pair.place() as u32),
+        gold: Some(better(pair) as u32),
     });
     let probabilities = rows.iter().map(|row| &row.probabilities);
     let probabilities = probabilities.map(|row| row.iter().map(|&p| f64::from(p)).collect());
@@ -115,6 +115,11 @@ pub(crate) fn entry(
     })
 }
 
+/// The place of the better answer: that of the chosen one, unless a model chose it against the truth.
+fn better(pair: &Pair) -> usize {
+    pair.place() ^ usize::from(pair.gold == Some(false))
+}
+
 /// The pair of each prediction, or the first way in which they are about others, as a clause. Both are sorted by number.
 fn matched<'p>(rows: &[Prediction], pairs: &'p [Pair]) -> Result<Vec<&'p Pair>, String> {
     if let Some(twice) = rows.windows(2).find(|rows| rows[0].id == rows[1].id) {
@@ -124,12 +129,12 @@ fn matched<'p>(rows: &[Prediction], pairs: &'p [Pair]) -> Result<Vec<&'p Pair>, 
         let (id, place) = (row.id, row.label as usize);
         let at = pairs.binary_search_by_key(&id, |pair| pair.id);
         let pair = &pairs[at.map_err(|_| format!("pair {id} is only in the predictions"))?];
-        if pair.place() == place {
+        if better(pair) == place {
             return Ok(pair);
         }
-        let [said, stands] = [place, pair.place()].map(|at| PLACES.get(at).unwrap_or(&"neither"));
+        let [said, stands] = [place, better(pair)].map(|at| PLACES.get(at).unwrap_or(&"neither"));
         Err(format!(
-            "the chosen answer of pair {id} stands {said} in the predictions and {stands} in the pairs"
+            "the better answer of pair {id} stands {said} in the predictions and {stands} in the pairs"
         ))
     };
     rows.iter().map(pair).collect()
