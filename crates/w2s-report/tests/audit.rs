@@ -255,26 +255,27 @@ fn experiment(fixture: &Fixture, gold: bool) -> Vec<Artifact> {
         let student = |name: &str, pairs: &Artifact| {
             fixture.model(&named(name), &[("base", &strong_base), ("pairs", pairs)])
         };
+        let none: &[(&str, &str)] = &[];
         let conflict: &[(&str, &str)] = &[("conflict", "implicit")];
         let arms = [
             (
                 "untrained",
                 Role::Base,
-                &[],
+                none,
                 strong_base.clone(),
                 confident(&test, wrong_on([5; 4])),
             ),
             (
                 "weak",
                 Role::Teacher,
-                &[],
+                none,
                 weak.clone(),
                 confident(&test, weak_confidence),
             ),
             (
                 "plain",
                 Role::Student,
-                &[],
+                none,
                 student("plain", &relabelled),
                 confident(&test, wrong_on([0, 0, 0, 1])),
             ),
@@ -288,7 +289,7 @@ fn experiment(fixture: &Fixture, gold: bool) -> Vec<Artifact> {
             (
                 "ceiling",
                 Role::Ceiling,
-                &[],
+                none,
                 student("ceiling", &transfer),
                 confident(&test, strong_confidence),
             ),
