@@ -4,7 +4,10 @@
 //! does not clearly beat them has not shown that it understands the task: a class that is always the same, the number of
 //! words, or the words without their order would have done.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
+
+use w2s_artifact::Pair;
 
 /// Texts with the index of their class.
 pub(crate) type Labelled<'a> = [(&'a str, u32)];
@@ -103,8 +106,8 @@ fn tokens(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Naive Bayes over single words: multinomial, add-one smoothing, words unseen in the gold split ignored.
-fn unigram_bayes(gold: &Labelled<'_>, classes: usize) -> Classifier {
+/// How often each word stands in texts of each class, and how many words a class has.
+fn word_counts(gold: &Labelled<'_>, classes: usize) -> (HashMap<String, Vec<f64>>, Vec<f64>) {
     let mut counts: HashMap<String, Vec<f64>> = HashMap::new();
     let mut totals = vec![0.0; classes];
     for (text, label) in gold {
@@ -113,6 +116,12 @@ fn unigram_bayes(gold: &Labelled<'_>, classes: usize) -> Classifier {
             totals[*label as usize] += 1.0;
         }
     }
+    (counts, totals)
+}
+
+/// Naive Bayes over single words: multinomial, add-one smoothing, words unseen in the gold split ignored.
+fn unigram_bayes(gold: &Labelled<'_>, classes: usize) -> Classifier {
+    let (mut counts, totals) = word_counts(gold, classes);
     let vocabulary = counts.len() as f64;
     for likelihood in counts.values_mut() {
         for (count, total) in likelihood.iter_mut().zip(&totals) {
@@ -134,9 +143,83 @@ fn unigram_bayes(gold: &Labelled<'_>, classes: usize) -> Classifier {
     })
 }
 
+/// Probability that the first of two answers is the better one.
+pub(crate) type Judge = Box<dyn Fn(&str, &str) -> f64>;
+
+/// A judge of pairs that needs no model.
+pub(crate) struct PairBaseline {
+    /// Name of its arm in a report.
+    pub(crate) name: &'static str,
+    /// What it does, for the reader of a report.
+    pub(crate) about: &'static str,
+    /// Fits it on gold pairs.
+    pub(crate) fit: fn(&[Pair]) -> Judge,
+}
+
+pub(crate) const PAIR_BASELINES: [PairBaseline; 2] = [
+    PairBaseline {
+        name: "length",
+        about: "always the shorter answer or always the longer one, in characters",
+        fit: shorter_or_longer,
+    },
+    PairBaseline {
+        name: "unigram-bayes",
+        about: "naive Bayes over the single words of both answers, add-one smoothing",
+        fit: pair_bayes,
+    },
+];
+
+fn characters(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Prefers the side of the difference in length that gold pairs prefer, with the smoothed share of those that do; equal lengths
+/// say nothing.
+fn shorter_or_longer(gold: &[Pair]) -> Judge {
+    let order = |pair: &Pair| characters(&pair.chosen.text).cmp(&characters(&pair.rejected.text));
+    let count = |wanted| gold.iter().filter(|pair| order(pair) == wanted).count() as f64;
+    let shares = smoothed(&[count(Ordering::Less), count(Ordering::Greater)]);
+    Box::new(
+        move |first, second| match characters(first).cmp(&characters(second)) {
+            Ordering::Less => shares[0],
+            Ordering::Greater => shares[1],
+            Ordering::Equal => 0.5,
+        },
+    )
+}
+
+/// Naive Bayes over single words: each word of the first answer speaks for it by how much more often it stands in chosen than in
+/// rejected gold answers, each of the second against it; words unseen in gold pairs are ignored.
+fn pair_bayes(gold: &[Pair]) -> Judge {
+    let mut rows = Vec::new();
+    for pair in gold {
+        rows.push((&pair.chosen.text[..], 0));
+        rows.push((&pair.rejected.text[..], 1));
+    }
+    let (counts, totals) = word_counts(&rows, 2);
+    let vocabulary = counts.len() as f64;
+    let weight = |counts: Vec<f64>| {
+        let log = |side: usize| ((counts[side] + 1.0) / (totals[side] + vocabulary)).ln();
+        log(0) - log(1)
+    };
+    let weights = counts
+        .into_iter()
+        .map(|(word, counts)| (word, weight(counts)));
+    let weights: HashMap<String, f64> = weights.collect();
+    let evidence = move |text: &str| -> f64 {
+        let words = tokens(text);
+        words.iter().filter_map(|word| weights.get(word)).sum()
+    };
+    Box::new(move |first, second| {
+        let log_odds = evidence(first) - evidence(second);
+        1.0 / (1.0 + (-log_odds).exp())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use w2s_artifact::Answer;
     use w2s_stats::metrics::predicted;
 
     #[test]
@@ -175,6 +258,50 @@ mod tests {
         assert!((p[1] - 2.0 / 3.0).abs() < 1e-12, "{p:?}");
         // A word in both classes, and one never seen, say nothing.
         assert!((bayes("film, unheard-of")[1] - 0.5).abs() < 1e-12);
+    }
+
+    fn pairs(answers: &[(&str, &str)]) -> Vec<Pair> {
+        let answer = |text: &&str| Answer {
+            text: (*text).into(),
+            source: "file".into(),
+            sample: 0,
+            score: None,
+            tokens: None,
+            finished: true,
+        };
+        let pair = |(chosen, rejected): &(&str, &str)| Pair {
+            id: 0,
+            prompt: 0,
+            group: 0,
+            messages: vec![],
+            chosen: answer(chosen),
+            rejected: answer(rejected),
+            rule: "file".into(),
+            confidence: None,
+            gold: None,
+        };
+        answers.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn length_prefers_what_gold_pairs_prefer() {
+        // Twice the shorter one, once the longer one, once neither: (2 + 1) / 5 for the shorter one.
+        let gold = pairs(&[("a", "bb"), ("a", "bbb"), ("aa", "b"), ("a", "b")]);
+        let judge = shorter_or_longer(&gold);
+        assert_eq!(judge("x", "yy"), 0.6);
+        assert_eq!(judge("xx", "y"), 0.4);
+        assert_eq!(judge("x", "y"), 0.5);
+    }
+
+    #[test]
+    fn words_of_pairs_by_hand() {
+        // Vocabulary 3, two words a side: a chosen `good` has 2 / 5, a rejected one 1 / 5.
+        let judge = pair_bayes(&pairs(&[("good day", "bad day")]));
+        assert!((judge("Good!", "day") - 2.0 / 3.0).abs() < 1e-12);
+        // Each side speaks: odds of 2 times 2.
+        assert!((judge("good", "bad") - 0.8).abs() < 1e-12);
+        assert!((judge("bad", "good") - 0.2).abs() < 1e-12);
+        assert_eq!(judge("unheard-of", "day"), 0.5);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use w2s_artifact::{Artifact, Manifest, Store};
 
+use crate::adapters::pairs::SeedPairs;
 use crate::adapters::predictions::{Data, Datasets};
-use crate::adapters::{predictions, scores, theory};
+use crate::adapters::{pairs, predictions, scores, theory};
 use crate::analysis::Analysis;
-use crate::contrasts::{self, Page};
+use crate::contrasts::{self, AuditOptions, Page};
 use crate::error::ReportError;
 use crate::experiment::{Experiment, arrange, by_test};
 use crate::format::joined;
@@ -36,12 +37,15 @@ pub struct Options {
     /// The metric of the headline, of scores; reward accuracy where it is known, or else the first one by name that is no
     /// divergence, where none is asked for.
     pub metric: Option<String>,
+    /// How the errors of students are audited.
+    pub audit: AuditOptions,
 }
 
-/// An experiment, and the examples behind each of its seeds where it has some.
+/// An experiment, and the examples or pairs behind each of its seeds where it has some.
 struct Test {
     experiment: Experiment,
     data: Vec<Rc<Data>>,
+    pairs: Vec<SeedPairs>,
 }
 
 /// Computes the report on `inputs`, whose models and data are looked up in `store`.
@@ -72,7 +76,14 @@ pub fn build(store: &Store, inputs: &Inputs, options: &Options) -> Result<Report
     for &at in &about {
         let test = &tests[at];
         page.test = test.experiment.test.clone().filter(|_| about.len() > 1);
-        contrasts::experiment(&analyses[at], &test.data, &lineage, &mut page);
+        contrasts::experiment(&analyses[at], &lineage, &options.audit, &mut page);
+        contrasts::tested(
+            &test.experiment,
+            &test.data,
+            &test.pairs,
+            &lineage,
+            &mut page,
+        );
     }
     page.test = None;
     let [about, probes] = [about, probes].map(|of| of.iter().map(|&at| &analyses[at]).collect());
@@ -106,7 +117,7 @@ fn tests(
     options: &Options,
     lineage: &Lineage<'_>,
 ) -> Result<Vec<Test>, ReportError> {
-    let (classified, data) = predictions::read(&inputs.predictions, lineage)?;
+    let (classified, data, sets) = predictions::read(&inputs.predictions, lineage)?;
     let scored = inputs
         .scores
         .iter()
@@ -118,7 +129,13 @@ fn tests(
         experiment.test = (!test.is_empty()).then_some(test);
         let data = seed_data(&experiment, &data, lineage);
         predictions::add_baselines(&mut experiment, &data);
-        tests.push(Test { experiment, data });
+        let pairs = pairs::of_seeds(&experiment, &sets, lineage);
+        pairs::add_baselines(&mut experiment, &pairs);
+        tests.push(Test {
+            experiment,
+            data,
+            pairs,
+        });
     }
     Ok(tests)
 }

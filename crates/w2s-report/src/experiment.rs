@@ -439,7 +439,8 @@ impl Experiment {
         !self.classes.is_empty()
     }
 
-    /// Finds teacher, ceiling and base of every arm: the only one there is, or else the one that its inputs lead to.
+    /// Finds teacher, ceiling and base of every arm: the only one there is, or else the one that its inputs lead to, or else
+    /// the one with its tag `weak` or `strong`.
     fn join_relatives(&mut self, lineage: &Lineage<'_>) -> Result<(), ReportError> {
         for at in 0..self.arms.len() {
             let teacher = self.relative(at, Role::Teacher, |own, other| {
@@ -449,7 +450,7 @@ impl Experiment {
                 usize::from(lineage.started_from(own, other))
             })?;
             let ceiling = self.relative(at, Role::Ceiling, |own, other| {
-                usize::from(lineage.same_start(own, other))
+                lineage.same_start(own, other)
             })?;
             let arm = &mut self.arms[at];
             (arm.teacher, arm.base, arm.ceiling) = (teacher, base, ceiling);
@@ -476,11 +477,21 @@ impl Experiment {
         };
         let nearness: Vec<usize> = candidates.iter().map(|&other| near(other)).collect();
         let best = nearness.iter().copied().max().unwrap_or(0);
-        let mut own = candidates
+        let nearest = candidates.iter().zip(&nearness);
+        let nearest = nearest.filter(|(_, near)| **near == best);
+        let nearest: Vec<usize> = nearest.map(|(other, _)| *other).collect();
+        if let ([only], 1..) = (&nearest[..], best) {
+            return Ok(Some(*only));
+        }
+        let name = match role {
+            Role::Teacher => "weak",
+            _ => "strong",
+        };
+        let tag = |at: usize| self.arms[at].tags.get(name);
+        let mut tagged = nearest
             .iter()
-            .zip(&nearness)
-            .filter(|(_, near)| **near == best);
-        if let (Some((only, 1..)), None) = (own.next(), own.next()) {
+            .filter(|&&other| tag(at).is_some() && tag(other) == tag(at));
+        if let (Some(only), None) = (tagged.next(), tagged.next()) {
             return Ok(Some(*only));
         }
         // Only a student is compared with its own; the others stand beside.
@@ -497,7 +508,12 @@ impl Experiment {
             format_args!(
                 "arms {names} all have role `{role}`, and the inputs of arm `{arm}` do not tell which is its own"
             ),
-            format_args!("write one report for each {role}"),
+            match role {
+                Role::Base => "write one report for each base".to_owned(),
+                _ => format!(
+                    "give every arm its `--tag {name}=NAME`, or write one report for each {role}"
+                ),
+            },
         ))
     }
 

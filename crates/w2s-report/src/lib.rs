@@ -33,6 +33,7 @@ mod baselines;
 
 mod analysis;
 mod contrasts;
+pub use contrasts::{AuditOptions, Comparator};
 
 mod build;
 pub use build::{Inputs, Options, build};

@@ -112,10 +112,30 @@ impl<'a> Lineage<'a> {
         std::iter::successors(Some(model), next).any(|at| at == base)
     }
 
-    /// Whether two models were trained from one base on the same data.
-    pub(crate) fn same_start(&self, first: ArtifactRef, second: ArtifactRef) -> bool {
+    /// Whether two models were trained from one base on the same data: 2 where they have pairs in common too, 0 where not.
+    pub(crate) fn same_start(&self, first: ArtifactRef, second: ArtifactRef) -> usize {
         let start = |model| (self.base_of(model), self.input(model, "data"));
-        start(first) == start(second)
+        if start(first) != start(second) {
+            return 0;
+        }
+        let [first, second] = [first, second].map(|model| self.pair_sources(model));
+        1 + usize::from(!first.is_disjoint(&second))
+    }
+
+    /// The pairs that a model learnt from as they were before anybody ordered them anew or mixed them.
+    fn pair_sources(&self, model: ArtifactRef) -> HashSet<ArtifactRef> {
+        let mut open: Vec<ArtifactRef> = self.input(model, "pairs").into_iter().collect();
+        let (mut seen, mut sources) = (HashSet::new(), HashSet::new());
+        while let Some(at) = open.pop() {
+            let manifest = self.manifest(at);
+            let inputs = manifest.iter().flat_map(|manifest| artifacts(manifest));
+            let before: Vec<_> = inputs.filter(|input| input.kind == Kind::Pairs).collect();
+            if before.is_empty() {
+                sources.insert(at);
+            }
+            open.extend(before.into_iter().filter(|pairs| seen.insert(*pairs)));
+        }
+        sources
     }
 }
 

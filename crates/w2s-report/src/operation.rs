@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use w2s_artifact::Kind;
 use w2s_stage::{ArtifactArg, Known, KnownInputs, Operation, Step};
+use w2s_stats::audit::{Denominator, Threshold};
 
 use crate::experiment::{Entry, Run, check_arms};
 use crate::format::plural;
 use crate::lineage::Parameters;
-use crate::{Inputs, Options, ReportError, build};
+use crate::{AuditOptions, Comparator, Inputs, Options, ReportError, build};
 
 /// Writes `report.json`, `report.md` and `report.html` about predictions, scores and theory.
 #[derive(Clone, Debug, clap::Args, serde::Serialize)]
@@ -31,6 +32,15 @@ pub struct Build {
     /// else the first by name but for `kl`]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
+    /// Probability of the right answer from which a model knows an item, in the audit; above 0.5 and below 1
+    #[arg(long, value_name = "T", default_value_t = 0.75)]
+    pub threshold: f64,
+    /// What the audit holds students with a conflict against
+    #[arg(long, value_parser = w2s_stage::choices(Comparator::ALL), default_value_t = Comparator::Student)]
+    pub comparator: Comparator,
+    /// What the audit's score is a share of: all taxed items, or those that the ceiling knows
+    #[arg(long, value_parser = w2s_stage::choices(Denominator::ALL), default_value_t = Denominator::Taxed)]
+    pub denominator: Denominator,
     /// What the run changed in the recipe, to stand under the title; repeat the flag for each change
     #[arg(long = "override", value_name = "TEXT")]
     #[serde(rename = "override")]
@@ -55,7 +65,7 @@ impl Operation for Build {
         if self.predictions.is_empty() && self.scores.is_empty() && self.theory.is_empty() {
             return Err(ReportError::nothing().into());
         }
-        Ok(())
+        self.audit().map(|_| ())
     }
 
     fn check_inputs(&self, known: &KnownInputs) -> anyhow::Result<()> {
@@ -72,6 +82,7 @@ impl Operation for Build {
             recipe: self.recipe.clone(),
             overrides: self.overrides.clone(),
             metric: self.metric.clone(),
+            audit: self.audit()?,
         };
         let inputs = Inputs {
             predictions: step.artifacts("predictions")?,
@@ -90,6 +101,20 @@ impl Operation for Build {
         ));
         let (recipe, headline) = (report.recipe, report.headline);
         Ok(json!({"recipe": recipe, "headline": headline, "arms": arms, "warnings": warnings}))
+    }
+}
+
+impl Build {
+    fn audit(&self) -> anyhow::Result<AuditOptions> {
+        let threshold = Threshold::new(self.threshold).map_err(|error| {
+            let hint = "the published code takes 0.75, which is a margin of ln 3 nats";
+            ReportError::hinted(error, hint)
+        })?;
+        Ok(AuditOptions {
+            threshold,
+            comparator: self.comparator,
+            denominator: self.denominator,
+        })
     }
 }
 
@@ -117,15 +142,19 @@ fn planned(known: &Known) -> Option<Entry> {
             ..Run::default()
         },
     };
-    if known.reference().kind == Kind::Predictions {
-        // Data of two seeds is one test; data that was made in another way is another one.
-        let mut made = first(known, "data")?.origin()?.parameters.clone();
-        made.as_object_mut()?.remove("seed");
-        entry.test = made.to_string();
+    let classifies = known.reference().kind == Kind::Predictions;
+    if classifies {
         entry.classes.push(String::new());
-    } else {
-        entry.test = entry.tags.remove("test").unwrap_or_default();
     }
+    entry.test = match first(known, "data").filter(|_| classifies) {
+        Some(data) => {
+            // Data of two seeds is one test; data that was made in another way is another one.
+            let mut made = data.origin()?.parameters.clone();
+            made.as_object_mut()?.remove("seed");
+            made.to_string()
+        }
+        None => entry.tags.remove("test").unwrap_or_default(),
+    };
     let model = || first(known, "model").or_else(|| first(&first(known, "responses")?, "model"));
     let seed = own.seed.or_else(|| parameters(&model()?)?.seed);
     entry.run.seed = seed.unwrap_or_default();

@@ -596,11 +596,25 @@ impl Spot {
     }
 }
 
-/// Cells over two sides with the same names: `chosen` downwards, `rejected` to the right, and imitation in a column of its own.
+/// Cells over two sides. Without names to the right, both sides have the same: `chosen` downwards, `rejected` to the right, and
+/// imitation in a column of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HeatMap {
     pub(crate) rungs: Vec<(String, Option<f64>)>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) across: Option<Across>,
     pub(crate) cells: Vec<HeatCell>,
+}
+
+/// The sides of a [`HeatMap`] whose columns are not called like its rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Across {
+    /// What the names downwards are.
+    pub(crate) down: String,
+    /// What the names to the right are.
+    pub(crate) right: String,
+    /// The names to the right.
+    pub(crate) names: Vec<String>,
 }
 
 /// A cell of a [`HeatMap`].

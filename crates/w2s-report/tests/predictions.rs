@@ -1032,7 +1032,7 @@ fn several_teachers_stand_in_one_report() {
     );
     assert_eq!(
         refused(&fixture, &predictions).to_string(),
-        "arms `weak` and `better` all have role `teacher`, and the inputs of arm `orphan` do not tell which is its own\nhint: write one report for each teacher"
+        "arms `weak` and `better` all have role `teacher`, and the inputs of arm `orphan` do not tell which is its own\nhint: give every arm its `--tag weak=NAME`, or write one report for each teacher"
     );
 }
 

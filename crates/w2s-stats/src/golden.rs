@@ -67,6 +67,15 @@ impl Case {
         self.expected[name].as_f64().expect("number")
     }
 
+    pub(crate) fn expected_floats(&self, name: &str) -> Vec<f64> {
+        floats(&self.expected[name])
+    }
+
+    /// One of the expected `counts`.
+    pub(crate) fn expected_count(&self, name: &str) -> f64 {
+        self.expected["counts"][name].as_f64().expect("number")
+    }
+
     pub(crate) fn expected_bools(&self, name: &str) -> Vec<bool> {
         floats(&self.expected[name])
             .iter()

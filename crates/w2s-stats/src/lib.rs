@@ -8,7 +8,8 @@
 //! report prints: mean, 95 % interval over seeds and items, value of each seed, standard error.
 //!
 //! On top of it stand [`pgr`], the performance gap recovered with Fieller's interval; [`pairwise`], every arm against every
-//! other with Holm's correction; and [`correlation`], whether arms that have more of something score higher.
+//! other with Holm's correction; [`correlation`], whether arms that have more of something score higher; and [`audit`], where a
+//! student errs by what its teacher and its ceiling know.
 //!
 //! ```
 //! use w2s_stats::{Design, Series, metrics, pairwise, pgr};
@@ -61,6 +62,8 @@ pub mod pgr;
 pub mod pairwise;
 
 pub mod correlation;
+
+pub mod audit;
 
 #[cfg(test)]
 mod golden;

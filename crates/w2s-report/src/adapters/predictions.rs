@@ -1,4 +1,5 @@
-//! Predictions of classifiers, with the rows they are about and the trivial classifiers beside them.
+//! Predictions of classifiers, with the rows they are about and the trivial classifiers beside them. Those of pairs are in
+//! [`pairs`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
@@ -9,6 +10,7 @@ use w2s_artifact::{
     Artifact, ArtifactRef, Example, Message, Prediction, Role, Split, prompt_fingerprint,
 };
 
+use crate::adapters::pairs::{self, PairSets};
 use crate::baselines::{BASELINES, Baseline};
 use crate::error::ReportError;
 use crate::experiment::{Arm, Entry, Experiment, Item, Run};
@@ -26,18 +28,28 @@ pub(crate) struct Data {
 /// The examples behind predictions, by their artifact.
 pub(crate) type Datasets = HashMap<ArtifactRef, Rc<Data>>;
 
-/// Every predictions artifact as an entry, and the examples behind them.
+/// Every predictions artifact as an entry, and the examples and pairs behind them.
 pub(crate) fn read(
     predictions: &[Artifact],
     lineage: &Lineage<'_>,
-) -> Result<(Vec<Entry>, Datasets), ReportError> {
-    let mut data = Datasets::new();
+) -> Result<(Vec<Entry>, Datasets, PairSets), ReportError> {
+    let (mut data, mut sets) = (Datasets::new(), PairSets::new());
     let mut entries = Vec::new();
     for artifact in predictions {
+        if let Some(tested) = artifact.manifest.input("pairs") {
+            let tested = pairs::known(&mut sets, tested, lineage)?;
+            if let Some(gold) = artifact.manifest.input("gold-pairs") {
+                pairs::known(&mut sets, gold, lineage)?;
+            }
+            entries.push(pairs::entry(artifact, &tested, lineage)?);
+            continue;
+        }
         let missing = || {
-            let what =
-                format_args!("{} has no input `data`", artifact.reference.short()).to_string();
-            ReportError::hinted(what, "make it with `w2s-eval predict`")
+            let artifact = artifact.reference.short();
+            ReportError::hinted(
+                format_args!("{artifact} has neither an input `data` nor an input `pairs`"),
+                "make it with `w2s-eval predict` or `w2s-eval margins`",
+            )
         };
         let reference = artifact.manifest.input("data").ok_or_else(missing)?;
         let known = match data.entry(reference) {
@@ -49,7 +61,7 @@ pub(crate) fn read(
         };
         entries.push(entry(artifact, known, lineage)?);
     }
-    Ok((entries, data))
+    Ok((entries, data, sets))
 }
 
 impl Data {

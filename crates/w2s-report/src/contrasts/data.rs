@@ -8,9 +8,10 @@ use w2s_artifact::summary::SplitCount;
 use w2s_artifact::{ArtifactRef, Kind, Pair, Prompt, StoreError, prompt_fingerprint};
 
 use super::Page;
+use crate::adapters::pairs::SeedPairs;
 use crate::adapters::predictions::Data;
 use crate::experiment::Experiment;
-use crate::format::{count, joined, list};
+use crate::format::{Unit, count, joined, list};
 use crate::grouped::add_once;
 use crate::lineage::Lineage;
 use crate::provenance::dropped;
@@ -53,11 +54,38 @@ pub(crate) fn section(data: &[Rc<Data>], page: &mut Page) {
     page.section(Section::new("data", "Data", introduction).tables([table.done()]));
 }
 
+/// The pairs of each seed.
+pub(crate) fn pairs_section(seeds: &[SeedPairs], page: &mut Page) {
+    if seeds.is_empty() {
+        return;
+    }
+    let mut seen = HashSet::new();
+    let fresh = |seed: &&SeedPairs| seen.insert(seed.test.reference);
+    let seeds: Vec<&SeedPairs> = seeds.iter().filter(fresh).collect();
+    let table = Table::of("pairs", &seeds)
+        .column("pairs|Test pairs", |seed| seed.test.reference.short())
+        .column("rule|Rule", |seed| seed.test.summary.rule.as_ref())
+        .column(">rows|Pairs", |seed| seed.test.pairs.len())
+        .column(">longer|Longer is chosen", |seed| {
+            let share = seed.test.summary.longer_is_chosen;
+            Cell::valued(Unit::Percent.write(share), share)
+        })
+        .column("gold|Gold pairs", |seed| {
+            seed.gold.as_ref().map(|gold| gold.reference.short())
+        })
+        .column(">gold_rows|Of them", |seed| {
+            seed.gold.as_ref().map(|gold| gold.pairs.len())
+        })
+        .source(|seed| (None, [seed.test.reference]));
+    let introduction = "Which of two answers to one prompt is the better one. The chosen answer stands first or second by a fair coin, the same for every arm. Every score is on the test pairs; trivial judges are fitted on the gold pairs.";
+    page.section(Section::new("data", "Data", introduction).tables([table.done()]));
+}
+
 /// What is asked, and for a pair what is said, as fingerprints.
 #[derive(Default)]
 struct Asked {
     prompts: Vec<u64>,
-    pairs: Vec<(u64, String, String)>,
+    pairs: Vec<(u64, [String; 2])>,
 }
 
 impl Asked {
@@ -73,9 +101,10 @@ impl Asked {
         for pair in artifact.records::<Pair>()? {
             let prompt = prompt_fingerprint(&pair.messages);
             asked.prompts.push(prompt);
-            asked
-                .pairs
-                .push((prompt, pair.chosen.text, pair.rejected.text));
+            // A pair that somebody ordered the other way round is the same pair.
+            let mut answers = [pair.chosen.text, pair.rejected.text];
+            answers.sort_unstable();
+            asked.pairs.push((prompt, answers));
         }
         Ok(asked)
     }

@@ -174,7 +174,16 @@ fn map(analysis: &Analysis<'_>, steps: &[Step]) -> Option<Chart> {
     };
     let cells: Vec<HeatCell> = steps.iter().filter_map(cell).collect();
     let any = cells.iter().any(|cell| cell.column.is_some());
-    any.then(|| Chart::new("", Drawing::Map(HeatMap { rungs, cells })))
+    any.then(|| {
+        Chart::new(
+            "",
+            Drawing::Map(HeatMap {
+                rungs,
+                across: None,
+                cells,
+            }),
+        )
+    })
 }
 
 /// Gain against a number of the pairs; arms that imitate have their own mark.

@@ -9,6 +9,7 @@
 mod against_base;
 mod agreement;
 mod answers;
+mod audit;
 mod bases;
 mod claims;
 mod curve;
@@ -25,6 +26,7 @@ use std::rc::Rc;
 
 use w2s_artifact::Role;
 
+use crate::adapters::pairs::SeedPairs;
 use crate::adapters::predictions::Data;
 use crate::analysis::Analysis;
 use crate::experiment::Experiment;
@@ -32,6 +34,7 @@ use crate::format::{commas, count};
 use crate::lineage::Lineage;
 use crate::section::{ArmEstimates, MetricEstimate, Section};
 
+pub use audit::{AuditOptions, Comparator};
 pub(crate) use bases::{bases, is_bases};
 pub(crate) use limits::oracle_options;
 pub(crate) use theory::theory;
@@ -86,11 +89,11 @@ impl Page {
     }
 }
 
-/// Everything about one test.
+/// What the arms of one test did.
 pub(crate) fn experiment(
     analysis: &Analysis<'_>,
-    data: &[Rc<Data>],
     lineage: &Lineage<'_>,
+    audit: &AuditOptions,
     page: &mut Page,
 ) {
     let experiment = analysis.experiment;
@@ -104,18 +107,32 @@ pub(crate) fn experiment(
     recovered::section(analysis, &recovery, page);
     against_base::metrics(analysis, &models, page);
     pairs_of_arms::section(analysis, page);
-    claims::findings(analysis, &models, page);
-    ladder::section(analysis, &models, page);
+    if !experiment.classifies() {
+        claims::findings(analysis, &models, page);
+        ladder::section(analysis, &models, page);
+    }
     curve::section(analysis, &models, page);
     reasoning::sections(analysis, lineage, page);
     agreement::agreement(analysis, page);
+    audit::section(analysis, lineage, audit, page);
     agreement::calibration(analysis, page);
     answers::section(experiment, lineage, page);
     models.section(page);
+    page.arms.extend(estimates(analysis));
+}
+
+/// What the arms of one test were trained and tested on.
+pub(crate) fn tested(
+    experiment: &Experiment,
+    data: &[Rc<Data>],
+    pairs: &[SeedPairs],
+    lineage: &Lineage<'_>,
+    page: &mut Page,
+) {
     data::section(data, page);
+    data::pairs_section(pairs, page);
     data::leaks(experiment, lineage, page);
     page.warnings.extend(experiment.left_out.iter().cloned());
-    page.arms.extend(estimates(analysis));
 }
 
 /// Every arm on every metric, for programs.

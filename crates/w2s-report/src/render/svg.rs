@@ -230,21 +230,30 @@ fn draw_line(drawn: &Line, place: &dyn Fn([f64; 2]) -> [f64; 2]) -> String {
     svg + "</g>"
 }
 
-/// Chosen downwards, rejected to the right, each rung with the score beside it; imitation in a column of its own.
+/// Rows downwards and columns to the right, each rung with the score beside it; imitation in a column of its own.
 fn heat_map(map: &HeatMap) -> String {
     const TOP: f64 = 58.0;
     const HEIGHT: f64 = 48.0;
     const GAP: f64 = 14.0;
-    let label = width(map.rungs.iter().map(|(name, _)| &name[..]), 7.5);
+    let columns: Vec<(&str, Option<f64>)> = match &map.across {
+        Some(across) => across.names.iter().map(|name| (&name[..], None)).collect(),
+        None => map
+            .rungs
+            .iter()
+            .map(|(name, scored)| (&name[..], *scored))
+            .collect(),
+    };
+    let names = map.rungs.iter().map(|(name, _)| &name[..]);
+    let label = width(names.chain(columns.iter().map(|(name, _)| *name)), 7.5);
     let (left, cell) = ((label + 24.0).max(72.0), (label + 16.0).max(92.0));
-    let side = map.rungs.len();
+    let side = columns.len();
     let imitation = map.cells.iter().any(|cell| cell.column.is_none());
     let imitation = imitation.then_some(side);
     let gap = |column| if Some(column) == imitation { GAP } else { 0.0 };
     let x = |column: usize| left + cell * column as f64 + gap(column);
     let y = |row: usize| TOP + HEIGHT * row as f64;
     let across = x(imitation.unwrap_or(side.saturating_sub(1))) + cell + 8.0;
-    let height = TOP + HEIGHT * side as f64 + 8.0;
+    let height = TOP + HEIGHT * map.rungs.len() as f64 + 8.0;
     let rect = |class: &str, row: usize, column: usize, opacity: f64| {
         format!(
             r#"<rect class="{class}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="3" style="opacity: {opacity:.2}"/>"#,
@@ -258,15 +267,25 @@ fn heat_map(map: &HeatMap) -> String {
         r#"<svg class="map" viewBox="0 0 {across:.0} {height:.0}" style="max-width: {across:.0}px" role="img">"#
     );
     let middle = left + cell * side as f64 / 2.0;
-    svg += &text("tick", middle, 14.0, "middle", "rejected");
-    svg += &text("tick", left - 12.0, 14.0, "end", "chosen");
-    for (at, (name, scored)) in map.rungs.iter().enumerate() {
-        let scored = scored.map_or(String::new(), score);
-        let middle = x(at) + cell / 2.0;
-        svg += &text("label", middle, TOP - 24.0, "middle", name);
-        svg += &text("tick", middle, TOP - 8.0, "middle", &scored);
+    let sides = map
+        .across
+        .as_ref()
+        .map(|across| [&across.right[..], &across.down]);
+    let [right, down] = sides.unwrap_or(["rejected", "chosen"]);
+    svg += &text("tick", middle, 14.0, "middle", right);
+    svg += &text("tick", left - 12.0, 14.0, "end", down);
+    let written = |scored: Option<f64>| scored.map_or(String::new(), score);
+    for at in 0..side.max(map.rungs.len()) {
+        if let Some((name, scored)) = columns.get(at) {
+            let middle = x(at) + cell / 2.0;
+            svg += &text("label", middle, TOP - 24.0, "middle", name);
+            svg += &text("tick", middle, TOP - 8.0, "middle", &written(*scored));
+        }
+        let Some((name, scored)) = map.rungs.get(at) else {
+            continue;
+        };
         svg += &text("label", left - 12.0, y(at) + 21.0, "end", name);
-        svg += &text("tick", left - 12.0, y(at) + 38.0, "end", &scored);
+        svg += &text("tick", left - 12.0, y(at) + 38.0, "end", &written(*scored));
         for other in (0..side).chain(imitation) {
             svg += &rect("cell", at, other, 1.0);
         }
