@@ -195,6 +195,13 @@ fn shipped_recipes_are_ready_to_run() {
         ("prompts", &file),
         ("test", &file),
     ];
+    let reasoning = [
+        ("strong", &*folder),
+        ("weak", &folder),
+        ("questions", &file),
+        ("test", &file),
+    ];
+    let deception = [("target", &*file), ("weak", &folder), ("strong", &folder)];
     let without = [
         ("chosen-drop", "0"),
         ("rejected-drop", "0,1"),
@@ -212,6 +219,27 @@ fn shipped_recipes_are_ready_to_run() {
         ("delta-ladder", own(&[])),
         ("delta-theory", own(&[])),
         ("reasoning", own(&[])),
+        ("reasoning-own", own(&reasoning)),
+        (
+            "reasoning-own",
+            own(&[
+                &reasoning[..],
+                &[("second", "true"), ("orpo", "true"), ("ten", "true")],
+            ]
+            .concat()),
+        ),
+        (
+            "reasoning-own",
+            own(&[&reasoning[..], &[("weak-responses", &*file)]].concat()),
+        ),
+        ("deception-reward", own(&[])),
+        ("deception-simpo", own(&[])),
+        ("deception-dpo", own(&[])),
+        ("deception", own(&deception)),
+        (
+            "deception",
+            own(&[&deception[..], &[("other", &*file)]].concat()),
+        ),
         (
             "classify",
             own(&[("strong-model", &folder), ("data", &reviews)]),

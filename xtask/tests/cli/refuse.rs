@@ -60,7 +60,7 @@ fn wrong_recipes_are_told_by_place() {
     ");
     insta::assert_snapshot!(place.xtask(&["pipeline", "weak-to-stong"]).stderr, @r"
     error: there is no recipe `weak-to-stong`
-      recipes: classify, delta, delta-ladder, delta-self, delta-style, delta-theory, features, linear-probe, preference, reasoning, weak-to-strong
+      recipes: classify, deception, deception-dpo, deception-reward, deception-simpo, delta, delta-ladder, delta-self, delta-style, delta-theory, features, linear-probe, preference, reasoning, reasoning-own, weak-to-strong
     hint: did you mean `cargo xtask pipeline weak-to-strong`?
     ");
     assert_eq!(place.xtask(&["pipeline", "weak-to-stong"]).code, Some(2));
