@@ -121,15 +121,19 @@ impl ModelFolder {
     ///
     /// A folder that holds no reward model.
     pub fn reward_settings(&self) -> Result<RewardSettings, LmError> {
-        let (file, settings) = self.head_settings()?;
-        if settings.is_null() && self.has_head() && reward::is_scalar(&self.json) {
-            return Ok(RewardSettings::default());
-        }
-        serde_json::from_value(settings).map_err(|_| {
+        let none = |file: &Path| {
             let reason = "it is no reward model, which has a head of one row\n\
                           hint: train one with `w2s-teacher reward` or `w2s-student reward`";
-            LmError::malformed(&file, reason)
-        })
+            LmError::malformed(file, reason)
+        };
+        if !self.is_classifier() {
+            return Err(none(self.adapter.as_ref().unwrap_or(&self.path)));
+        }
+        let (file, settings) = self.head_settings()?;
+        if settings.is_null() && reward::is_scalar(&self.json) {
+            return Ok(RewardSettings::default());
+        }
+        serde_json::from_value(settings).map_err(|_| none(&file))
     }
 
     /// The file with the settings of the head, and what it says.
@@ -137,10 +141,7 @@ impl ModelFolder {
         match &self.adapter {
             Some(folder) => {
                 let file = folder.join(peft::CLASSIFIER);
-                let settings = match file.exists() {
-                    true => read_json(&file)?,
-                    false => Value::Null,
-                };
+                let settings = read_json(&file)?;
                 Ok((file, settings))
             }
             None => Ok((self.path.join("config.json"), self.json["w2s"].clone())),

@@ -108,6 +108,6 @@ mod tests {
     #[test]
     fn counts_must_match() {
         let error = reward_conflict(vector(&[0.0]), &[]).unwrap_err();
-        assert_eq!(error.to_string(), "0 truths for 1 pairs");
+        assert_eq!(error.to_string(), "0 truths but 1 pairs");
     }
 }
