@@ -175,6 +175,31 @@ fn preference_tuning_runs_from_prompts_to_a_report() {
     assert!(!err.contains("DONE"), "{err}");
 }
 
+#[test]
+fn conflicts_run_from_pairs_to_an_audit() {
+    let store = tempfile::tempdir().unwrap();
+    let recipe = "tests/recipes/tiny-deception.toml";
+    let (out, _) = finished(&pipeline_of(recipe, store.path(), &[]).output().unwrap());
+    assert!(out.contains("report.html"), "{out}");
+    let path = store.path().join("reports/tiny-deception/report.json");
+    let report = std::fs::read_to_string(path).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let arms = ["weak", "none", "explicit", "implicit", "ceiling"];
+    let found = column(&report, "arms", "arm");
+    for arm in arms.iter().chain(&["length", "unigram-bayes"]) {
+        assert!(found.iter().any(|found| found == arm), "{arm}: {found:?}");
+    }
+    // Students with a conflict are held against the one without, and that one against the ceiling.
+    let against: Vec<_> = column(&report, "scores", "arm")
+        .into_iter()
+        .zip(column(&report, "scores", "against"))
+        .collect();
+    for pair in [("explicit", "none"), ("implicit", "none"), ("none", "ceiling")] {
+        let pair = (pair.0.to_owned(), pair.1.to_owned());
+        assert!(against.contains(&pair), "{pair:?}: {against:?}");
+    }
+}
+
 /// Every step of every recipe that is shipped has flags that its stage takes.
 #[test]
 fn shipped_recipes_are_ready_to_run() {
