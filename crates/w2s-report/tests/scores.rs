@@ -1292,6 +1292,18 @@ fn reasoning_shows_selections_tags_and_repeated_errors() {
         score("weak", Role::Teacher, &weak, |id| id % 2 == 0),
         score("student", Role::Student, &student, |id| id % 4 != 3),
     ];
+    // Between a teacher and a ceiling nobody asks for differences to a base; without a ceiling there is nothing else.
+    let baseless = |scores: &[Artifact]| {
+        let warnings = build(&fixture, scores, &[]).warnings;
+        warnings
+            .iter()
+            .any(|told| told.starts_with("no arm has the role `base`"))
+    };
+    assert!(baseless(&scores));
+    let gold = checkpoint("gold", &[]);
+    let ceiling = score("ceiling", Role::Ceiling, &gold, |_| true);
+    let [weak_scores, student_scores] = scores.clone();
+    assert!(!baseless(&[weak_scores, student_scores, ceiling]));
     let report = build(&fixture, &scores, &[]);
     let selections = &section(&report, "selections").tables[0];
     for (column, expected) in [

@@ -148,12 +148,15 @@ pub fn read(
     Ok(records)
 }
 
+/// Reads a file up to a number of records, and says how many it had.
+type ReadFile<'a> = &'a mut dyn FnMut(&Path, Option<usize>) -> Result<usize, DataError>;
+
 /// Calls `read` for each file of the files and folders, in the order of [`files`], with the most records that it may still
 /// read; it returns how many it has read.
 pub(crate) fn for_each_file(
     paths: &[PathBuf],
     limit: Option<usize>,
-    read: &mut dyn FnMut(&Path, Option<usize>) -> Result<usize, DataError>,
+    read: ReadFile,
 ) -> Result<(), DataError> {
     let mut left = limit;
     for path in paths {

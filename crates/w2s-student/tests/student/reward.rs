@@ -44,7 +44,7 @@ fn no_conflict_and_a_conflict_of_weight_zero_are_the_same_to_the_bit() {
     let bench = Bench::new();
     let base = bench.base(1, &WORDS, 1);
     let weak = |mut pair: Pair| {
-        let right = pair.id % 3 != 0;
+        let right = !pair.id.is_multiple_of(3);
         if !right {
             std::mem::swap(&mut pair.chosen, &mut pair.rejected);
         }
