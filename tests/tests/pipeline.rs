@@ -194,7 +194,11 @@ fn conflicts_run_from_pairs_to_an_audit() {
         .into_iter()
         .zip(column(&report, "scores", "against"))
         .collect();
-    for pair in [("explicit", "none"), ("implicit", "none"), ("none", "ceiling")] {
+    for pair in [
+        ("explicit", "none"),
+        ("implicit", "none"),
+        ("none", "ceiling"),
+    ] {
         let pair = (pair.0.to_owned(), pair.1.to_owned());
         assert!(against.contains(&pair), "{pair:?}: {against:?}");
     }
