@@ -54,11 +54,12 @@ impl LabelLossArgs {
         }
     }
 
-    /// The same check for batches: a threshold over one row divides nothing.
+    /// Refuses what cannot be trained with: what [`loss`](Self::loss) refuses, and the confidence loss on batches of one row, which
+    /// no threshold divides.
     ///
     /// # Errors
     ///
-    /// What [`loss`](Self::loss) refuses, and the confidence loss on batches of one row.
+    /// The message names the flag.
     pub fn check_batch(&self, batch: usize) -> Result<()> {
         match self.loss()? {
             LabelLoss::Confidence(_) if batch == 1 => bail!(

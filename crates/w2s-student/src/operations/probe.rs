@@ -60,7 +60,7 @@ impl Operation for TrainProbe {
                 "--labels is not given, the labels to learn\nhint: or give --gold, for the ceiling"
             );
         }
-        self.loss.loss()?;
+        self.loss.check_batch(self.learn.batch)?;
         self.learn.check().map_err(anyhow::Error::msg)
     }
 
