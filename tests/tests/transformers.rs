@@ -47,6 +47,10 @@ fn transformers_gives_the_same_probabilities() {
             continue;
         }
         let predictions = store.require(&reference).unwrap();
+        // A probe reads features, and transformers has none.
+        if predictions.manifest.input("features").is_some() {
+            continue;
+        }
         let input = |name: &str| {
             let input = predictions
                 .manifest
@@ -104,7 +108,7 @@ model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.f
 assert model.config.num_labels == 1
 out = []
 for text in rows:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+    ids = tokenizer(text)["input_ids"] + [tokenizer.eos_token_id]
     with torch.no_grad():
         out.append(model(input_ids=torch.tensor([ids])).logits[0, 0].item())
 print(json.dumps(out))
