@@ -285,7 +285,7 @@ fn other_losses_of_labels_learn_from_pairs() {
         let run = run(start.path(), &weak, &asked).unwrap();
         let FitSummary { best_held_out, .. } = run.summary.fit;
         assert_eq!(run.summary.rows + run.summary.held_out_rows, 40);
-        assert!(best_held_out.unwrap() > 0.5, "{loss}");
+        assert!(best_held_out.unwrap() >= 0.5, "{loss}");
     }
 }
 
