@@ -267,7 +267,7 @@ fn shipped_recipes_are_ready_to_run() {
         ("deception", own(&deception)),
         (
             "deception",
-            own(&[&deception[..], &[("other", &*file)]].concat()),
+            own(&[&deception[..], &[("other", &*file), ("confident", "true")]].concat()),
         ),
         (
             "classify",
