@@ -12,8 +12,8 @@ use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
 use w2s_artifact::summary::PredictionsSummary;
 use w2s_artifact::{
-    Answer, Artifact, ArtifactRef, Key, Kind, Message, Pair, Prediction, Prompt, Provenance,
-    Record, Response, Score, Store,
+    Answer, Artifact, ArtifactRef, Key, Kind, LogProb, Message, Pair, Prediction, Prompt,
+    Provenance, Record, ReferenceLogProbs, Response, Score, Store,
 };
 use w2s_eval::operation::{
     ChoicesOperation, LikelihoodOperation, MarginsOperation, RespondOperation, ScoreOperation,
@@ -186,6 +186,29 @@ fn response(prompt: u64, text: &str, finished: bool) -> Response {
         log_probs: Vec::new(),
         finished,
         model: "file".into(),
+    }
+}
+
+/// Two answers to one question, neither of which came to its end.
+fn pair(id: u64, chosen: &str, rejected: &str) -> Pair {
+    let answer = |text: &str| Answer {
+        text: text.into(),
+        source: "file".into(),
+        sample: 0,
+        score: None,
+        tokens: None,
+        finished: false,
+    };
+    Pair {
+        id,
+        prompt: 0,
+        group: 7,
+        messages: prompt(0, "the film is ").messages,
+        chosen: answer(chosen),
+        rejected: answer(rejected),
+        rule: "order".into(),
+        confidence: None,
+        gold: None,
     }
 }
 
@@ -585,25 +608,6 @@ fn held_out_answers_are_as_likely_as_the_model_says() {
 #[test]
 fn pairs_are_ordered_as_the_model_orders_them() {
     let fixture = Fixture::new();
-    let answer = |text: &str| Answer {
-        text: text.into(),
-        source: "file".into(),
-        sample: 0,
-        score: None,
-        tokens: None,
-        finished: false,
-    };
-    let pair = |id, chosen: &str, rejected: &str| Pair {
-        id,
-        prompt: 0,
-        group: 0,
-        messages: prompt(0, "the film is ").messages,
-        chosen: answer(chosen),
-        rejected: answer(rejected),
-        rule: "order".into(),
-        confidence: None,
-        gold: None,
-    };
     let long = "good ".repeat(20);
     let pairs = fixture.records(&[
         pair(0, "good", "poor plot"),
@@ -638,25 +642,6 @@ fn pairs_are_ordered_as_the_model_orders_them() {
 #[test]
 fn margins_are_confidences_in_the_better_answer() {
     let fixture = Fixture::new();
-    let answer = |text: &str| Answer {
-        text: text.into(),
-        source: "file".into(),
-        sample: 0,
-        score: None,
-        tokens: None,
-        finished: false,
-    };
-    let pair = |id, chosen: &str, rejected: &str| Pair {
-        id,
-        prompt: 0,
-        group: 7,
-        messages: prompt(0, "the film is ").messages,
-        chosen: answer(chosen),
-        rejected: answer(rejected),
-        rule: "order".into(),
-        confidence: None,
-        gold: None,
-    };
     // The last two are one pair, in its true order and as a model ordered it wrongly.
     let wrong = Pair {
         confidence: Some(0.75),
@@ -704,9 +689,36 @@ fn margins_are_confidences_in_the_better_answer() {
     assert_eq!(summary.classes, ["first", "second"]);
     assert_eq!(summary.tags["weak"], "nano");
     assert_eq!(summary.accuracy, f64::from(margin >= 0.0));
-    let lines = lines(artifact.file("margins.jsonl"));
+    let read_lines = lines;
+    let lines = read_lines(artifact.file("margins.jsonl"));
     close(lines[2]["margin"].as_f64().unwrap(), margin);
     assert_eq!(lines[0]["right"], margin >= 0.0);
+
+    // Against a reference it is what each answer has gained.
+    let side = |sum, tokens| LogProb { sum, tokens };
+    let known = |id, [chosen, rejected]: [u32; 2]| ReferenceLogProbs {
+        id,
+        chosen: side(-1.5, chosen),
+        rejected: side(-4.0, rejected),
+        mismatched: None,
+    };
+    let reference = fixture.records(&[known(0, [1, 2]), known(1, [1, 2]), known(2, [2, 1])]);
+    let against = |reference: &str| run(&["--reference", reference]);
+    let gained = read_lines(against(&reference).unwrap().file("margins.jsonl"));
+    close(gained[0]["margin"].as_f64().unwrap(), margin - 2.5);
+    for (rows, message) in [
+        (
+            vec![known(0, [1, 2]), known(1, [1, 2])],
+            "the reference has no pair 2",
+        ),
+        (
+            vec![known(0, [1, 3]), known(1, [1, 2]), known(2, [2, 1])],
+            "an answer of pair 0 has 2 tokens, and 3 in the reference",
+        ),
+    ] {
+        let error = against(&fixture.records(&rows)).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+    }
 
     let unknown = Pair {
         gold: None,
